@@ -1,0 +1,61 @@
+"""Which axis of a tensor holds the channels, and per-channel vectors along it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.graph import Tensor, constant, operands, producer, rank
+
+_CHANNELS_SECOND = frozenset(
+    "Conv ConvTranspose Gemm BatchNormalization MaxPool AveragePool GlobalAveragePool GlobalMaxPool LIPool".split()
+)
+
+
+def channel_axis(tensor: Tensor) -> int | None:
+    """The axis of the channels, None for a tensor of unknown rank or without one.
+
+    It is ONNX's second axis, unless a Transpose has moved it or a MatMul has put its features last.
+    """
+    dims = rank(tensor)
+    if dims is None or dims < 2:
+        return None
+    node = producer(tensor)
+    if node is None or node.op in _CHANNELS_SECOND:
+        return 1
+    if node.op == "MatMul":
+        return dims - 1
+    if node.op == "Transpose":
+        before = channel_axis(node.inputs[0])
+        order = list(node.attrs.get("perm", range(dims)[::-1]))
+        return None if before is None else order.index(before)
+    for source in operands(node):
+        if rank(source) == dims and constant(source) is None:
+            return channel_axis(source)
+    return 1
+
+
+def channel_count(tensor: Tensor) -> int | None:
+    """C, None where the axis or its size is unknown."""
+    axis = channel_axis(tensor)
+    size = None if axis is None else tensor.shape[axis]
+    return size if isinstance(size, int) else None
+
+
+def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.float32) -> npt.NDArray[Any]:
+    """A vector [C] (or [1], for a whole layer) shaped to broadcast along the tensor's channels."""
+    axis = channel_axis(tensor)
+    if axis is None or vector.size == 1:
+        return vector.reshape(()).astype(dtype)
+    shape = [1] * len(tensor.shape)
+    shape[axis] = -1
+    return vector.reshape(shape).astype(dtype)
+
+
+def channels_first(values: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
+    """[…, C, …] as [C, n]; everything as one channel [1, n] where there is no channel axis."""
+    if axis is None:
+        return values.reshape(1, -1)
+    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)

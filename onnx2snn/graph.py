@@ -1,0 +1,184 @@
+"""The one place that knows onnx_graphsurgeon: a mutable graph for the passes, and the way in and out of it.
+
+onnx_graphsurgeon 0.6.1 drops metadata, mutates the caller's model and cannot sort graphs with local
+functions. So a graph is flat, made from a copy, and functions and metadata are written on the ModelProto
+after export. Its nodes and tensors compare by content: compare them with `is`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.shape_inference
+import onnx_graphsurgeon as gs
+from onnx_graphsurgeon.logger import G_LOGGER
+
+from onnx2snn.model_file import IR_VERSION, normalize_model
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+
+logger = logging.getLogger(__name__)
+
+Graph = gs.Graph
+Node = gs.Node
+Tensor = gs.Tensor
+Variable = gs.Variable
+Constant = gs.Constant
+Array = npt.NDArray[Any]
+
+# The fence: its own log goes to stdout, past logging; our messages replace it.
+G_LOGGER.severity = G_LOGGER.CRITICAL
+
+
+def read_graph(model: onnx.ModelProto) -> Graph:
+    """Bring a user's model into the flat graph: normalized, constants and shape arithmetic folded, all named.
+
+    Raises:
+        ModelError: see `onnx2snn.model_file.normalize_model`.
+    """
+    graph = tidy(gs.import_onnx(normalize_model(model)))
+    graph.fold_constants(partitioning="recursive")
+    # What was shape arithmetic is constant now, so shapes behind it can be inferred at last.
+    return infer_shapes(graph)
+
+
+def infer_shapes(graph: Graph) -> Graph:
+    """A new graph with the shapes of all tensors inferred again."""
+    return gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(graph), data_prop=True))
+
+
+def write_model(graph: Graph) -> onnx.ModelProto:
+    """The graph as a ModelProto, in topological order, without functions or metadata."""
+    tidy(graph)
+    opsets = [onnx.helper.make_opsetid("", OPSET_VERSION)]
+    if any(node.domain == DOMAIN for node in graph.nodes):
+        opsets.append(onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION))
+    model = gs.export_onnx(graph, do_type_check=False, opset_imports=opsets)
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "", ""
+    return model
+
+
+def clone(graph: Graph) -> Graph:
+    """A copy with nodes and tensors of its own; the values of constants are shared."""
+    return graph.copy()
+
+
+def extract(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of the graph that computes `outputs` from `inputs`, as a model of its own."""
+    part = clone(graph)
+    tensors = part.tensors()
+    part.inputs = [tensors[name] for name in inputs]
+    for tensor in part.inputs:
+        tensor.inputs.clear()
+    part.outputs = [tensors[name] for name in outputs]
+    return write_model(part)
+
+
+def tidy(graph: Graph) -> Graph:
+    """Drop what contributes to no output, and sort topologically."""
+    return graph.cleanup().toposort()
+
+
+def is_cell(node: Node) -> bool:
+    """Whether the node is one of our stateful spiking operators."""
+    return node.domain == DOMAIN and node.op in CELLS
+
+
+def constant(tensor: Tensor) -> Array | None:
+    """The value of a constant tensor, None for one that is computed or fed."""
+    return np.asarray(tensor.values) if isinstance(tensor, Constant) else None
+
+
+def producer(tensor: Tensor) -> Node | None:
+    """The node that computes the tensor, None for inputs and constants."""
+    return tensor.inputs[0] if tensor.inputs else None
+
+
+def is_output(graph: Graph, tensor: Tensor) -> bool:
+    """Whether the tensor is one of the graph's outputs."""
+    return any(output is tensor for output in graph.outputs)
+
+
+def sole_consumer(graph: Graph, tensor: Tensor) -> Node | None:
+    """The only node that reads the tensor, None if there are more, none, or the graph gives it out."""
+    if len(tensor.outputs) != 1 or is_output(graph, tensor):
+        return None
+    return tensor.outputs[0]
+
+
+def operands(node: Node) -> Iterator[Tensor]:
+    """The inputs that are there: not constants, not omitted optional ones."""
+    return (tensor for tensor in node.inputs if not isinstance(tensor, Constant) and not tensor.is_empty())
+
+
+def replace_input(node: Node, index: int, tensor: Tensor) -> None:
+    """Feed another tensor to one input, appending it where the input was omitted at the end."""
+    while len(node.inputs) <= index:
+        node.inputs.append(Variable.empty())
+    node.inputs[index] = tensor
+
+
+def bypass(graph: Graph, node: Node) -> None:
+    """Take a one-in-one-out node out of the graph; output names of the graph stay as they are."""
+    source, result = node.inputs[0], node.outputs[0]
+    reroute(graph, result, source)
+    node.outputs.clear()
+    node.inputs.clear()
+
+
+def reroute(graph: Graph, old: Tensor, new: Tensor) -> None:
+    """Let every consumer of `old` read `new` instead; a graph output keeps its tensor through an Identity."""
+    for consumer in list(old.outputs):
+        for index, tensor in enumerate(consumer.inputs):
+            if tensor is old:
+                consumer.inputs[index] = new
+    if is_output(graph, old):
+        old.inputs.clear()
+        graph.nodes.append(Node("Identity", f"{old.name}/identity", inputs=[new], outputs=[old]))
+
+
+def insert_after(graph: Graph, tensor: Tensor, node: Node) -> Tensor:
+    """Put `node` (already reading `tensor`) behind it: all other consumers read the node's output.
+
+    The node must come without outputs. Where `tensor` is a graph output, the new tensor takes its place and
+    its name.
+    """
+    result = Variable(unique_name(graph, f"{tensor.name}/{node.op.lower()}"), tensor.dtype, tensor.shape)
+    for consumer in list(tensor.outputs):
+        if consumer is node:
+            continue
+        for index, read in enumerate(consumer.inputs):
+            if read is tensor:
+                consumer.inputs[index] = result
+    if is_output(graph, tensor):
+        graph.outputs = [result if output is tensor else output for output in graph.outputs]
+        result.name, tensor.name = tensor.name, result.name
+    node.outputs.append(result)
+    graph.nodes.append(node)
+    return result
+
+
+def unique_name(graph: Graph, wanted: str) -> str:
+    """`wanted`, with the first number that makes it differ from every name in the graph."""
+    taken = set(graph.tensors()) | {node.name for node in graph.nodes}
+    candidate, number = wanted, 1
+    while candidate in taken:
+        candidate, number = f"{wanted}_{number}", number + 1
+    return candidate
+
+
+def rank(tensor: Tensor) -> int | None:
+    """Number of dimensions, None where shape inference could not tell."""
+    return None if tensor.shape is None else len(tensor.shape)
+
+
+def static_dims(tensor: Tensor, start: int = 1) -> tuple[int, ...] | None:
+    """The dimensions from `start` on, None unless all of them are known numbers."""
+    if tensor.shape is None or not all(isinstance(dim, int) and dim > 0 for dim in tensor.shape[start:]):
+        return None
+    return tuple(tensor.shape[start:])

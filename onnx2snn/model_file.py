@@ -1,0 +1,194 @@
+"""ONNX files in and out: load and check the user's model, bring it to one opset, save an artifact whole."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.checker
+import onnx.inliner
+import onnx.shape_inference
+import onnx.version_converter
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
+
+from onnx2snn.errors import ModelError, OutputError, Refusal, UnsupportedGraphError
+from onnx2snn.ops import OPSET_VERSION
+
+logger = logging.getLogger(__name__)
+
+#: The newest IR version that onnxruntime ≥ 1.20 accepts.
+IR_VERSION = 10
+OLDEST_OPSET = 7
+_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+
+def load_model(path: str | Path) -> onnx.ModelProto:
+    """Load an ONNX file with its external data and check it.
+
+    Raises:
+        ModelError: no such file, not ONNX, truncated, missing external data, or invalid by ONNX's checker.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: expected an ONNX file, found {_what_is(path)}; check the path")
+    try:
+        model = onnx.load(path)
+    except DecodeError as error:
+        raise ModelError(
+            f"{path}: expected an ONNX file, found bytes that are not a whole ONNX model; "
+            "it may be truncated or of another format: export it again"
+        ) from error
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"{path}: the model or its external data cannot be read ({first_line(error)}); "
+            "keep the data files beside the model and make them readable"
+        ) from error
+    check_model(model, str(path))
+    return model
+
+
+def check_model(model: onnx.ModelProto, source: str) -> None:
+    """Check a model as ONNX does, and that its weights are finite.
+
+    Raises:
+        ModelError: the model is not valid ONNX or holds NaN or infinite weights.
+    """
+    if not model.graph.node:
+        raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise ModelError(
+            f"{source}: not a valid ONNX model ({first_line(error)}); export it again, or mend that node"
+        ) from error
+    for initializer in model.graph.initializer:
+        values = numpy_helper.to_array(initializer)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ModelError(
+                f"{source}: initializer '{initializer.name}': expected finite weights, found NaN or Inf; "
+                "retrain or repair the model"
+            )
+
+
+def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model without local functions, at the project's opset and IR version, shapes inferred.
+
+    Raises:
+        UnsupportedGraphError: the model contains control flow (every such node is listed).
+        ModelError: the opset is older than 7, or ONNX's version converter fails.
+    """
+    model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    for node in model.graph.node:
+        # The reports speak of the user's nodes: give each a name before anything is converted.
+        node.name = node.name or next((name for name in node.output if name), node.op_type)
+    _refuse_control_flow(model)
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+    if opset is None or opset < OLDEST_OPSET:
+        raise ModelError(
+            f"model opset: expected {OLDEST_OPSET} or newer, found {opset}; "
+            "export the model again with a newer opset"
+        )
+    if opset == OPSET_VERSION:
+        converted = model
+    else:
+        logger.info("converting opset %d to %d", opset, OPSET_VERSION)
+        try:
+            converted = onnx.version_converter.convert_version(model, OPSET_VERSION)
+        except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+            raise ModelError(
+                f"model opset: ONNX's version converter cannot bring opset {opset} to {OPSET_VERSION} "
+                f"({first_line(error)}); export the model with opset {OPSET_VERSION}"
+            ) from error
+    converted.ir_version = IR_VERSION
+    try:
+        return onnx.shape_inference.infer_shapes(converted, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        raise ModelError(
+            f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
+        ) from error
+
+
+def _refuse_control_flow(model: onnx.ModelProto) -> None:
+    refusals = [
+        Refusal(
+            node.name or node.output[0],
+            node.op_type,
+            "control flow in the input model",
+            "export the model with fixed control flow (trace it rather than script it)",
+        )
+        for node in model.graph.node
+        if node.op_type in _CONTROL_FLOW
+    ]
+    if refusals:
+        raise UnsupportedGraphError(refusals)
+
+
+def serialize(model: onnx.ModelProto) -> bytes:
+    """The model's bytes, the same every time for the same model."""
+    return model.SerializeToString(deterministic=True)
+
+
+def digest(model: onnx.ModelProto) -> str:
+    """SHA-256 of the model's bytes, in hexadecimal."""
+    return hashlib.sha256(serialize(model)).hexdigest()
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out before any work that a file cannot be written there.
+
+    Raises:
+        OutputError: the folder does not exist or cannot be written to, or the path is a folder.
+    """
+    path = Path(path)
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: the folder '{path.parent}' does not exist; create it or choose another")
+    if path.is_dir():
+        raise OutputError(f"{path}: expected a file to write, found a folder; add a file name")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise OutputError(f"{path}: no permission to write there; choose another place with -o")
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write to a temporary file beside the target and rename it: the target is whole, old or new.
+
+    Raises:
+        OutputError: the file cannot be written; an existing one is left as it was.
+    """
+    path = Path(path)
+    check_writable(path)
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=".", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)  # temporary files are private; results are not
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({first_line(error)}); choose another place") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that says something: ours are all one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _what_is(path: Path) -> str:
+    return "a folder" if path.is_dir() else "nothing there"

@@ -1,0 +1,67 @@
+"""What a pass is: it requires, does and ensures something, and says what it did to which node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from onnx2snn.calibration.histogram import Vector
+from onnx2snn.calibration.readers import Dataset
+from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.graph import Graph
+from onnx2snn.options import CompileOptions
+
+Outcome = Literal["folded", "kept", "spiking", "corrected"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a pass did to one node, or why it left the node alone (`kept`)."""
+
+    node: str
+    op: str
+    outcome: Outcome
+    reason: str
+
+
+@dataclass
+class Context:
+    """What the passes share: the user's choices and data in, statistics and notes out.
+
+    Attributes:
+        options: the user's choices.
+        dataset: calibration samples.
+        statistics: what calibration measured on the ANN; set by `Calibrate`.
+        neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
+        corrections: tensor → what was added to its mean per channel; set by `CorrectBias`.
+        notes: per node, in the order in which the passes spoke of them.
+    """
+
+    options: CompileOptions
+    dataset: Dataset | None = None
+    statistics: Statistics | None = None
+    neurons: dict[str, dict[str, object]] = field(default_factory=dict)
+    corrections: dict[str, Vector] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def note(self, node: str, op: str, outcome: Outcome, reason: str) -> None:
+        """Record a note once: passes run again say nothing new."""
+        entry = Note(node, op, outcome, reason)
+        if entry not in self.notes:
+            self.notes.append(entry)
+
+
+class Pass(Protocol):
+    """One rewriting of the graph.
+
+    Attributes:
+        name: imperative, as it stands in the pipeline and in the log.
+        removes: operators that no longer occur once the pass has run; checked between passes.
+    """
+
+    name: str
+    removes: frozenset[str]
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """Rewrite the graph in place; return whether anything changed. A second run changes nothing."""
+        ...

@@ -1,0 +1,96 @@
+"""The shapes that exporters give a rectifier → Relu or Clip(0, c)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx2snn.graph import Constant, Graph, Node, constant, producer, sole_consumer, tidy, unique_name
+from onnx2snn.passes.base import Context
+from onnx2snn.sections import relu_ceiling
+
+
+class NormalizeRelu:
+    """Write every rectifier as Relu(x) or Clip(x, 0, c).
+
+    Cases:
+        1. Max(x, 0) → Relu(x).
+        2. Clip(x, 0, ∞) → Relu(x); LeakyRelu with alpha 0 → Relu(x).
+        3. Min(c, r), Clip(r, b, c) or Relu(r) behind a rectifier r that nothing else reads, with
+           b ≤ 0 < c → Clip(x, 0, c) with the smaller of both ceilings.
+        4. Keeps anything else as it is.
+    """
+
+    name = "NormalizeRelu"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        changed = False
+        for node in graph.nodes:
+            changed |= _write_plainly(node)
+            changed |= _merge_into_rectifier(graph, node, context)
+        if changed:
+            tidy(graph)
+        return changed
+
+
+def _write_plainly(node: Node) -> bool:
+    if node.op == "Max" and len(node.inputs) == 2:
+        values = [constant(tensor) for tensor in node.inputs]
+        for index, value in enumerate(values):
+            if value is not None and values[1 - index] is None and not value.any() and value.size == 1:
+                node.op, node.inputs = "Relu", [node.inputs[1 - index]]
+                return True
+    elif (node.op == "LeakyRelu" and node.attrs.get("alpha", 0.01) == 0) or (
+        node.op == "Clip" and relu_ceiling(node) == float("inf")
+    ):
+        node.op, node.inputs = "Relu", node.inputs[:1]
+        node.attrs.clear()
+        return True
+    return False
+
+
+def _merge_into_rectifier(graph: Graph, node: Node, context: Context) -> bool:
+    found = _bounded_operand(node)
+    if found is None:
+        return False
+    index, ceiling = found
+    rectifier = producer(node.inputs[index])
+    if rectifier is None or sole_consumer(graph, node.inputs[index]) is None:
+        return False
+    inner = relu_ceiling(rectifier)
+    if inner is None:
+        return False
+    lowest, source = min(inner, ceiling), rectifier.inputs[0]
+    context.note(rectifier.name, rectifier.op, "folded", f"merged into the rectifier '{node.name}'")
+    rectifier.inputs.clear()
+    if np.isinf(lowest):
+        node.op, node.inputs = "Relu", [source]
+    else:
+        dtype = source.dtype or np.float32
+        bounds = [
+            Constant(unique_name(graph, f"{node.name}/{name}"), np.asarray(value, dtype=dtype))
+            for name, value in (("min", 0.0), ("max", lowest))
+        ]
+        node.op, node.inputs = "Clip", [source, *bounds]
+    node.attrs.clear()
+    return True
+
+
+def _bounded_operand(node: Node) -> tuple[int, float] | None:
+    """Which operand the node bounds from above (and not above zero from below), and by how much."""
+    if node.op == "Relu":
+        return 0, float("inf")
+    if node.op == "Min" and len(node.inputs) == 2:
+        for index in (0, 1):
+            ceiling = constant(node.inputs[1 - index])
+            if ceiling is not None and ceiling.size == 1 and float(ceiling.item()) > 0:
+                return index, float(ceiling.item())
+    if node.op == "Clip":
+        bounds = [None if t.is_empty() else constant(t) for t in node.inputs[1:3]] + [None, None]
+        dynamic = any(not t.is_empty() and constant(t) is None for t in node.inputs[1:3])
+        low = -np.inf if bounds[0] is None else float(bounds[0])
+        high = np.inf if bounds[1] is None else float(bounds[1])
+        if not dynamic and low <= 0 < high:
+            return 0, high
+    return None

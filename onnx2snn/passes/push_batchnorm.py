@@ -1,0 +1,165 @@
+"""BatchNormalization → MaxPool → Conv ⇒ MaxPool → Conv with the BN in its weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx2snn.graph import (
+    Array,
+    Constant,
+    Graph,
+    Node,
+    Variable,
+    bypass,
+    constant,
+    insert_after,
+    is_output,
+    sole_consumer,
+    static_dims,
+    tidy,
+    unique_name,
+)
+from onnx2snn.passes.affine import Affine, add_bias, read_batchnorm, set_constant
+from onnx2snn.passes.base import Context
+
+_POOLS = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
+
+
+class PushBatchNorm:
+    """Fold a BatchNormalization that follows an activation into the linear nodes after it.
+
+    W' = W·scale along the input channels; the shift becomes bias. Where zero padding lets the kernel see
+    0 instead of the shift, the bias is a map: the same kernel run over a plane of ones with the same padding.
+
+    Cases:
+        1. BN → Conv, Gemm or MatMul, one or several → all of them take it. A Conv with padding needs known
+           spatial dimensions for the bias map.
+        2. BN → MaxPool with no negative scale, BN → average pooling without counted padding: they commute,
+           so the BN moves behind the pool and is tried there.
+        3. BN → Flatten → Gemm: scale and shift are repeated for every pixel of the channel.
+        4. Keeps the BN, which is linear, when any consumer is none of these or the BN gives an output.
+    """
+
+    name = "PushBatchNorm"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        changed = False
+        for node in graph.nodes:
+            if node.op != "BatchNormalization":
+                continue
+            affine = read_batchnorm(node)
+            reason = affine if isinstance(affine, str) else _push(graph, node, affine)
+            if reason is None:
+                changed = True
+                context.note(node.name, node.op, "folded", "into the weights after it")
+            else:
+                context.note(node.name, node.op, "kept", reason)
+        if changed:
+            tidy(graph)
+        return changed
+
+
+def _push(graph: Graph, node: Node, affine: Affine) -> str | None:
+    result = node.outputs[0]
+    if is_output(graph, result):
+        return "it gives an output of the graph"
+    pools: list[Node] = []
+    while len(result.outputs) == 1 and result.outputs[0].op in _POOLS:
+        pool = result.outputs[0]
+        reason = _commutes(graph, pool, affine)
+        if reason is not None:
+            return reason
+        pools.append(pool)
+        result = pool.outputs[0]
+    flatten = sole_consumer(graph, result)
+    if flatten is not None and flatten.op == "Flatten" and flatten.attrs.get("axis", 1) == 1:
+        dims = static_dims(result)
+        if dims is None:
+            return f"the size of '{result.name}' before '{flatten.name}' is not known"
+        pixels = int(np.prod(dims[1:], dtype=np.int64))
+        affine = Affine(np.repeat(affine.scale, pixels), np.repeat(affine.shift, pixels))
+        result = flatten.outputs[0]
+    consumers = list(result.outputs)
+    reasons = [_obstacle(consumer, result) for consumer in consumers] or ["nothing reads it"]
+    for reason in reasons:
+        if reason is not None:
+            return reason
+    bypass(graph, node)
+    for consumer in consumers:
+        _absorb(graph, consumer, affine)
+    return None
+
+
+def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
+    if is_output(graph, pool.outputs[0]) or len(pool.outputs) > 1:
+        return f"the output of '{pool.name}' is an output of the graph, or has indices"
+    if pool.op in ("MaxPool", "GlobalMaxPool"):
+        negative = int((affine.scale < 0).sum())
+        return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
+    padded = any(pool.attrs.get("pads", ())) or pool.attrs.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    if pool.op == "AveragePool" and pool.attrs.get("count_include_pad", 0) and padded:
+        return f"the AveragePool '{pool.name}' counts its padding"
+    return None
+
+
+def _obstacle(consumer: Node, tensor: Variable) -> str | None:
+    """Why a consumer of the BN cannot take it, None if it can."""
+    where = f"'{consumer.name}' ({consumer.op}), which reads it,"
+    if consumer.op not in ("Conv", "Gemm", "MatMul"):
+        return f"{where} has no weights"
+    if consumer.inputs[0] is not tensor or sum(t is tensor for t in consumer.inputs) > 1:
+        return f"{where} takes it as weights"
+    weight = constant(consumer.inputs[1])
+    if weight is None or any(constant(t) is None and not t.is_empty() for t in consumer.inputs[2:]):
+        return f"{where} has weights that are graph inputs or computed"
+    if consumer.op == "MatMul" and (weight.ndim != 2 or len(tensor.shape or ()) != 2):
+        return f"{where} does not multiply [N, features] by a matrix"
+    if consumer.op == "Gemm" and consumer.attrs.get("transA", 0):
+        return f"{where} transposes it"
+    if consumer.op == "Conv" and _is_padded(consumer) and static_dims(tensor, 2) is None:
+        return f"{where} pads it with zeros, and its spatial size is not known"
+    return None
+
+
+def _absorb(graph: Graph, consumer: Node, affine: Affine) -> None:
+    weight = constant(consumer.inputs[1])
+    assert weight is not None
+    if consumer.op == "Conv":
+        _absorb_conv(graph, consumer, weight, affine)
+        return
+    rows = weight.T if consumer.op == "Gemm" and consumer.attrs.get("transB", 0) else weight
+    shift = affine.shift @ rows.astype(np.float64)
+    scaled = rows * affine.scale[:, None]
+    set_constant(graph, consumer, 1, scaled.T if rows is not weight else scaled, weight)
+    if consumer.op == "Gemm":
+        shift = shift * float(consumer.attrs.get("alpha", 1.0))
+    add_bias(graph, consumer, shift)
+
+
+def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> None:
+    group = int(conv.attrs.get("group", 1))
+    outputs, inputs = weight.shape[0], weight.shape[1]
+    # Input channel of weight[m, i]: group m // (M/group), channel i in it.
+    channel = np.arange(outputs)[:, None] // (outputs // group) * inputs + np.arange(inputs)
+    spread = (slice(None), slice(None), *[None] * (weight.ndim - 2))
+    kernel = (weight * affine.shift[channel][spread]).sum(axis=1, keepdims=True, dtype=np.float64)
+    source, result = conv.inputs[0], conv.outputs[0]
+    set_constant(graph, conv, 1, weight * affine.scale[channel][spread], weight)
+    if not _is_padded(conv):
+        add_bias(graph, conv, kernel.reshape(outputs, -1).sum(axis=1))
+        return
+    dims = static_dims(source, 2)
+    assert dims is not None
+    ones = Constant(unique_name(graph, f"{conv.name}/ones"), np.ones((1, 1, *dims), weight.dtype))
+    border = Variable(unique_name(graph, f"{conv.name}/shift_map"), result.dtype, None)
+    taps = Constant(unique_name(graph, f"{conv.name}/shift_kernel"), kernel.astype(weight.dtype))
+    attrs = {**conv.attrs, "group": 1}
+    graph.nodes.append(Node("Conv", f"{conv.name}/shift", attrs, [ones, taps], [border]))
+    insert_after(graph, result, Node("Add", f"{conv.name}/add_shift", inputs=[result, border]))
+
+
+def _is_padded(conv: Node) -> bool:
+    mode = conv.attrs.get("auto_pad", "NOTSET")
+    return mode.startswith("SAME") or (mode == "NOTSET" and any(conv.attrs.get("pads", ())))

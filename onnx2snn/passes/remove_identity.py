@@ -1,0 +1,63 @@
+"""Identity(x), Dropout(x), Cast to the type x has → x."""
+
+from __future__ import annotations
+
+from onnx2snn.graph import Graph, Node, bypass, constant, is_output, producer, tidy
+from onnx2snn.passes.base import Context
+
+
+class RemoveIdentity:
+    """Remove nodes that hand on their input unchanged at inference.
+
+    Cases:
+        1. Identity; Dropout in inference mode whose mask nobody reads; Cast to the same type → removed.
+        2. Dropout with `training_mode` that is not constant false → kept (refused later).
+        3. Keeps an Identity that gives a graph input, a constant or another output a second name.
+    """
+
+    name = "RemoveIdentity"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        idle = [node for node in graph.nodes if _does_nothing(node) and _can_go(graph, node)]
+        for node in idle:
+            context.note(node.name, node.op, "folded", "hands on its input unchanged")
+            if is_output(graph, node.outputs[0]):
+                _rename_source(graph, node)
+            else:
+                bypass(graph, node)
+        if idle:
+            tidy(graph)
+        return bool(idle)
+
+
+def _does_nothing(node: Node) -> bool:
+    if node.op == "Identity":
+        return True
+    if node.op == "Dropout":
+        training = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        in_training = len(node.inputs) > 2 and not node.inputs[2].is_empty() and (training is None or training)
+        return not in_training and not any(mask.outputs for mask in node.outputs[1:])
+    source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
+    return node.op == "Cast" and source is not None and source.dtype is not None and source.dtype == result.dtype
+
+
+def _can_go(graph: Graph, node: Node) -> bool:
+    source, result = node.inputs[0], node.outputs[0]
+    if not is_output(graph, result):
+        return True
+    return producer(source) is not None and not is_output(graph, source)
+
+
+def _rename_source(graph: Graph, node: Node) -> None:
+    """The node gives a graph output: its source takes over the output's name and place."""
+    source, result = node.inputs[0], node.outputs[0]
+    node.inputs.clear()
+    node.outputs.clear()
+    for consumer in list(result.outputs):
+        for index, tensor in enumerate(consumer.inputs):
+            if tensor is result:
+                consumer.inputs[index] = source
+    graph.outputs = [source if output is result else output for output in graph.outputs]
+    source.name, source.shape = result.name, result.shape if source.shape is None else source.shape

@@ -1,0 +1,1 @@
+"""Running spiking networks: backends, sessions that step, spike counts."""
