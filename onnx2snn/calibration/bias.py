@@ -81,7 +81,7 @@ class Stage:
         """The target's value from values of the sources."""
         if self._engine is None:
             return feeds[self.target.name]
-        return self._engine.run({name: feeds[name] for name in self.sources})[self.target.name]
+        return self._engine.run(feeds)[self.target.name]
 
 
 def measure_corrections(

@@ -91,7 +91,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; a field that is missing takes its default.
+        """The inverse of `to_dict`; a field that is missing or null takes its default.
 
         Raises:
             OptionError: an unknown field, or a value that the field cannot take.
@@ -101,9 +101,10 @@ class Preprocessing:
             raise OptionError(
                 f"preprocessing: expected the fields {', '.join(known)}, found {', '.join(unknown)}"
             )
-        sequences = {name: values[name] for name in ("mean", "std", "resize") if values.get(name) is not None}
-        tuples = {name: _as_tuple(name, value) for name, value in sequences.items()}
-        return cls(**{**values, **tuples})
+        given = {name: value for name, value in values.items() if value is not None}
+        for name in {"mean", "std", "resize"} & set(given):
+            given[name] = _as_tuple(name, given[name])
+        return cls(**given)
 
 
 def infer_layout(shape: Sequence[int | None]) -> Layout:

@@ -27,7 +27,7 @@ class Engine(Protocol):
     """A loaded graph: give it its inputs by name, get its outputs by name."""
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Evaluate all outputs."""
+        """Evaluate all outputs; `feeds` may hold more than the graph reads."""
         ...
 
 
@@ -47,12 +47,13 @@ class OnnxruntimeEngine:
             )
         except _RUN_ERRORS as error:
             raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._inputs = [item.name for item in self._session.get_inputs()]
+        self._outputs = [item.name for item in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Evaluate all outputs."""
+        """See `Engine.run`."""
         try:
-            results = self._session.run(self._outputs, dict(feeds))
+            results = self._session.run(self._outputs, {n: feeds[n] for n in self._inputs if n in feeds})
         except _RUN_ERRORS as error:
             raise ModelError(f"onnxruntime cannot run the model ({first_line(error)})") from error
         return dict(zip(self._outputs, results, strict=True))
@@ -68,8 +69,8 @@ class NumpyEngine:
         self._evaluator = ReferenceEvaluator(plain, new_ops=[_reference_op(cell) for cell in CELLS.values()])
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Evaluate all outputs."""
-        results = self._evaluator.run(None, dict(feeds))
+        """See `Engine.run`."""
+        results = self._evaluator.run(None, {n: feeds[n] for n in self._evaluator.input_names if n in feeds})
         return dict(zip(self._evaluator.output_names, map(np.asarray, results), strict=True))
 
 

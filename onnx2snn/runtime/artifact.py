@@ -1,0 +1,203 @@
+"""Take an artifact apart: what runs before the loop, one timestep, and what runs after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.calibration.readers import InputSpec
+from onnx2snn.emit.metadata import METADATA_PREFIX
+from onnx2snn.emit.stream import LOOP, TIMESTEPS
+from onnx2snn.errors import ModelError
+from onnx2snn.ops import CELLS, DOMAIN
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that the loop carries: input and output name in the step model, value before the first step."""
+
+    before: str
+    after: str
+    initial: Array
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact's parts as models of their own.
+
+    Attributes:
+        model: the whole file.
+        timesteps: T, as compiled.
+        prefix: from the inputs to what the loop and the head read; None when they read the inputs only.
+        step: one timestep, from the carried values and the prefix to the carried values.
+        head: from the sums over time and `timesteps` to the outputs.
+        carried: states and sums, in the loop's order.
+        cells: neuron and pool nodes of the step, in order.
+        metadata: what `onnx2snn.emit.metadata` wrote, decoded.
+    """
+
+    model: onnx.ModelProto
+    timesteps: int
+    prefix: onnx.ModelProto | None
+    step: onnx.ModelProto
+    head: onnx.ModelProto
+    carried: tuple[Carried, ...]
+    cells: tuple[onnx.NodeProto, ...]
+    metadata: dict[str, Any]
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The ANN's inputs (never `timesteps`)."""
+        return tuple(spec for spec in input_specs(self.model) if spec.name != TIMESTEPS)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(output.name for output in self.model.graph.output)
+
+    @property
+    def neurons(self) -> tuple[onnx.NodeProto, ...]:
+        """The cells that send spikes of their own, in the order in which they fire."""
+        return tuple(cell for cell in self.cells if CELLS[cell.op_type].kind == "neuron")
+
+    def threshold(self, cell: onnx.NodeProto) -> Array:
+        """θ of a neuron, broadcastable to its output."""
+        return numpy_helper.to_array(next(t for t in self.step.graph.initializer if t.name == cell.input[-1]))
+
+
+def is_artifact(model: onnx.ModelProto) -> bool:
+    """Whether a model was written by `onnx2snn compile`."""
+    return any(node.op_type == "Loop" and node.name == LOOP for node in model.graph.node)
+
+
+def take_apart(model: onnx.ModelProto) -> Artifact:
+    """Split an artifact at its loop.
+
+    Raises:
+        ModelError: the model was not written by onnx2snn.
+    """
+    if not is_artifact(model):
+        raise ModelError(
+            "expected an .snn.onnx file written by `onnx2snn compile`, found a model without its timestep "
+            "loop; compile the model first"
+        )
+    graph = model.graph
+    position = next(i for i, node in enumerate(graph.node) if node.name == LOOP)
+    before, loop, after = graph.node[:position], graph.node[position], graph.node[position + 1 :]
+    body = helper.get_node_attr_value(loop, "body")
+    weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
+    types = _element_types(model, body)
+
+    carried = tuple(
+        Carried(inner.name, outer.name, numpy_helper.to_array(weights[initial]))
+        for inner, outer, initial in zip(body.input[2:], body.output[1:], loop.input[2:], strict=True)
+    )
+    steps = [node for node in body.node if node.output[0] != body.output[0].name]
+
+    def part(name: str, nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> onnx.ModelProto:
+        nodes, outputs = list(nodes), list(dict.fromkeys(outputs))
+        made = {tensor for node in nodes for tensor in node.output}
+        read = dict.fromkeys([t for node in nodes for t in node.input if t] + outputs)
+        inputs = [t for t in read if t not in made and (t not in weights or t == TIMESTEPS)]
+        used = [weights[t] for t in read if t in weights and t != TIMESTEPS]
+        return _model(name, nodes, inputs, outputs, used, types, model)
+
+    step = part("timestep", steps, [value.after for value in carried])
+    head = part("head", after, (output.name for output in graph.output))
+    fed = {item.name for item in graph.input} | {value.before for value in carried} | set(loop.output)
+    bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed | {TIMESTEPS}]
+    return Artifact(
+        model=model,
+        timesteps=int(numpy_helper.to_array(weights[TIMESTEPS])),
+        prefix=part("prefix", before, bridges) if bridges else None,
+        step=step,
+        head=head,
+        carried=carried,
+        cells=tuple(node for node in steps if node.domain == DOMAIN),
+        metadata=_metadata(model),
+    )
+
+
+def final_name(value: Carried) -> str:
+    """The name under which the head reads a carried value after the loop."""
+    return value.before.removesuffix("/in") + "/final"
+
+
+def input_specs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
+    """The inputs of any model that are not initializers.
+
+    Raises:
+        ModelError: an input that is no tensor, or whose rank is not known.
+    """
+    initializers = {item.name for item in model.graph.initializer}
+    specs = []
+    for item in model.graph.input:
+        if item.name in initializers:
+            continue
+        tensor = item.type.tensor_type
+        if not item.type.HasField("tensor_type") or not tensor.HasField("shape"):
+            raise ModelError(
+                f"input '{item.name}': expected a tensor of known rank, found none; export it with a shape"
+            )
+        shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
+        specs.append(InputSpec(item.name, helper.tensor_dtype_to_np_dtype(tensor.elem_type), shape))
+    return tuple(specs)
+
+
+def _model(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[str],
+    outputs: list[str],
+    weights: list[onnx.TensorProto],
+    types: dict[str, int],
+    whole: onnx.ModelProto,
+) -> onnx.ModelProto:
+    def info(tensor: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(tensor, types.get(tensor, onnx.TensorProto.FLOAT), None)
+
+    graph = helper.make_graph(nodes, name, [info(t) for t in inputs], [info(t) for t in outputs], weights)
+    return helper.make_model(
+        graph,
+        opset_imports=whole.opset_import,
+        functions=whole.functions,
+        ir_version=whole.ir_version,
+    )
+
+
+def _element_types(model: onnx.ModelProto, body: onnx.GraphProto) -> dict[str, int]:
+    graphs = (model.graph, body)
+    types = {
+        item.name: item.type.tensor_type.elem_type
+        for graph in graphs
+        for item in (*graph.value_info, *graph.input, *graph.output)
+        if item.type.tensor_type.elem_type
+    }
+    return types | {TIMESTEPS: onnx.TensorProto.INT64}
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
+    decoded: dict[str, Any] = {}
+    for entry in model.metadata_props:
+        if entry.key.startswith(METADATA_PREFIX):
+            try:
+                decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
+            except json.JSONDecodeError as error:
+                raise ModelError(
+                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile the model again"
+                ) from error
+    return decoded
+
+
+def zero_state(values: Iterable[Carried]) -> dict[str, Array]:
+    """The carried values before the first timestep, by input name of the step model."""
+    return {value.before: np.asarray(value.initial) for value in values}

@@ -1,0 +1,293 @@
+"""Run an artifact: whole, step by step, with spikes recorded and operations counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from onnx2snn.calibration.readers import InputSpec
+from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.errors import DataError, OptionError
+from onnx2snn.model_file import load_model
+from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
+from onnx2snn.runtime.engines import Array, Backend, Engine, make_engine
+from onnx2snn.runtime.synapses import EventCounter, events, make_counter
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of a run.
+
+    Attributes:
+        timesteps: how many timesteps were run.
+        outputs: output name → mean over the timesteps, like the ANN's output.
+        steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps.
+        spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
+    """
+
+    timesteps: int
+    outputs: dict[str, Array]
+    steps: dict[str, Array] = field(default_factory=dict)
+    spikes: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a counted run after some timesteps.
+
+    Attributes:
+        timesteps: timesteps so far.
+        outputs: output name → mean over these timesteps.
+        spikes: neuron name → spikes sent so far, int64 [N].
+        synaptic_operations: layer → spikes times connections so far, int64 [N].
+        seconds: time spent on the timesteps and the head, without the counting at the checkpoints.
+    """
+
+    timesteps: int
+    outputs: dict[str, Array]
+    spikes: dict[str, Array]
+    synaptic_operations: dict[str, Array]
+    seconds: float
+
+
+class SpikingSession:
+    """A spiking network ready to run.
+
+    Args:
+        model: path of an `.snn.onnx` file, or the loaded model.
+        backend: `onnxruntime`, or `numpy` for the reference implementation.
+        providers: onnxruntime execution providers; the CPU by default.
+
+    Raises:
+        ModelError: the file cannot be read, or was not written by onnx2snn.
+        OptionError: an unknown backend.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | onnx.ModelProto,
+        backend: Backend = "onnxruntime",
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        loaded = model if isinstance(model, onnx.ModelProto) else load_model(model)
+        self.artifact: Artifact = take_apart(loaded)
+        self._backend: Backend = backend
+        self._providers = providers
+        self._state: dict[str, Array] = zero_state(self.artifact.carried)
+        self._elapsed = 0
+        if backend == "onnxruntime":
+            self._whole: Engine | None = make_engine(loaded, backend, providers)
+        else:
+            self._whole = None
+
+    @property
+    def timesteps(self) -> int:
+        """T as compiled."""
+        return self.artifact.timesteps
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The ANN's inputs."""
+        return self.artifact.inputs
+
+    @property
+    def neurons(self) -> tuple[str, ...]:
+        """Names of the neurons, in the order in which they fire."""
+        return tuple(cell.name for cell in self.artifact.neurons)
+
+    def run(
+        self, inputs: Array | Mapping[str, Array], timesteps: int | None = None, *, record: bool = False
+    ) -> Run:
+        """Run samples from the initial state.
+
+        Args:
+            inputs: one array for the only input, or arrays by input name, in the ANN's shapes and dtypes.
+            timesteps: T; as compiled by default.
+            record: also return the output after every timestep, and every neuron's spikes.
+
+        Raises:
+            DataError: arrays that do not fit the inputs.
+            OptionError: timesteps below 1.
+        """
+        feeds = self._feeds(inputs)
+        steps = self._check(timesteps)
+        if self._whole is not None and steps == self.timesteps and not record:
+            return Run(steps, self._whole.run(feeds))
+        bridge = self._bridge(feeds)
+        state = zero_state(self.artifact.carried)
+        outputs: list[dict[str, Array]] = []
+        spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
+        for number in range(1, steps + 1):
+            results = (self._recording_step if record else self._step).run({**bridge, **state})
+            state = _advance(state, results, self.artifact.carried)
+            if record or number == steps:
+                outputs.append(self._read_out(bridge, state, number))
+            if record:
+                for cell in self.artifact.neurons:
+                    sent = np.rint(results[cell.output[0]] / self.artifact.threshold(cell))
+                    spikes[cell.name].append(sent.astype(np.int16))
+        if not record:
+            return Run(steps, outputs[-1])
+        return Run(
+            steps,
+            outputs[-1],
+            {name: np.stack([output[name] for output in outputs]) for name in self.artifact.outputs},
+            {name: np.stack(sent) for name, sent in spikes.items()},
+        )
+
+    def run_counted(self, inputs: Array | Mapping[str, Array], timesteps: Sequence[int]) -> list[Checkpoint]:
+        """Run samples from the initial state and count, once to the largest of `timesteps`.
+
+        Returns:
+            One checkpoint for each of `timesteps`, in ascending order, with spikes and synaptic operations
+            of every sample so far.
+        """
+        feeds = self._feeds(inputs)
+        wanted = sorted({self._check(value) for value in timesteps})
+        counter, step, synapses = self._counting
+        carried = (*self.artifact.carried, *counter.carried)
+        samples = len(next(iter(feeds.values())))
+        started = time.perf_counter()
+        bridge = self._bridge(feeds)
+        state = zero_state(carried)
+        checkpoints = []
+        seconds = 0.0
+        for number in range(1, wanted[-1] + 1):
+            state = _advance(state, step.run({**bridge, **state}), carried)
+            if number in wanted:
+                outputs = self._read_out(bridge, state, number)
+                seconds += time.perf_counter() - started
+                spikes, operations = self._totals(counter, synapses, state, samples)
+                checkpoints.append(Checkpoint(number, outputs, spikes, operations, seconds))
+                started = time.perf_counter()
+        return checkpoints
+
+    def stream(self, frames: Iterable[Array | Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """Feed one frame a timestep and give the outputs' mean since the last `reset`.
+
+        The state persists from frame to frame, and from call to call, until `reset`.
+        """
+        for frame in frames:
+            feeds = self._feeds(frame)
+            bridge = self._bridge(feeds)
+            results = self._step.run({**bridge, **self._state})
+            self._state = _advance(self._state, results, self.artifact.carried)
+            self._elapsed += 1
+            yield self._read_out(bridge, self._state, self._elapsed)
+
+    def reset(self) -> None:
+        """Put `stream` back to the initial state."""
+        self._state = zero_state(self.artifact.carried)
+        self._elapsed = 0
+
+    @cached_property
+    def _prefix(self) -> Engine | None:
+        return None if self.artifact.prefix is None else self._engine(self.artifact.prefix)
+
+    @cached_property
+    def _step(self) -> Engine:
+        return self._engine(self.artifact.step)
+
+    @cached_property
+    def _head(self) -> Engine:
+        return self._engine(self.artifact.head)
+
+    @cached_property
+    def _recording_step(self) -> Engine:
+        model = onnx.ModelProto()
+        model.CopyFrom(self.artifact.step)
+        model.graph.output.extend(
+            onnx.helper.make_empty_tensor_value_info(cell.output[0]) for cell in self.artifact.neurons
+        )
+        return self._engine(model)
+
+    @cached_property
+    def _counting(self) -> tuple[EventCounter, Engine, Engine]:
+        counter = make_counter(self.artifact)
+        return counter, self._engine(counter.step), self._engine(counter.synapses)
+
+    def _engine(self, model: onnx.ModelProto) -> Engine:
+        return make_engine(model, self._backend, self._providers)
+
+    def _bridge(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """What the step and the head read beside the state: inputs, and what the prefix makes of them."""
+        if self._prefix is None:
+            return feeds
+        return feeds | self._prefix.run(feeds)
+
+    def _read_out(self, bridge: Mapping[str, Array], state: Mapping[str, Array], timesteps: int) -> dict[str, Array]:
+        available = dict(bridge)
+        for value in self.artifact.carried:
+            available[final_name(value)] = state[value.before]
+        available[TIMESTEPS] = np.asarray(timesteps, dtype=np.int64)
+        return self._head.run(available)
+
+    def _totals(
+        self, counter: EventCounter, synapses: Engine, state: Mapping[str, Array], samples: int
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        counts = {value.after: state[value.before] for value in counter.carried}
+        spikes = {
+            cell.name: _per_sample(counts[events(cell)], samples) for cell in self.artifact.neurons
+        }
+        operations = synapses.run(counts)
+        return spikes, {
+            name.removesuffix("/synapses"): np.rint(value).astype(np.int64) for name, value in operations.items()
+        }
+
+    def _check(self, timesteps: int | None) -> int:
+        value = self.timesteps if timesteps is None else timesteps
+        if value < 1:
+            raise OptionError(f"timesteps: expected at least 1, found {value}; leave it out for {self.timesteps}")
+        return value
+
+    def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """The inputs by name, checked against the model."""
+        arrays = inputs if isinstance(inputs, Mapping) else {self.inputs[0].name: inputs}
+        expected = {spec.name for spec in self.inputs}
+        if set(arrays) != expected:
+            raise DataError(
+                f"inputs: expected {', '.join(sorted(expected))}, found {', '.join(sorted(arrays)) or 'none'}; "
+                "give every input by its name"
+            )
+        for spec in self.inputs:
+            _check_array(spec, np.asarray(arrays[spec.name]))
+        return {spec.name: np.asarray(arrays[spec.name]) for spec in self.inputs}
+
+
+def _check_array(spec: InputSpec, array: Array) -> None:
+    fits = array.ndim == len(spec.shape) and all(
+        size is None or size == found for size, found in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = tuple("N" if size is None else size for size in spec.shape)
+        raise DataError(
+            f"input '{spec.name}': expected shape {_shape_text(wanted)}, found {_shape_text(array.shape)}; "
+            "reshape or transpose the array"
+        )
+    if array.dtype != spec.dtype:
+        raise DataError(
+            f"input '{spec.name}': expected dtype {spec.dtype}, found {array.dtype}; convert it with "
+            f".astype('{spec.dtype}') and the model's preprocessing"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise DataError(f"input '{spec.name}': expected finite values, found NaN or Inf; repair the samples")
+
+
+def _advance(
+    state: Mapping[str, Array], results: Mapping[str, Array], carried: Sequence[Carried]
+) -> dict[str, Array]:
+    return {**state, **{value.before: results[value.after] for value in carried}}
+
+
+def _per_sample(counts: Array, samples: int) -> Array:
+    return np.rint(counts.reshape(samples, -1).sum(axis=1, dtype=np.float64)).astype(np.int64)
+
+
+def _shape_text(shape: Sequence[object]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
