@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import onnx
+
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics
@@ -30,6 +32,7 @@ class Context:
 
     Attributes:
         options: the user's choices.
+        model: the user's model, as it was read.
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
@@ -38,11 +41,17 @@ class Context:
     """
 
     options: CompileOptions
+    model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     dataset: Dataset | None = None
     statistics: Statistics | None = None
     neurons: dict[str, dict[str, object]] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Per node, the reason of its last note."""
+        return {note.node: note.reason for note in self.notes}
 
     def note(self, node: str, op: str, outcome: Outcome, reason: str) -> None:
         """Record a note once: passes run again say nothing new."""

@@ -1,0 +1,212 @@
+"""From a trained ANN to the artifact: the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+import onnx2snn
+from onnx2snn.analysis.coverage import Verdict, count_roles, judge
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
+from onnx2snn.emit.metadata import add_metadata
+from onnx2snn.emit.stream import TIMESTEPS, emit_stream
+from onnx2snn.errors import DataError, ModelError
+from onnx2snn.graph import Graph, read_graph
+from onnx2snn.model_file import check_model, digest, load_model, serialize, write_atomically
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.base import Context, Pass
+from onnx2snn.passes.calibrate import Calibrate
+from onnx2snn.passes.correct_bias import CorrectBias
+from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
+from onnx2snn.passes.normalize_relu import NormalizeRelu
+from onnx2snn.passes.push_batchnorm import PushBatchNorm
+from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
+from onnx2snn.passes.remove_identity import RemoveIdentity
+from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
+from onnx2snn.passes.replace_relu import ReplaceRelu
+
+logger = logging.getLogger(__name__)
+
+Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
+Progress = Callable[[str], None]
+
+#: Passes that need no data: what `inspect` runs.
+PREPARATION: tuple[Pass, ...] = (
+    RemoveIdentity(),
+    NormalizeRelu(),
+    FoldBatchNorm(),
+    PushBatchNorm(),
+)
+
+PIPELINE: tuple[Pass, ...] = (
+    *PREPARATION,
+    RefuseUnsupported(),
+    Calibrate(),
+    ReplaceRelu(),
+    ReplaceMaxPool(),
+    CorrectBias(),
+)
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A compiled spiking network.
+
+    Attributes:
+        model: the artifact; runs in a stock onnxruntime.
+        report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `neurons`,
+            `options`, `calibration` and `seconds` by phase; all JSON-able.
+    """
+
+    model: onnx.ModelProto
+    report: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write the artifact, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written; an existing one is left as it was.
+        """
+        write_atomically(path, serialize(self.model))
+
+
+def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
+    model: str | Path | onnx.ModelProto,
+    calibration: Calibration,
+    *,
+    preprocessing: Preprocessing | None = None,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> CompiledModel:
+    """Compile a trained ANN into a spiking network.
+
+    Args:
+        model: path of the ANN's ONNX file, or the loaded model, which is not changed.
+        calibration: path of a file or directory with samples (see `onnx2snn.calibration.readers`), or
+            arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs.
+        preprocessing: how integer arrays and images become the model's floats; recorded in the artifact.
+        max_samples: use at most that many samples.
+        progress: called with the name of each pass before it runs.
+        **options: the fields of `CompileOptions`.
+
+    Raises:
+        ModelError, DataError, OptionError: bad input, each in one line.
+        UnsupportedGraphError: nodes that cannot be converted, all listed.
+    """
+    chosen = _options(options)
+    started = time.perf_counter()
+    original = _read(model)
+    graph = read_graph(original)
+    context = Context(chosen, original)
+    seconds = {"read": time.perf_counter() - started}
+    dataset: Dataset | None = None
+    for step in PIPELINE:
+        if isinstance(step, Calibrate):
+            # Opened only now: a graph that is refused costs no look at the data.
+            dataset = _open(calibration, graph, preprocessing or Preprocessing(), max_samples)
+            context.dataset = dataset
+        if progress is not None:
+            progress(step.name)
+        started = time.perf_counter()
+        changed = step.run(graph, context)
+        seconds[step.name] = time.perf_counter() - started
+        check_stage(graph, step)
+        logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
+    assert dataset is not None
+    started = time.perf_counter()
+    artifact = emit_stream(graph, chosen.timesteps, dynamic_timesteps=chosen.dynamic_timesteps)
+    artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
+    verdicts = judge(original, graph, context.reasons)
+    report = _report(verdicts, context, dataset)
+    add_metadata(
+        artifact,
+        {
+            **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
+            "preprocessing": dataset.preprocessing.to_dict(),
+            "source_sha256": digest(original),
+            "version": onnx2snn.__version__,
+        },
+    )
+    check_model(artifact, "the artifact (this is a bug, please report it)")
+    seconds["emit"] = time.perf_counter() - started
+    return CompiledModel(artifact, {**report, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
+
+
+def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> list[Verdict]:
+    """What every node of an ANN would become, without any data.
+
+    Raises:
+        ModelError: the model cannot be read.
+    """
+    original = _read(model)
+    graph = read_graph(original)
+    context = Context(CompileOptions(), original)
+    for step in PREPARATION:
+        step.run(graph, context)
+    return judge(original, graph, context.reasons, strict=strict)
+
+
+def check_stage(graph: Graph, step: Pass) -> None:
+    """Hold a pass to what it ensures; a failure is a bug of ours, never the user's."""
+    left = sorted({node.op for node in graph.nodes if node.op in step.removes and not node.domain})
+    if left:
+        raise AssertionError(f"pass {step.name} ensures that no {', '.join(left)} is left, but one is")
+
+
+def _options(options: Mapping[str, Any]) -> CompileOptions:
+    try:
+        return CompileOptions(**options)
+    except TypeError as error:
+        raise onnx2snn.errors.OptionError(f"options: {error}; see onnx2snn.CompileOptions") from error
+
+
+def _read(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
+    if not isinstance(model, onnx.ModelProto):
+        return load_model(model)
+    check_model(model, "model")
+    return model
+
+
+def _open(
+    calibration: Calibration, graph: Graph, preprocessing: Preprocessing, max_samples: int | None
+) -> Dataset:
+    if isinstance(calibration, Dataset):
+        return calibration
+    inputs = [_input_spec(tensor) for tensor in graph.inputs]
+    if isinstance(calibration, str | Path):
+        dataset = open_dataset(calibration, inputs, preprocessing, max_samples)
+    else:
+        dataset = dataset_from_arrays(calibration, inputs, preprocessing, max_samples)
+    return dataset
+
+
+def _input_spec(tensor: Any) -> InputSpec:
+    if tensor.name == TIMESTEPS:
+        raise ModelError(
+            f"input '{TIMESTEPS}': expected another name, that one is the artifact's own; rename the input"
+        )
+    if tensor.shape is None or tensor.dtype is None:
+        raise DataError(f"input '{tensor.name}': expected a tensor of known rank and type; export it with both")
+    shape = tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in tensor.shape)
+    return InputSpec(tensor.name, np.dtype(tensor.dtype), shape)
+
+
+def _report(verdicts: list[Verdict], context: Context, dataset: Dataset) -> dict[str, Any]:
+    assert context.statistics is not None
+    return {
+        "nodes": [verdict.to_dict() for verdict in verdicts],
+        "roles": count_roles(verdicts),
+        "neurons": context.neurons,
+        "options": context.options.to_dict(),
+        "calibration": {"samples": context.statistics.samples, "source": dataset.source},
+    }
