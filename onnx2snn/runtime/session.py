@@ -17,7 +17,7 @@ from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.engines import Array, Backend, Engine, make_engine
-from onnx2snn.runtime.synapses import EventCounter, events, make_counter
+from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,27 @@ class SpikingSession:
                 checkpoints.append(Checkpoint(number, outputs, spikes, operations, seconds))
                 started = time.perf_counter()
         return checkpoints
+
+    def macs_per_sample(self, inputs: Array | Mapping[str, Array]) -> tuple[int, int]:
+        """Multiply-accumulates a sample of the whole ANN, and those before the first neuron.
+
+        Zero padding does not count; the samples only give the shapes.
+        """
+        feeds = self._feeds(inputs)
+        state = zero_state(self.artifact.carried)
+        totals = []
+        for part in (self.artifact.prefix, self.artifact.step, self.artifact.head):
+            if part is None:
+                totals.append(0)
+                continue
+            counted, names = count_dense(part)
+            results = self._engine(counted).run({**feeds, **state})
+            totals.append(sum(round(float(results[name][0])) for name in names))
+            # Each part reads what those before it gave; a step's sums stand for the mean, of the same shape.
+            feeds |= results
+            feeds |= {final_name(value): results[value.after] for value in self.artifact.carried if value.after in results}
+            feeds[TIMESTEPS] = np.asarray(1, dtype=np.int64)
+        return sum(totals), totals[0]
 
     def stream(self, frames: Iterable[Array | Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
         """Feed one frame a timestep and give the outputs' mean since the last `reset`.
