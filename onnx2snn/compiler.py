@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from onnx2snn.passes.replace_relu import ReplaceRelu
 logger = logging.getLogger(__name__)
 
 Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
-Progress = Callable[[str], None]
+#: Called with the name of a pass and the share of its work that is done, 0 to 1.
+Progress = Callable[[str, float], None]
 
 #: Passes that need no data: what `inspect` runs.
 PREPARATION: tuple[Pass, ...] = (
@@ -96,7 +98,7 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
             arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs.
         preprocessing: how integer arrays and images become the model's floats; recorded in the artifact.
         max_samples: use at most that many samples.
-        progress: called with the name of each pass before it runs.
+        progress: called with the name of each pass as it starts, and with how far the long ones are.
         **options: the fields of `CompileOptions`.
 
     Raises:
@@ -116,7 +118,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
             dataset = _open(calibration, graph, preprocessing or Preprocessing(), max_samples)
             context.dataset = dataset
         if progress is not None:
-            progress(step.name)
+            context.advance = partial(progress, step.name)
+            context.advance(0.0)
         started = time.perf_counter()
         changed = step.run(graph, context)
         seconds[step.name] = time.perf_counter() - started

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,12 @@ def correction_targets(graph: Graph) -> list[str]:
 
 
 def measure_corrections(
-    graph: Graph, dataset: Dataset, statistics: Statistics, batch_size: int, timesteps: int
+    graph: Graph,
+    dataset: Dataset,
+    statistics: Statistics,
+    batch_size: int,
+    timesteps: int,
+    advance: Callable[[float], None] = lambda done: None,
 ) -> dict[str, Vector]:
     """What to add to the mean of each target, per channel, to make it the ANN's; float64 [C].
 
@@ -50,6 +55,7 @@ def measure_corrections(
         statistics: the ANN's means.
         batch_size: samples a batch.
         timesteps: T.
+        advance: called with the share of the sweep that is done.
 
     Cost: T + 1 passes over each layer in all, whatever the depth. Spike trains are held for as many samples
     as fit `MEMORY`; with more, corrections are averaged over the chunks.
@@ -72,6 +78,7 @@ def measure_corrections(
                 shift = broadcastable(corrections.get(name, np.zeros(1)), stage.target)
                 for batch, held in zip(inputs, trains, strict=True):
                     held[stage.cell.outputs[0].name] = stage.run({**batch, **held}, shift, timesteps)
+            advance((seen + count * (number + 1) / len(stages)) / len(dataset))
             for held in trains:
                 for source in [source for source in held if last_use.get(source, -1) <= number]:
                     del held[source]

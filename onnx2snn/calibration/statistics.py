@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,12 @@ class Statistics:
 
 
 def collect_statistics(
-    graph: Graph, dataset: Dataset, batch_size: int, activations: list[str], averaged: list[str]
+    graph: Graph,
+    dataset: Dataset,
+    batch_size: int,
+    activations: list[str],
+    averaged: list[str],
+    advance: Callable[[float], None] = lambda done: None,
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
 
@@ -48,6 +53,7 @@ def collect_statistics(
         batch_size: samples a batch; the model's own batch size where that is fixed.
         activations: tensors (at least zero everywhere) to make histograms of.
         averaged: tensors whose mean per channel is wanted.
+        advance: called after each batch with the share of the samples that is done.
 
     Raises:
         ModelError: a tensor's values become NaN or infinite, or onnxruntime fails.
@@ -75,6 +81,7 @@ def collect_statistics(
             if name not in statistics.histograms:
                 statistics.histograms[name] = ChannelHistogram(len(values))
             statistics.histograms[name].add(values)
+        advance(statistics.samples / len(dataset))
     statistics.means = {name: total / statistics.samples for name, total in sums.items()}
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics

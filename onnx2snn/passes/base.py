@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -38,6 +39,7 @@ class Context:
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         corrections: tensor → what was added to its mean per channel; set by `CorrectBias`.
         notes: per node, in the order in which the passes spoke of them.
+        advance: called by long passes with the share of their work that is done.
     """
 
     options: CompileOptions
@@ -47,6 +49,7 @@ class Context:
     neurons: dict[str, dict[str, object]] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    advance: Callable[[float], None] = lambda done: None
 
     @property
     def reasons(self) -> dict[str, str]:

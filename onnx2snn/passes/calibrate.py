@@ -27,5 +27,6 @@ class Calibrate:
                 context.options.batch_size,
                 activations=[node.outputs[0].name for node in graph.nodes if is_neuron(node)],
                 averaged=correction_targets(graph),
+                advance=context.advance,
             )
         return False

@@ -45,7 +45,12 @@ class CorrectBias:
             return False
         assert context.statistics is not None, "Calibrate runs first"
         context.corrections = measure_corrections(
-            graph, context.dataset, context.statistics, context.options.batch_size, context.options.timesteps
+            graph,
+            context.dataset,
+            context.statistics,
+            context.options.batch_size,
+            context.options.timesteps,
+            context.advance,
         )
         tensors = graph.tensors()
         for name, correction in context.corrections.items():

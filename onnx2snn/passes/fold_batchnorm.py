@@ -37,7 +37,7 @@ class FoldBatchNorm:
             reason = _fold(graph, node)
             if reason is None:
                 changed = True
-                context.note(node.name, node.op, "folded", "into the weights before it")
+                context.note(node.name, "BatchNormalization", "folded", "into the weights before it")
             else:
                 context.note(node.name, node.op, "kept", reason)
         if changed:
@@ -81,12 +81,13 @@ def _fold_through_bias(graph: Graph, node: Node, add: Node, affine: Affine) -> s
     index = next((i for i, value in enumerate(values) if value is not None), None)
     matmul = None if index is None else producer(add.inputs[1 - index])
     if index is None or matmul is None or matmul.op != "MatMul":
-        return f"it follows an Add ('{add.name}') of two activations"
+        return f"it follows an Add ('{add.name}') that is not the bias of a MatMul"
     bias = values[index]
     assert bias is not None
     if sole_consumer(graph, add.inputs[1 - index]) is None:
         return f"the output of '{matmul.name}' is read by other nodes too, or is an output of the graph"
-    if rank(node.inputs[0]) != 2 or bias.size not in (1, len(affine.scale)):
+    per_channel = bias.size == 1 or (bias.size == len(affine.scale) and bias.shape[-1] == bias.size)
+    if rank(node.inputs[0]) != 2 or not per_channel:
         return f"channels are not the last axis of '{matmul.name}'"
     reason = scale_outputs(graph, matmul, Affine(affine.scale, np.zeros_like(affine.shift)))
     if reason is None:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 
-from onnx2snn.graph import Constant, Graph, Node, constant, producer, sole_consumer, tidy, unique_name
+from onnx2snn.graph import (
+    Array,
+    Constant,
+    Graph,
+    Node,
+    Tensor,
+    constant,
+    producer,
+    rank,
+    sole_consumer,
+    tidy,
+    unique_name,
+)
 from onnx2snn.passes.base import Context
 from onnx2snn.sections import relu_ceiling
 
@@ -38,8 +52,9 @@ def _write_plainly(node: Node) -> bool:
     if node.op == "Max" and len(node.inputs) == 2:
         values = [constant(tensor) for tensor in node.inputs]
         for index, value in enumerate(values):
-            if value is not None and values[1 - index] is None and not value.any() and value.size == 1:
-                node.op, node.inputs = "Relu", [node.inputs[1 - index]]
+            other = node.inputs[1 - index]
+            if values[1 - index] is None and _is_scalar(value, other) and not value.any():
+                node.op, node.inputs = "Relu", [other]
                 return True
     elif (node.op == "LeakyRelu" and node.attrs.get("alpha", 0.01) == 0) or (
         node.op == "Clip" and relu_ceiling(node) == float("inf")
@@ -84,7 +99,7 @@ def _bounded_operand(node: Node) -> tuple[int, float] | None:
     if node.op == "Min" and len(node.inputs) == 2:
         for index in (0, 1):
             ceiling = constant(node.inputs[1 - index])
-            if ceiling is not None and ceiling.size == 1 and float(ceiling.item()) > 0:
+            if _is_scalar(ceiling, node.inputs[index]) and float(ceiling.item()) > 0:
                 return index, float(ceiling.item())
     if node.op == "Clip":
         bounds = [None if t.is_empty() else constant(t) for t in node.inputs[1:3]] + [None, None]
@@ -94,3 +109,8 @@ def _bounded_operand(node: Node) -> tuple[int, float] | None:
         if not dynamic and low <= 0 < high:
             return 0, high
     return None
+
+
+def _is_scalar(value: Array | None, other: Tensor) -> TypeGuard[Array]:
+    """Whether a constant is one number that leaves the shape of `other` alone when it broadcasts with it."""
+    return value is not None and value.size == 1 and value.ndim <= max(1, rank(other) or 0)

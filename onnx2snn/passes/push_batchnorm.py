@@ -65,13 +65,11 @@ def _push(graph: Graph, node: Node, affine: Affine) -> str | None:
     result = node.outputs[0]
     if is_output(graph, result):
         return "it gives an output of the graph"
-    pools: list[Node] = []
     while len(result.outputs) == 1 and result.outputs[0].op in _POOLS:
         pool = result.outputs[0]
         reason = _commutes(graph, pool, affine)
         if reason is not None:
             return reason
-        pools.append(pool)
         result = pool.outputs[0]
     flatten = sole_consumer(graph, result)
     if flatten is not None and flatten.op == "Flatten" and flatten.attrs.get("axis", 1) == 1:
@@ -81,6 +79,8 @@ def _push(graph: Graph, node: Node, affine: Affine) -> str | None:
         pixels = int(np.prod(dims[1:], dtype=np.int64))
         affine = Affine(np.repeat(affine.scale, pixels), np.repeat(affine.shift, pixels))
         result = flatten.outputs[0]
+        if is_output(graph, result):
+            return f"the output of '{flatten.name}' is an output of the graph"
     consumers = list(result.outputs)
     reasons = [_obstacle(consumer, result) for consumer in consumers] or ["nothing reads it"]
     for reason in reasons:

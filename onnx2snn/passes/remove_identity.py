@@ -20,25 +20,30 @@ class RemoveIdentity:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        idle = [node for node in graph.nodes if _does_nothing(node) and _can_go(graph, node)]
-        for node in idle:
+        changed = False
+        for node in graph.nodes:
+            # Asked one at a time: removing one node can turn the source of the next into an output.
+            if not _does_nothing(graph, node) or not _can_go(graph, node):
+                continue
+            changed = True
             context.note(node.name, node.op, "folded", "hands on its input unchanged")
             if is_output(graph, node.outputs[0]):
                 _rename_source(graph, node)
             else:
                 bypass(graph, node)
-        if idle:
+        if changed:
             tidy(graph)
-        return bool(idle)
+        return changed
 
 
-def _does_nothing(node: Node) -> bool:
+def _does_nothing(graph: Graph, node: Node) -> bool:
     if node.op == "Identity":
         return True
     if node.op == "Dropout":
         training = constant(node.inputs[2]) if len(node.inputs) > 2 else None
         in_training = len(node.inputs) > 2 and not node.inputs[2].is_empty() and (training is None or training)
-        return not in_training and not any(mask.outputs for mask in node.outputs[1:])
+        mask_read = any(mask.outputs or is_output(graph, mask) for mask in node.outputs[1:])
+        return not in_training and not mask_read
     source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
     return node.op == "Cast" and source is not None and source.dtype is not None and source.dtype == result.dtype
 

@@ -1,0 +1,394 @@
+"""The command line: the only place that prints."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+import onnx2snn
+from onnx2snn import tables
+from onnx2snn.analysis.coverage import ROLES, count_roles
+from onnx2snn.analysis.evaluation import evaluate as evaluate_session
+from onnx2snn.analysis.evaluation import top1
+from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.errors import Onnx2SnnError, OptionError, OutputError
+from onnx2snn.model_file import check_writable, load_model, write_atomically
+from onnx2snn.options import CompileOptions
+from onnx2snn.runtime.artifact import is_artifact, take_apart
+from onnx2snn.runtime.engines import make_engine
+from onnx2snn.runtime.session import SpikingSession
+
+_DEFAULTS = CompileOptions()
+_DATA_HELP = "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
+_Command = Callable[..., Any]
+
+
+class _OneLineErrors(click.Group):
+    """Exit 2 with one line for what the user can mend; a traceback and exit 1 for a bug of ours."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - click's own
+        kwargs["standalone_mode"] = False
+        try:
+            result = super().main(*args, **kwargs)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "onnx2snn"
+            _fail(f"{error.format_message()} See '{command} --help'.")
+        except (Onnx2SnnError, click.ClickException) as error:
+            _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        except click.Abort:
+            Console(stderr=True).print("interrupted")
+            sys.exit(130)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> None:
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error: ", "bold red"), line))
+    sys.exit(2)
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(onnx2snn.__version__, message="onnx2snn %(version)s")
+@click.option("-v", "--verbose", count=True, help="Log each pass (-v) or each node (-vv) to stderr.")
+def main(verbose: int) -> None:
+    """Compile a trained ANN (ONNX) into a spiking neural network (ONNX) and run it."""
+    if verbose:
+        level = logging.INFO if verbose == 1 else logging.DEBUG
+        handler = RichHandler(console=Console(stderr=True), show_path=False)
+        logging.basicConfig(level=level, handlers=[handler], format="%(message)s")
+
+
+def _preprocessing_options(command: _Command) -> _Command:
+    """How integer arrays and images become what the model eats."""
+    for option in reversed(
+        (
+            click.option("--scale", metavar="NUMBER", help="Factor on integers and images, such as 1/255."),
+            click.option("--mean", metavar="A,B,C", help="Subtracted after scaling, per channel."),
+            click.option("--std", metavar="A,B,C", help="Divided by after that, per channel."),
+            click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="Axis order the model expects."),
+            click.option("--resize", metavar="H,W", help="Size that image files are resized to."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _sample_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; - for stdout."),
+        click.option("--batch-size", default=_DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
+        click.option("--max-samples", type=int, help="Use at most that many samples.  [default: all]"),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command("compile")
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA", help=f"Calibration samples. {_DATA_HELP}")
+@click.option("-o", "--output", metavar="FILE", help="The artifact.  [default: MODEL.snn.onnx, here]")
+@click.option("-T", "--timesteps", default=_DEFAULTS.timesteps, show_default=True, help="Simulation length T.")
+@click.option(
+    "-G", "--max-spikes", default=_DEFAULTS.max_spikes, show_default=True, help="Most spikes of a neuron a timestep, Γ."
+)
+@click.option("--levels", type=int, help="Spikes a timestep that stand for the range R.  [default: Γ]")
+@click.option("--signed", is_flag=True, help="Neurons that can take spikes back: closer to the ANN.")
+@click.option(
+    "--threshold",
+    type=click.Choice(["max", "percentile", "mse"]),
+    default=_DEFAULTS.threshold,
+    show_default=True,
+    help="Rule that chooses R from the activations.",
+)
+@click.option("--percentile", default=_DEFAULTS.percentile, show_default=True, help="For --threshold percentile.")
+@click.option(
+    "--granularity",
+    type=click.Choice(["channel", "layer"]),
+    default=_DEFAULTS.granularity,
+    show_default=True,
+    help="One threshold per channel or per layer.",
+)
+@click.option("--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer.")
+@click.option("--strict", is_flag=True, help="Refuse nodes that would be computed without spikes.")
+@click.option("--dynamic-timesteps", is_flag=True, help="Make T an optional input of the artifact.")
+@_preprocessing_options
+@_sample_options
+def compile_command(
+    model: str, calib: str, output: str | None, max_samples: int | None, json_file: str | None, **values: Any
+) -> None:
+    """Compile a trained ANN into a spiking network.
+
+    MODEL.onnx is a feed-forward net with ReLU activations, from any framework. The result is one ordinary ONNX
+    file with the same inputs and outputs, which a stock onnxruntime runs.
+    """
+    target = Path(output) if output else Path(Path(model).name).with_suffix(".snn.onnx")
+    for path in (target, _json_path(json_file)):
+        if path is not None:
+            check_writable(path)
+    if target.exists() and Path(model).exists() and target.samefile(model):
+        raise OutputError(f"{target}: expected another file than the model itself; choose one with -o")
+    preprocessing = _preprocessing(values, Preprocessing())
+    with _progress() as advance:
+        compiled = onnx2snn.compile(
+            model,
+            calib,
+            preprocessing=preprocessing,
+            max_samples=max_samples,
+            progress=advance,
+            **values,
+        )
+    compiled.save(target)
+    out = _console(json_file)
+    out.print(tables.role_table(compiled.report["roles"]))
+    samples = compiled.report["calibration"]["samples"]
+    size = target.stat().st_size / 1e6
+    _say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
+    _say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}")
+    _write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})
+
+
+@main.command()
+@click.argument("snn", metavar="SNN.onnx")
+@click.option("--data", required=True, metavar="DATA", help=f"Samples, with labels for accuracy. {_DATA_HELP}")
+@click.option("--reference", metavar="MODEL.onnx", help="The ANN, to compare with.")
+@click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
+@_preprocessing_options
+@_sample_options
+def evaluate(
+    snn: str,
+    data: str,
+    reference: str | None,
+    timesteps: str | None,
+    batch_size: int,
+    max_samples: int | None,
+    json_file: str | None,
+    **values: Any,
+) -> None:
+    """Accuracy, agreement with the ANN, spikes, operations and energy of a compiled network.
+
+    Preprocessing is the one recorded in the artifact, unless options change it.
+    """
+    if (path := _json_path(json_file)) is not None:
+        check_writable(path)
+    _positive("--batch-size", batch_size)
+    session = SpikingSession(snn)
+    steps = _timesteps(timesteps, session.timesteps)
+    dataset = open_dataset(data, session.inputs, _recorded(session, values), max_samples)
+    engine = None if reference is None else make_engine(load_model(reference))
+    with _progress() as advance:
+        figures = evaluate_session(
+            session,
+            dataset,
+            steps,
+            engine,
+            batch_size=batch_size,
+            progress=lambda done: advance("evaluate", done / len(dataset)),
+        )
+    out = _console(json_file)
+    out.print(tables.evaluation_table(figures))
+    _print_reference(out, figures)
+    _write_json(json_file, figures)
+
+
+@main.command()
+@click.argument("snn", metavar="SNN.onnx")
+@click.option("--input", "data", required=True, metavar="X.npy", help=f"Samples. {_DATA_HELP}")
+@click.option("-o", "--output", metavar="OUT.npz", help="Write the outputs by name.")
+@click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@_preprocessing_options
+def run(snn: str, data: str, output: str | None, timesteps: int | None, **values: Any) -> None:
+    """Run a compiled network on samples and show (or write) its outputs."""
+    if output is not None:
+        check_writable(output)
+    session = SpikingSession(snn)
+    dataset = open_dataset(data, session.inputs, _recorded(session, values))
+    fixed = session.inputs[0].shape[0]
+    runs = [session.run(batch, timesteps).outputs for batch in dataset.batches(fixed or _DEFAULTS.batch_size)]
+    outputs = {name: np.concatenate([part[name] for part in runs]) for name in session.artifact.outputs}
+    out = Console(highlight=False)
+    if output is not None:
+        _save_arrays(Path(output), outputs)
+    for name, values_ in outputs.items():
+        _say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
+        best = top1(values_)
+        if best is not None:
+            shown = ", ".join(map(str, best[:20])) + (", …" if len(best) > 20 else "")
+            _say(out, "classes", shown)
+
+
+@main.command()
+@click.argument("model", metavar="ANY.onnx")
+@click.option("--strict", is_flag=True, help="Judge as compile --strict does.")
+@click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON; - for stdout.")
+def inspect(model: str, strict: bool, json_file: str | None) -> None:
+    """What every node of a model is, or would become, and why."""
+    loaded = load_model(model)
+    report: dict[str, Any]
+    if is_artifact(loaded):
+        artifact = take_apart(loaded)
+        nodes = artifact.metadata.get("nodes", [])
+        roles = {role: sum(node["role"] == role for node in nodes) for role in ROLES}
+        report = {"kind": "snn", "roles": roles, **artifact.metadata}
+    else:
+        verdicts = onnx2snn.inspect(loaded, strict=strict)
+        report = {
+            "kind": "ann",
+            "roles": count_roles(verdicts),
+            "nodes": [verdict.to_dict() for verdict in verdicts],
+        }
+    out = _console(json_file)
+    out.print(tables.node_table(report["nodes"]))
+    out.print()
+    if report["kind"] == "snn":
+        out.print(tables.neuron_table(report["neurons"]))
+        out.print()
+        options = report["options"]
+        _say(out, "compiled", f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}")
+    out.print(tables.role_table(report["roles"]))
+    _write_json(json_file, report)
+
+
+@main.command()
+@click.option("--out", default="onnx2snn-demo", show_default=True, metavar="DIR", help="Where the files go.")
+def demo(out: str) -> None:
+    """The whole road on an embedded example: a small CNN that reads handwritten digits."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made a folder ({error.strerror}); choose another with --out") from error
+    for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
+        write_atomically(folder / name, resources.files("onnx2snn.demo").joinpath(name).read_bytes())
+    model, target = folder / "digits.onnx", folder / "digits.snn.onnx"
+    console = Console(highlight=False)
+    console.print(
+        "A small CNN (BatchNorm, a residual Add, a MaxPool) that reads 8×8 pictures of handwritten digits\n"
+        "becomes a spiking network: its neurons send spikes instead of numbers, for T timesteps.\n"
+    )
+    with _progress() as advance:
+        compiled = onnx2snn.compile(
+            model,
+            folder / "digits_calibration.npz",
+            preprocessing=Preprocessing(scale=1 / 16),
+            signed=True,
+            progress=advance,
+        )
+        compiled.save(target)
+        session = SpikingSession(target)
+        dataset = open_dataset(folder / "digits_test.npz", session.inputs, Preprocessing(scale=1 / 16))
+        figures = evaluate_session(
+            session,
+            dataset,
+            [1, 2, 4, 8],
+            make_engine(load_model(model)),
+            progress=lambda done: advance("evaluate", done / len(dataset)),
+        )
+    console.print(tables.role_table(compiled.report["roles"]))
+    console.print()
+    console.print(tables.evaluation_table(figures))
+    _print_reference(console, figures)
+    console.print("\nThe same by hand:")
+    console.print(f"  onnx2snn compile {model} --calib {folder}/digits_calibration.npz --scale 1/16 --signed -o {target}")
+    console.print(f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}")
+    console.print(f"\nFiles in {folder}: the ANN digits.onnx, the SNN digits.snn.onnx (any onnxruntime runs it), the data.")
+
+
+def _preprocessing(values: dict[str, Any], base: Preprocessing) -> Preprocessing:
+    """Take the preprocessing options out of `values`; what is not given stays as in `base`."""
+    parsers: dict[str, Callable[[str], Any]] = {
+        "scale": parse_scale,
+        "mean": parse_floats,
+        "std": parse_floats,
+        "layout": str,
+        "resize": parse_size,
+    }
+    given = {name: (values.pop(name), parse) for name, parse in parsers.items()}
+    return replace(base, **{name: parse(text) for name, (text, parse) in given.items() if text is not None})
+
+
+def _recorded(session: SpikingSession, values: dict[str, Any]) -> Preprocessing:
+    recorded = session.artifact.metadata.get("preprocessing")
+    return _preprocessing(values, Preprocessing.from_dict(recorded) if recorded else Preprocessing())
+
+
+def _timesteps(text: str | None, compiled: int) -> list[int]:
+    if text is None:
+        return sorted({1 << power for power in range(compiled.bit_length()) if 1 << power < compiled} | {compiled})
+    try:
+        steps = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise OptionError(f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'") from error
+    if steps[0] < 1:
+        raise OptionError(f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T")
+    return steps
+
+
+def _positive(flag: str, value: int) -> None:
+    if value < 1:
+        raise OptionError(f"{flag}: expected at least 1, found {value}; leave it out for the default")
+
+
+def _json_path(json_file: str | None) -> Path | None:
+    return None if json_file in (None, "-") else Path(str(json_file))
+
+
+def _write_json(json_file: str | None, content: object) -> None:
+    if json_file is None:
+        return
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path = _json_path(json_file)
+    if path is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(path, text.encode())
+
+
+def _save_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def _console(json_file: str | None) -> Console:
+    """Tables go to stdout, unless JSON goes there."""
+    return Console(stderr=json_file == "-", highlight=False)
+
+
+def _say(console: Console, name: str, text: str) -> None:
+    console.print(Text.assemble((name, "bold"), "  ", text), soft_wrap=True)
+
+
+def _print_reference(console: Console, figures: dict[str, Any]) -> None:
+    accuracy = figures["reference_accuracy"]
+    ann = "" if accuracy is None else f"; the ANN itself reaches {tables.percent(accuracy)}"
+    console.print(Text(f"{figures['samples']} samples{ann}. Energy: {figures['energy']['convention']}.", "dim"))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr that vanishes when it is done, and never shows where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def advance(name: str, done: float) -> None:
+            bar.update(task, description=name, completed=done)
+
+        yield advance

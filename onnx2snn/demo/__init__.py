@@ -1,0 +1,1 @@
+"""The embedded example: a digits CNN with its data, made by `examples/train_digits.py`."""
