@@ -10,7 +10,17 @@ import numpy.typing as npt
 from onnx2snn.graph import Tensor, constant, operands, producer, rank
 
 _CHANNELS_SECOND = frozenset(
-    "Conv ConvTranspose Gemm BatchNormalization MaxPool AveragePool GlobalAveragePool GlobalMaxPool LIPool".split()
+    {
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "LIPool",
+        "MaxPool",
+    }
 )
 
 

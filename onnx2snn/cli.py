@@ -35,14 +35,16 @@ from onnx2snn.runtime.engines import make_engine
 from onnx2snn.runtime.session import SpikingSession
 
 _DEFAULTS = CompileOptions()
-_DATA_HELP = "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
+_DATA_HELP = (
+    "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
+)
 _Command = Callable[..., Any]
 
 
 class _OneLineErrors(click.Group):
     """Exit 2 with one line for what the user can mend; a traceback and exit 1 for a bug of ours."""
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - click's own
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         try:
             result = super().main(*args, **kwargs)
@@ -63,7 +65,9 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(onnx2snn.__version__, message="onnx2snn %(version)s")
 @click.option("-v", "--verbose", count=True, help="Log each pass (-v) or each node (-vv) to stderr.")
 def main(verbose: int) -> None:
@@ -81,7 +85,9 @@ def _preprocessing_options(command: _Command) -> _Command:
             click.option("--scale", metavar="NUMBER", help="Factor on integers and images, such as 1/255."),
             click.option("--mean", metavar="A,B,C", help="Subtracted after scaling, per channel."),
             click.option("--std", metavar="A,B,C", help="Divided by after that, per channel."),
-            click.option("--layout", type=click.Choice(["NCHW", "NHWC"]), help="Axis order the model expects."),
+            click.option(
+                "--layout", type=click.Choice(["NCHW", "NHWC"]), help="Axis order the model expects."
+            ),
             click.option("--resize", metavar="H,W", help="Size that image files are resized to."),
         )
     ):
@@ -91,8 +97,12 @@ def _preprocessing_options(command: _Command) -> _Command:
 
 def _sample_options(command: _Command) -> _Command:
     for option in (
-        click.option("--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; - for stdout."),
-        click.option("--batch-size", default=_DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
+        click.option(
+            "--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; - for stdout."
+        ),
+        click.option(
+            "--batch-size", default=_DEFAULTS.batch_size, show_default=True, help="Samples a batch."
+        ),
         click.option("--max-samples", type=int, help="Use at most that many samples.  [default: all]"),
     ):
         command = option(command)
@@ -103,9 +113,15 @@ def _sample_options(command: _Command) -> _Command:
 @click.argument("model", metavar="MODEL.onnx")
 @click.option("--calib", required=True, metavar="DATA", help=f"Calibration samples. {_DATA_HELP}")
 @click.option("-o", "--output", metavar="FILE", help="The artifact.  [default: MODEL.snn.onnx, here]")
-@click.option("-T", "--timesteps", default=_DEFAULTS.timesteps, show_default=True, help="Simulation length T.")
 @click.option(
-    "-G", "--max-spikes", default=_DEFAULTS.max_spikes, show_default=True, help="Most spikes of a neuron a timestep, Γ."
+    "-T", "--timesteps", default=_DEFAULTS.timesteps, show_default=True, help="Simulation length T."
+)
+@click.option(
+    "-G",
+    "--max-spikes",
+    default=_DEFAULTS.max_spikes,
+    show_default=True,
+    help="Most spikes of a neuron a timestep, Γ.",
 )
 @click.option("--levels", type=int, help="Spikes a timestep that stand for the range R.  [default: Γ]")
 @click.option("--signed", is_flag=True, help="Neurons that can take spikes back: closer to the ANN.")
@@ -116,7 +132,9 @@ def _sample_options(command: _Command) -> _Command:
     show_default=True,
     help="Rule that chooses R from the activations.",
 )
-@click.option("--percentile", default=_DEFAULTS.percentile, show_default=True, help="For --threshold percentile.")
+@click.option(
+    "--percentile", default=_DEFAULTS.percentile, show_default=True, help="For --threshold percentile."
+)
 @click.option(
     "--granularity",
     type=click.Choice(["channel", "layer"]),
@@ -124,7 +142,9 @@ def _sample_options(command: _Command) -> _Command:
     show_default=True,
     help="One threshold per channel or per layer.",
 )
-@click.option("--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer.")
+@click.option(
+    "--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer."
+)
 @click.option("--strict", is_flag=True, help="Refuse nodes that would be computed without spikes.")
 @click.option("--dynamic-timesteps", is_flag=True, help="Make T an optional input of the artifact.")
 @_preprocessing_options
@@ -134,8 +154,8 @@ def compile_command(
 ) -> None:
     """Compile a trained ANN into a spiking network.
 
-    MODEL.onnx is a feed-forward net with ReLU activations, from any framework. The result is one ordinary ONNX
-    file with the same inputs and outputs, which a stock onnxruntime runs.
+    MODEL.onnx is a feed-forward net with ReLU activations, from any framework. The result is one ordinary
+    ONNX file with the same inputs and outputs, which a stock onnxruntime runs.
     """
     target = Path(output) if output else Path(Path(model).name).with_suffix(".snn.onnx")
     for path in (target, _json_path(json_file)):
@@ -165,7 +185,9 @@ def compile_command(
 
 @main.command()
 @click.argument("snn", metavar="SNN.onnx")
-@click.option("--data", required=True, metavar="DATA", help=f"Samples, with labels for accuracy. {_DATA_HELP}")
+@click.option(
+    "--data", required=True, metavar="DATA", help=f"Samples, with labels for accuracy. {_DATA_HELP}"
+)
 @click.option("--reference", metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
 @_preprocessing_options
@@ -259,7 +281,11 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
         out.print(tables.neuron_table(report["neurons"]))
         out.print()
         options = report["options"]
-        _say(out, "compiled", f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}")
+        _say(
+            out,
+            "compiled",
+            f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}",
+        )
     out.print(tables.role_table(report["roles"]))
     _write_json(json_file, report)
 
@@ -272,7 +298,9 @@ def demo(out: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made a folder ({error.strerror}); choose another with --out") from error
+        raise OutputError(
+            f"{folder}: cannot be made a folder ({error.strerror}); choose another with --out"
+        ) from error
     for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
         write_atomically(folder / name, resources.files("onnx2snn.demo").joinpath(name).read_bytes())
     model, target = folder / "digits.onnx", folder / "digits.snn.onnx"
@@ -304,9 +332,15 @@ def demo(out: str) -> None:
     console.print(tables.evaluation_table(figures))
     _print_reference(console, figures)
     console.print("\nThe same by hand:")
-    console.print(f"  onnx2snn compile {model} --calib {folder}/digits_calibration.npz --scale 1/16 --signed -o {target}")
-    console.print(f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}")
-    console.print(f"\nFiles in {folder}: the ANN digits.onnx, the SNN digits.snn.onnx (any onnxruntime runs it), the data.")
+    console.print(
+        f"  onnx2snn compile {model} --calib {folder}/digits_calibration.npz"
+        f" --scale 1/16 --signed -o {target}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}", soft_wrap=True
+    )
+    console.print(f"\nFiles in {folder}: the ANN, the SNN (any onnxruntime runs it), the data.")
 
 
 def _preprocessing(values: dict[str, Any], base: Preprocessing) -> Preprocessing:
@@ -329,13 +363,17 @@ def _recorded(session: SpikingSession, values: dict[str, Any]) -> Preprocessing:
 
 def _timesteps(text: str | None, compiled: int) -> list[int]:
     if text is None:
-        return sorted({1 << power for power in range(compiled.bit_length()) if 1 << power < compiled} | {compiled})
+        return sorted(
+            {1 << power for power in range(compiled.bit_length()) if 1 << power < compiled} | {compiled}
+        )
     try:
         steps = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
         raise OptionError(f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'") from error
     if steps[0] < 1:
-        raise OptionError(f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T")
+        raise OptionError(
+            f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T"
+        )
     return steps
 
 
@@ -377,7 +415,9 @@ def _say(console: Console, name: str, text: str) -> None:
 def _print_reference(console: Console, figures: dict[str, Any]) -> None:
     accuracy = figures["reference_accuracy"]
     ann = "" if accuracy is None else f"; the ANN itself reaches {tables.percent(accuracy)}"
-    console.print(Text(f"{figures['samples']} samples{ann}. Energy: {figures['energy']['convention']}.", "dim"))
+    console.print(
+        Text(f"{figures['samples']} samples{ann}. Energy: {figures['energy']['convention']}.", "dim")
+    )
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import TIMESTEPS, emit_stream
-from onnx2snn.errors import DataError, ModelError
+from onnx2snn.errors import ModelError
 from onnx2snn.graph import Graph, read_graph
 from onnx2snn.model_file import check_model, digest, load_model, serialize, write_atomically
 from onnx2snn.options import CompileOptions
@@ -199,7 +199,9 @@ def _input_spec(tensor: Any) -> InputSpec:
             f"input '{TIMESTEPS}': expected another name, that one is the artifact's own; rename the input"
         )
     if tensor.shape is None or tensor.dtype is None:
-        raise DataError(f"input '{tensor.name}': expected a tensor of known rank and type; export it with both")
+        raise ModelError(
+            f"input '{tensor.name}': expected a tensor of known rank and type; export it with both"
+        )
     shape = tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in tensor.shape)
     return InputSpec(tensor.name, np.dtype(tensor.dtype), shape)
 

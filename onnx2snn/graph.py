@@ -16,6 +16,11 @@ import numpy.typing as npt
 import onnx
 import onnx.shape_inference
 import onnx_graphsurgeon as gs
+from onnx_graphsurgeon import Constant as Constant
+from onnx_graphsurgeon import Graph as Graph
+from onnx_graphsurgeon import Node as Node
+from onnx_graphsurgeon import Tensor as Tensor
+from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx2snn.model_file import IR_VERSION, normalize_model
@@ -23,11 +28,6 @@ from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
 
 logger = logging.getLogger(__name__)
 
-Graph = gs.Graph
-Node = gs.Node
-Tensor = gs.Tensor
-Variable = gs.Variable
-Constant = gs.Constant
 Array = npt.NDArray[Any]
 
 # The fence: its own log goes to stdout, past logging; our messages replace it.
@@ -54,6 +54,7 @@ def infer_shapes(graph: Graph) -> Graph:
 def write_model(graph: Graph) -> onnx.ModelProto:
     """The graph as a ModelProto, in topological order, without functions or metadata."""
     tidy(graph)
+    model: onnx.ModelProto
     opsets = [onnx.helper.make_opsetid("", OPSET_VERSION)]
     if any(node.domain == DOMAIN for node in graph.nodes):
         opsets.append(onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION))

@@ -52,7 +52,9 @@ def _at_inference(node: Node, temporal: Collection[str]) -> str | None:
 
 def _between_floats(node: Node, temporal: Collection[str]) -> str | None:
     del temporal
-    kinds = [np.dtype(tensor.dtype).kind for tensor in (*node.inputs, *node.outputs) if tensor.dtype is not None]
+    kinds = [
+        np.dtype(tensor.dtype).kind for tensor in (*node.inputs, *node.outputs) if tensor.dtype is not None
+    ]
     return "it rounds activations to another type" if any(kind != "f" for kind in kinds) else None
 
 

@@ -29,9 +29,7 @@ def node_table(nodes: Sequence[Mapping[str, str]], *, show_folded: bool = True) 
         if node["role"] == "folded" and not show_folded:
             continue
         reason = f"{node['reason']}; {node['remedy']}" if node["remedy"] else node["reason"]
-        table.add_row(
-            Text(node["node"]), node["op"], Text(node["role"], _STYLES[node["role"]]), Text(reason)
-        )
+        table.add_row(Text(node["node"]), node["op"], Text(node["role"], _STYLES[node["role"]]), Text(reason))
     return table
 
 

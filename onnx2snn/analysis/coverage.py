@@ -88,10 +88,14 @@ def count_roles(verdicts: Sequence[Verdict]) -> dict[str, int]:
 def _judge_node(node: Node, sections: Sections, said: str) -> Verdict:
     section = sections.of[node.name]
     if node.domain not in (None, "", "ai.onnx") and not is_cell(node):
-        return _refused(node, f"operator of the unknown domain '{node.domain}'", "export with ONNX's own operators")
+        return _refused(
+            node, f"operator of the unknown domain '{node.domain}'", "export with ONNX's own operators"
+        )
     if node.name in sections.cells:
         if node.op == "MaxPool" and len(node.outputs) > 1 and node.outputs[1].outputs:
-            return _refused(node, "its indices are used, and spikes have none", "use MaxPool without its indices")
+            return _refused(
+                node, "its indices are used, and spikes have none", "use MaxPool without its indices"
+            )
         becomes = "lateral inhibition pooling" if "Pool" in node.op else "burst integrate-and-fire neuron"
         return Verdict(node.name, node.op, "spiking", said or becomes)
     reason = why_not_linear(node, sections.temporal)

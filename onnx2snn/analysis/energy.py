@@ -1,9 +1,9 @@
 """Energy estimates: multiply-accumulates of the ANN against synaptic operations of the SNN.
 
-Convention: 45 nm CMOS, 32-bit floating point (Horowitz 2014): 4.6 pJ a multiply-accumulate (MAC), 0.9 pJ an
-accumulate, which is what one synaptic operation costs. A burst of s spikes costs s operations. Layers before
-the first neuron take the analog input: they are charged as MACs, once, since the current they give is the same
-at every timestep. Zero padding is not counted on either side. Neuron updates and memory are not counted.
+Convention: 45 nm CMOS, 32-bit floating point (Horowitz 2014): 4.6 pJ a multiply-accumulate (MAC), 0.9 pJ
+an accumulate, which is what one synaptic operation costs. A burst of s spikes costs s operations. Layers
+before the first neuron take the analog input: they are charged as MACs, once, since the current they give
+is the same at every timestep. Zero padding is not counted on either side. Neuron updates and memory are not counted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ CONVENTION = (
 )
 
 
-def estimate_energy(
-    ann_macs: float, prefix_macs: float, synaptic_operations: list[float]
-) -> dict[str, Any]:
+def estimate_energy(ann_macs: float, prefix_macs: float, synaptic_operations: list[float]) -> dict[str, Any]:
     """Energy a sample in joules, for the ANN and for the SNN after each number of timesteps.
 
     Args:

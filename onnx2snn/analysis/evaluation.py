@@ -1,4 +1,4 @@
-"""Run a spiking network over a data set: accuracy, agreement with the ANN, spikes, operations, energy, speed."""
+"""Run a spiking network over a data set: accuracy, agreement with the ANN, spikes, energy, speed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ class _Tally:
         self.spikes_by_neuron: dict[str, float] = {}
 
     def add(
-        self, checkpoints: Sequence[Checkpoint], output: str, labels: Array | None, reference: Array | None, count: int
+        self,
+        checkpoints: Sequence[Checkpoint],
+        output: str,
+        labels: Array | None,
+        reference: Array | None,
+        count: int,
     ) -> None:
         self.samples += count
         expected = None if reference is None else top1(reference)
@@ -78,9 +83,9 @@ def evaluate(
 
     Returns:
         JSON-able figures: `samples`, `timesteps`, `accuracy`, `agreement`, `output_error` (relative L2),
-        `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at the
-        last), `energy`, `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is None
-        without labels, agreement without a reference, both where the output is not [N, classes].
+        `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
+        the last), `energy`, `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is
+        None without labels, agreement without a reference, both where the output is not [N, classes].
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
@@ -97,8 +102,8 @@ def evaluate(
         labels = None if dataset.labels is None else dataset.labels[tally.samples : tally.samples + count]
         if labels is not None and classes and labels.max(initial=0) >= classes:
             raise DataError(
-                f"{dataset.source}: labels: expected classes 0 to {classes - 1}, as many as output '{output}' "
-                f"has, found {labels.max()}; give the data the model was trained for"
+                f"{dataset.source}: labels: expected classes 0 to {classes - 1}, those of output '{output}', "
+                f"found {labels.max()}; give the data the model was trained for"
             )
         expected = None if reference is None else reference.run(padded)[output][:count]
         tally.add(checkpoints, output, labels, expected, count)
@@ -106,9 +111,17 @@ def evaluate(
         if progress is not None:
             progress(tally.samples)
     if macs is None:
-        raise DataError(f"{dataset.source}: expected at least one sample, found none; give data to evaluate on")
-    return _figures(tally, wanted, macs, labelled=dataset.labels is not None and classes > 0,
-                    compared=reference is not None, classes=classes)
+        raise DataError(
+            f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
+        )
+    return _figures(
+        tally,
+        wanted,
+        macs,
+        labelled=dataset.labels is not None and classes > 0,
+        compared=reference is not None,
+        classes=classes,
+    )
 
 
 def top1(scores: Array) -> Array | None:
@@ -117,7 +130,13 @@ def top1(scores: Array) -> Array | None:
 
 
 def _figures(
-    tally: _Tally, timesteps: list[int], macs: tuple[int, int], *, labelled: bool, compared: bool, classes: int
+    tally: _Tally,
+    timesteps: list[int],
+    macs: tuple[int, int],
+    *,
+    labelled: bool,
+    compared: bool,
+    classes: int,
 ) -> dict[str, Any]:
     samples = tally.samples
     operations = (tally.operations / samples).tolist()

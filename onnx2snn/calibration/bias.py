@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.stages import Stage, Train
-from onnx2snn.calibration.statistics import Statistics, calibration_batches
+from onnx2snn.calibration.statistics import Statistics, calibration_batches, ignore
 from onnx2snn.channels import broadcastable, channels_first
 from onnx2snn.graph import Graph, is_cell, operands, producer
 from onnx2snn.sections import divide, is_neuron
@@ -45,7 +45,7 @@ def measure_corrections(
     statistics: Statistics,
     batch_size: int,
     timesteps: int,
-    advance: Callable[[float], None] = lambda done: None,
+    advance: Callable[[float], None] = ignore,
 ) -> dict[str, Vector]:
     """What to add to the mean of each target, per channel, to make it the ANN's; float64 [C].
 
@@ -91,9 +91,7 @@ def _stages(graph: Graph, statistics: Statistics) -> list[Stage]:
     tensors = graph.tensors()
     stages = [Stage(graph, node.inputs[0], node) for node in graph.nodes if is_cell(node)]
     corrected = {stage.target.name for stage in stages}
-    return stages + [
-        Stage(graph, tensors[name], None) for name in statistics.means if name not in corrected
-    ]
+    return stages + [Stage(graph, tensors[name], None) for name in statistics.means if name not in corrected]
 
 
 def _chunks(
@@ -137,7 +135,7 @@ def _last_uses(stages: Sequence[Stage]) -> dict[str, int]:
 def _mean_current(
     stage: Stage, inputs: Sequence[Mapping[str, Array]], trains: Sequence[Mapping[str, Train]], count: int
 ) -> Vector:
-    """The target's mean over samples, time and pixels. Its stage is affine, so means go in, the mean comes out."""
+    """The target's mean over samples, time and pixels: its stage is affine, so means in give the mean."""
     total: Vector | None = None
     for batch, held in zip(inputs, trains, strict=True):
         feeds = {name: held[name].mean() if name in held else batch[name] for name in stage.sources}

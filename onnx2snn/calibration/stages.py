@@ -80,7 +80,9 @@ class Stage:
         state = dict(zip(operator.states, operator.initial_state(parameters), strict=True))
         steps = []
         for time in range(timesteps):
-            now = {name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()}
+            now = {
+                name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()
+            }
             results = self._step_engine.run({**now, **state, _SHIFT: shift})
             state = {name: results[f"{name}/next"] for name in operator.states}
             steps.append(results[_RESULT])
@@ -98,7 +100,7 @@ def _step_model(
     nodes: list[onnx.NodeProto] = []
     inputs = [_SHIFT, *operator.states]
     types = dict.fromkeys(inputs, float_type)
-    renamed = {}
+    renamed: dict[str, str] = {}
     for name in sources:
         source = producer(tensors[name])
         inputs.append(name)

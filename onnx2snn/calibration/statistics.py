@@ -22,6 +22,11 @@ from onnx2snn.runtime.engines import OnnxruntimeEngine
 logger = logging.getLogger(__name__)
 
 
+def ignore(done: float) -> None:
+    """Report progress to nobody."""
+    del done
+
+
 @dataclass
 class Statistics:
     """What the ANN's tensors look like over the calibration data.
@@ -43,7 +48,7 @@ def collect_statistics(
     batch_size: int,
     activations: list[str],
     averaged: list[str],
-    advance: Callable[[float], None] = lambda done: None,
+    advance: Callable[[float], None] = ignore,
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
 
@@ -72,7 +77,7 @@ def collect_statistics(
             mean = np.atleast_1d(results[output].astype(np.float64))
             if not np.isfinite(mean).all():
                 raise ModelError(
-                    f"tensor '{name}': expected finite activations on the calibration data, found NaN or Inf; "
+                    f"tensor '{name}': expected finite activations on calibration data, found NaN or Inf; "
                     "check the preprocessing (--scale, --mean, --std) and the model"
                 )
             sums[name] = sums.get(name, 0.0) + mean * count

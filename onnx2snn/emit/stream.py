@@ -54,7 +54,9 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
     inputs = list(flat.graph.input)
     if dynamic_timesteps:
         inputs.append(helper.make_tensor_value_info(TIMESTEPS, onnx.TensorProto.INT64, []))
-    result = helper.make_graph(main, flat.graph.name or "snn", inputs, flat.graph.output, initializers + weights)
+    result = helper.make_graph(
+        main, flat.graph.name or "snn", inputs, flat.graph.output, initializers + weights
+    )
     used = sorted({node.op_type for node in parts.body if node.domain == DOMAIN})
     return helper.make_model(
         result,
@@ -81,7 +83,7 @@ class _Parts:
         head: list[onnx.NodeProto] = []
         for node in reversed(flat.graph.node):
             section = sections.of[node.name]
-            # Shape arithmetic in the body that the head reads too is no mean of anything: the head repeats it.
+            # Shape arithmetic in the body has no mean: where the head reads it too, the head repeats it.
             repeated = section == "body" and any(
                 name in wanted and name not in sections.temporal for name in node.output
             )
@@ -110,9 +112,7 @@ def _body(parts: _Parts) -> tuple[onnx.GraphProto, list[tuple[str, npt.NDArray[n
     """The Loop's body, and name and initial value of everything it carries: states first, then sums."""
     # Names inside a body must differ from the main graph's: what both have is renamed inside.
     outside = {name for node in (*parts.prefix, *parts.head) for name in node.output} | set(parts.crossing)
-    inner = {
-        name: f"{name}/step" for node in parts.body for name in node.output if name in outside
-    }
+    inner = {name: f"{name}/step" for node in parts.body for name in node.output if name in outside}
     nodes: list[onnx.NodeProto] = []
     carried: list[tuple[str, npt.NDArray[np.floating]]] = []
     results: list[str] = []
@@ -147,7 +147,10 @@ def _body(parts: _Parts) -> tuple[onnx.GraphProto, list[tuple[str, npt.NDArray[n
     inputs = [
         helper.make_tensor_value_info("timestep", onnx.TensorProto.INT64, []),
         helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, []),
-        *(helper.make_tensor_value_info(f"{n}/in", t, None) for (n, _), t in zip(carried, types, strict=True)),
+        *(
+            helper.make_tensor_value_info(f"{n}/in", t, None)
+            for (n, _), t in zip(carried, types, strict=True)
+        ),
     ]
     outputs = [
         helper.make_tensor_value_info("condition/out", onnx.TensorProto.BOOL, []),
@@ -157,7 +160,9 @@ def _body(parts: _Parts) -> tuple[onnx.GraphProto, list[tuple[str, npt.NDArray[n
     # The main graph may hold the same weights for the prefix: inside they need names of their own.
     shared = _reads([*parts.prefix, *parts.head]) & {item.name for item in weights}
     for item_name in sorted(shared):
-        weights = [_renamed(item, f"{item_name}/step") if item.name == item_name else item for item in weights]
+        weights = [
+            _renamed(item, f"{item_name}/step") if item.name == item_name else item for item in weights
+        ]
         for node in nodes:
             node.input[:] = [f"{item_name}/step" if name == item_name else name for name in node.input]
     return helper.make_graph(nodes, "timestep", inputs, outputs, weights), carried
@@ -176,5 +181,3 @@ def _reads(nodes: Iterable[onnx.NodeProto]) -> set[str]:
 
 def _sum(name: str) -> str:
     return f"{name}/sum"
-
-

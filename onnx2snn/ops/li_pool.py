@@ -68,12 +68,17 @@ def max_pool(x: Array, attributes: Mapping[str, Any]) -> Array:
             slice(o * d, o * d + (n - 1) * s + 1, s)
             for o, d, n, s in zip(offset, dilations, outputs, strides, strict=True)
         )
-        np.maximum(result, padded[(..., *window)], out=result)
+        np.maximum(result, padded[(slice(None), slice(None), *window)], out=result)
     return result
 
 
 def same_pads(
-    size: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], *, upper: bool
+    size: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    *,
+    upper: bool,
 ) -> list[int]:
     """Explicit pads for auto_pad SAME_UPPER or SAME_LOWER: as many as give ceil(size/stride) outputs."""
     spans = (np.asarray(kernel) - 1) * dilations + 1

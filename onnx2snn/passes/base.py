@@ -10,7 +10,7 @@ import onnx
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
-from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.calibration.statistics import Statistics, ignore
 from onnx2snn.graph import Graph
 from onnx2snn.options import CompileOptions
 
@@ -49,7 +49,7 @@ class Context:
     neurons: dict[str, dict[str, object]] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    advance: Callable[[float], None] = lambda done: None
+    advance: Callable[[float], None] = ignore
 
     @property
     def reasons(self) -> dict[str, str]:

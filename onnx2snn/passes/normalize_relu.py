@@ -104,8 +104,8 @@ def _bounded_operand(node: Node) -> tuple[int, float] | None:
     if node.op == "Clip":
         bounds = [None if t.is_empty() else constant(t) for t in node.inputs[1:3]] + [None, None]
         dynamic = any(not t.is_empty() and constant(t) is None for t in node.inputs[1:3])
-        low = -np.inf if bounds[0] is None else float(bounds[0])
-        high = np.inf if bounds[1] is None else float(bounds[1])
+        low = -np.inf if bounds[0] is None else float(bounds[0].item())
+        high = np.inf if bounds[1] is None else float(bounds[1].item())
         if not dynamic and low <= 0 < high:
             return 0, high
     return None

@@ -98,7 +98,10 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if pool.op in ("MaxPool", "GlobalMaxPool"):
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
-    padded = any(pool.attrs.get("pads", ())) or pool.attrs.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID")
+    padded = any(pool.attrs.get("pads", ())) or pool.attrs.get("auto_pad", "NOTSET") not in (
+        "NOTSET",
+        "VALID",
+    )
     if pool.op == "AveragePool" and pool.attrs.get("count_include_pad", 0) and padded:
         return f"the AveragePool '{pool.name}' counts its padding"
     return None

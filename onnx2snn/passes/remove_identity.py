@@ -41,11 +41,15 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
         return True
     if node.op == "Dropout":
         training = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-        in_training = len(node.inputs) > 2 and not node.inputs[2].is_empty() and (training is None or training)
+        in_training = (
+            len(node.inputs) > 2 and not node.inputs[2].is_empty() and (training is None or training)
+        )
         mask_read = any(mask.outputs or is_output(graph, mask) for mask in node.outputs[1:])
         return not in_training and not mask_read
     source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
-    return node.op == "Cast" and source is not None and source.dtype is not None and source.dtype == result.dtype
+    return (
+        node.op == "Cast" and source is not None and source.dtype is not None and source.dtype == result.dtype
+    )
 
 
 def _can_go(graph: Graph, node: Node) -> bool:

@@ -114,7 +114,9 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
     step = part("timestep", steps, [value.after for value in carried])
     head = part("head", after, (output.name for output in graph.output))
     fed = {item.name for item in graph.input} | {value.before for value in carried} | set(loop.output)
-    bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed | {TIMESTEPS}]
+    bridges = [
+        item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed | {TIMESTEPS}
+    ]
     return Artifact(
         model=model,
         timesteps=int(numpy_helper.to_array(weights[TIMESTEPS])),
@@ -193,7 +195,7 @@ def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
                 decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
             except json.JSONDecodeError as error:
                 raise ModelError(
-                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile the model again"
+                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
                 ) from error
     return decoded
 

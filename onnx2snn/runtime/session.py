@@ -185,7 +185,11 @@ class SpikingSession:
             totals.append(sum(round(float(results[name][0])) for name in names))
             # Each part reads what those before it gave; a step's sums stand for the mean, of the same shape.
             feeds |= results
-            feeds |= {final_name(value): results[value.after] for value in self.artifact.carried if value.after in results}
+            feeds |= {
+                final_name(value): results[value.after]
+                for value in self.artifact.carried
+                if value.after in results
+            }
             feeds[TIMESTEPS] = np.asarray(1, dtype=np.int64)
         return sum(totals), totals[0]
 
@@ -242,7 +246,9 @@ class SpikingSession:
             return feeds
         return feeds | self._prefix.run(feeds)
 
-    def _read_out(self, bridge: Mapping[str, Array], state: Mapping[str, Array], timesteps: int) -> dict[str, Array]:
+    def _read_out(
+        self, bridge: Mapping[str, Array], state: Mapping[str, Array], timesteps: int
+    ) -> dict[str, Array]:
         available = dict(bridge)
         for value in self.artifact.carried:
             available[final_name(value)] = state[value.before]
@@ -253,18 +259,19 @@ class SpikingSession:
         self, counter: EventCounter, synapses: Engine, state: Mapping[str, Array], samples: int
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         counts = {value.after: state[value.before] for value in counter.carried}
-        spikes = {
-            cell.name: _per_sample(counts[events(cell)], samples) for cell in self.artifact.neurons
-        }
+        spikes = {cell.name: _per_sample(counts[events(cell)], samples) for cell in self.artifact.neurons}
         operations = synapses.run(counts)
         return spikes, {
-            name.removesuffix("/synapses"): np.rint(value).astype(np.int64) for name, value in operations.items()
+            name.removesuffix("/synapses"): np.rint(value).astype(np.int64)
+            for name, value in operations.items()
         }
 
     def _check(self, timesteps: int | None) -> int:
         value = self.timesteps if timesteps is None else timesteps
         if value < 1:
-            raise OptionError(f"timesteps: expected at least 1, found {value}; leave it out for {self.timesteps}")
+            raise OptionError(
+                f"timesteps: expected at least 1, found {value}; leave it out for {self.timesteps}"
+            )
         return value
 
     def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
@@ -273,8 +280,8 @@ class SpikingSession:
         expected = {spec.name for spec in self.inputs}
         if set(arrays) != expected:
             raise DataError(
-                f"inputs: expected {', '.join(sorted(expected))}, found {', '.join(sorted(arrays)) or 'none'}; "
-                "give every input by its name"
+                f"inputs: expected {', '.join(sorted(expected))}, "
+                f"found {', '.join(sorted(arrays)) or 'none'}; give every input by its name"
             )
         for spec in self.inputs:
             _check_array(spec, np.asarray(arrays[spec.name]))
@@ -307,7 +314,8 @@ def _advance(
 
 
 def _per_sample(counts: Array, samples: int) -> Array:
-    return np.rint(counts.reshape(samples, -1).sum(axis=1, dtype=np.float64)).astype(np.int64)
+    totals: Array = np.rint(counts.reshape(samples, -1).sum(axis=1, dtype=np.float64))
+    return totals.astype(np.int64)
 
 
 def _shape_text(shape: Sequence[object]) -> str:

@@ -24,8 +24,23 @@ from onnx2snn.runtime.artifact import Artifact, Carried
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 #: Operators that move counts as they move values.
 _ROUTING = frozenset(
-    "Concat DepthToSpace Expand Flatten Gather Identity Pad Reshape Slice SpaceToDepth Split Squeeze Tile "
-    "Transpose Unsqueeze".split()
+    {
+        "Concat",
+        "DepthToSpace",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Pad",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+    }
 )
 #: Averages: the count of an output is the sum of the counts it averages.
 _AVERAGES = {"AveragePool": "LpPool", "GlobalAveragePool": "GlobalLpPool", "ReduceMean": "ReduceSum"}
@@ -68,16 +83,16 @@ def events(cell: onnx.NodeProto) -> str:
 
 
 def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    """The model with multiply-accumulate operations per sample of every weighted layer as further outputs.
+    """The model with the multiply-accumulates of every weighted layer, per sample, as further outputs.
 
-    Every input of a layer counts as active; zero padding does not count. Returns the model and the new outputs.
+    Every input of a layer counts as active; zero padding does not. Returns the model and the new outputs.
     """
     counted = onnx.ModelProto()
     counted.CopyFrom(model)
     graph, names = counted.graph, []
     zero, one = "onnx2snn/zero", "onnx2snn/one"
     for name, value in ((zero, 0.0), (one, 1.0)):
-        graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
     constants = {item.name for item in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type not in WEIGHTED:
@@ -95,7 +110,7 @@ def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
 def _count_events(
     cell: onnx.NodeProto, producers: dict[str, onnx.NodeProto], count: Carried
 ) -> list[onnx.NodeProto]:
-    """counts += |y|/θ; for a pool that is not fed by one neuron alone, every non-zero output is one event."""
+    """Add |y|/θ to the counts; for a pool that is not fed by a neuron, one for every non-zero output."""
     source = cell if CELLS[cell.op_type].kind == "neuron" else producers.get(cell.input[0])
     size = f"{cell.name}/size"
     nodes = [helper.make_node("Abs", [cell.output[0]], [size])]
@@ -135,7 +150,9 @@ def _synapses(artifact: Artifact) -> onnx.ModelProto:
         [helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in outputs],
         [item for item in _unique((*inner.initializer, *head.initializer)) if item.name in used],
     )
-    return helper.make_model(graph, opset_imports=artifact.step.opset_import, ir_version=artifact.step.ir_version)
+    return helper.make_model(
+        graph, opset_imports=artifact.step.opset_import, ir_version=artifact.step.ir_version
+    )
 
 
 def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
