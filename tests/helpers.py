@@ -40,9 +40,9 @@ def batchnorm(rng: np.random.Generator, channels: int, *, positive: bool = False
 def feeds(rng: np.random.Generator, model: onnx.ModelProto, batch: int = 2) -> Arrays:
     """Random values for every input; symbolic dimensions become `batch`."""
     return {
-        item.name: rng.standard_normal([d.dim_value or batch for d in item.type.tensor_type.shape.dim]).astype(
-            np.float32
-        )
+        item.name: rng.standard_normal(
+            [d.dim_value or batch for d in item.type.tensor_type.shape.dim]
+        ).astype(np.float32)
         for item in model.graph.input
     }
 
@@ -50,7 +50,7 @@ def feeds(rng: np.random.Generator, model: onnx.ModelProto, batch: int = 2) -> A
 def run(model: onnx.ModelProto, values: Arrays) -> list[np.ndarray]:
     """All outputs of a model in onnxruntime, without its graph optimisations."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(
@@ -71,7 +71,7 @@ def relative_error(found: list[np.ndarray], expected: list[np.ndarray]) -> float
 
 @dataclass(frozen=True)
 class Rewritten:
-    """What a pass made of a model: whether it changed anything, the graph, its operators, notes, and error."""
+    """What a pass made of a model: whether it changed anything, the graph, its operators, notes, error."""
 
     changed: bool
     graph: Graph
@@ -100,5 +100,9 @@ def rewrite(rewriting: Pass, model: onnx.ModelProto, values: Arrays) -> Rewritte
         before, after = getattr(model.graph, part), getattr(written.graph, part)
         assert [item.name for item in after] == [item.name for item in before]
     return Rewritten(
-        changed, graph, [n.op_type for n in written.graph.node], notes, relative_error(run(written, values), expected)
+        changed,
+        graph,
+        [n.op_type for n in written.graph.node],
+        notes,
+        relative_error(run(written, values), expected),
     )

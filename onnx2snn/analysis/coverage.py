@@ -11,7 +11,7 @@ import onnx
 from onnx2snn.errors import Refusal
 from onnx2snn.graph import Graph, Node, is_cell
 from onnx2snn.linear import LINEAR_RULES, why_not_linear
-from onnx2snn.sections import Section, Sections, divide
+from onnx2snn.sections import SHAPE_OPS, Section, Sections, divide
 
 Role = Literal["spiking", "linear", "analog", "folded", "refused"]
 ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
@@ -101,9 +101,11 @@ def _judge_node(node: Node, sections: Sections, said: str) -> Verdict:
     reason = why_not_linear(node, sections.temporal)
     if reason is None:
         return Verdict(node.name, node.op, "linear", said or _PLACES[section])
-    if section != "body" or not any(tensor.name in sections.temporal for tensor in node.outputs):
-        place = "shape arithmetic" if section == "body" else _PLACES[section]
-        return Verdict(node.name, node.op, "linear" if section == "body" else "analog", place)
+    changes = any(tensor.name in sections.temporal for tensor in node.outputs)
+    if node.op in SHAPE_OPS or (section != "prefix" and not changes):
+        return Verdict(node.name, node.op, "linear", "shape arithmetic")
+    if section != "body":
+        return Verdict(node.name, node.op, "analog", _PLACES[section])
     if node.op in ("Clip", "Min", "Max"):
         return _refused(node, "its bounds are not 0 below and a constant above", "use ReLU, or Clip(0, c)")
     remedy = "use ReLU instead" if node.op not in LINEAR_RULES else "make one operand constant"

@@ -24,6 +24,8 @@ from onnx2snn.sections import Sections, divide
 LOOP = "onnx2snn/timesteps_loop"
 TIMESTEPS = "timesteps"
 _DIVISOR = "onnx2snn/timesteps_as_float"
+#: The Loop's condition. It may be omitted, but ONNX's reference evaluator then never enters the loop.
+_ALWAYS = "onnx2snn/always"
 
 
 def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False) -> onnx.ModelProto:
@@ -38,10 +40,14 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
     parts = _Parts(flat, divide(graph))
     body, carried = _body(parts)
     main: list[onnx.NodeProto] = [*parts.prefix]
-    initializers = [numpy_helper.from_array(np.asarray(timesteps, np.int64), TIMESTEPS)]
+    initializers = [
+        numpy_helper.from_array(np.asarray(timesteps, np.int64), TIMESTEPS),
+        numpy_helper.from_array(np.asarray(True), _ALWAYS),
+    ]
     initializers += [numpy_helper.from_array(start, name) for name, start in carried]
     finals = [f"{name}/final" for name, _ in carried]
-    loop = helper.make_node("Loop", [TIMESTEPS, "", *(name for name, _ in carried)], finals, LOOP, body=body)
+    fed = [TIMESTEPS, _ALWAYS, *(name for name, _ in carried)]
+    loop = helper.make_node("Loop", fed, finals, LOOP, body=body)
     main += [loop, helper.make_node("Cast", [TIMESTEPS], [_DIVISOR], _DIVISOR, to=onnx.TensorProto.FLOAT)]
     for name in parts.crossing:
         divide_by = _DIVISOR
@@ -54,8 +60,14 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
     inputs = list(flat.graph.input)
     if dynamic_timesteps:
         inputs.append(helper.make_tensor_value_info(TIMESTEPS, onnx.TensorProto.INT64, []))
+    made = {name for node in main for name in node.output}
     result = helper.make_graph(
-        main, flat.graph.name or "snn", inputs, flat.graph.output, initializers + weights
+        main,
+        flat.graph.name or "snn",
+        inputs,
+        flat.graph.output,
+        initializers + weights,
+        value_info=[item for item in flat.graph.value_info if item.name in made],
     )
     used = sorted({node.op_type for node in parts.body if node.domain == DOMAIN})
     return helper.make_model(

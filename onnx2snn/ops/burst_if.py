@@ -45,7 +45,7 @@ def step(
 def initial_state(parameters: Sequence[Array]) -> State:
     """v_0 = θ/2: half a spike in advance turns the floor into rounding to the nearest."""
     (threshold,) = parameters
-    return ((threshold / 2).astype(threshold.dtype),)
+    return (np.asarray(threshold / 2, dtype=threshold.dtype),)
 
 
 BURST_IF = Cell("BurstIF", "neuron", ("potential",), FUNCTION, step, initial_state)

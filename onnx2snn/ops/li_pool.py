@@ -61,8 +61,10 @@ def max_pool(x: Array, attributes: Mapping[str, Any]) -> Array:
     # With ceil_mode the last window may reach beyond the padding, without it it may end before it.
     ends = [max(0, (outputs[i] - 1) * strides[i] + spans[i] - size[i] - pads[i]) for i in range(dims)]
     margins = [(0, 0), (0, 0), *((pads[i], ends[i]) for i in range(dims))]
-    padded = np.pad(x, margins, constant_values=-np.inf) if any(map(any, margins)) else x
-    result = np.full((*x.shape[:2], *outputs), -np.inf, dtype=x.dtype)
+    # Finite like onnxruntime's: a window of nothing but padding stays the same, so its step is 0, not NaN.
+    lowest = np.finfo(x.dtype).min
+    padded = np.pad(x, margins, constant_values=lowest) if any(map(any, margins)) else x
+    result = np.full((*x.shape[:2], *outputs), lowest, dtype=x.dtype)
     for offset in product(*(range(k) for k in kernel)):
         window = tuple(
             slice(o * d, o * d + (n - 1) * s + 1, s)

@@ -184,6 +184,7 @@ def _element_types(model: onnx.ModelProto, body: onnx.GraphProto) -> dict[str, i
         for item in (*graph.value_info, *graph.input, *graph.output)
         if item.type.tensor_type.elem_type
     }
+    types |= {item.name.removesuffix("/in") + "/final": types[item.name] for item in body.input[2:]}
     return types | {TIMESTEPS: onnx.TensorProto.INT64}
 
 

@@ -19,8 +19,13 @@ from onnx2snn.ops import CELLS, DOMAIN, Cell
 Array = npt.NDArray[Any]
 Backend = Literal["onnxruntime", "numpy"]
 
-# onnxruntime's exceptions share no base below Exception but RuntimeError for most of them.
-_RUN_ERRORS = (RuntimeError, ValueError, onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument)
+# onnxruntime's own exceptions share no base below Exception.
+_OWN_ERRORS = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+_RUN_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(error for error in _OWN_ERRORS if isinstance(error, type) and issubclass(error, Exception)),
+)
 
 
 class Engine(Protocol):
@@ -52,6 +57,8 @@ class OnnxruntimeEngine:
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Engine.run`."""
+        if not self._outputs:  # onnxruntime refuses to run a graph for nothing
+            return {}
         try:
             results = self._session.run(self._outputs, {n: feeds[n] for n in self._inputs if n in feeds})
         except _RUN_ERRORS as error:

@@ -163,7 +163,7 @@ class SpikingSession:
             if number in wanted:
                 outputs = self._read_out(bridge, state, number)
                 seconds += time.perf_counter() - started
-                spikes, operations = self._totals(counter, synapses, state, samples)
+                spikes, operations = self._totals(counter, synapses, bridge, state, samples)
                 checkpoints.append(Checkpoint(number, outputs, spikes, operations, seconds))
                 started = time.perf_counter()
         return checkpoints
@@ -256,11 +256,16 @@ class SpikingSession:
         return self._head.run(available)
 
     def _totals(
-        self, counter: EventCounter, synapses: Engine, state: Mapping[str, Array], samples: int
+        self,
+        counter: EventCounter,
+        synapses: Engine,
+        bridge: Mapping[str, Array],
+        state: Mapping[str, Array],
+        samples: int,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         counts = {value.after: state[value.before] for value in counter.carried}
         spikes = {cell.name: _per_sample(counts[events(cell)], samples) for cell in self.artifact.neurons}
-        operations = synapses.run(counts)
+        operations = synapses.run({**bridge, **counts})
         return spikes, {
             name.removesuffix("/synapses"): np.rint(value).astype(np.int64)
             for name, value in operations.items()

@@ -11,15 +11,16 @@ operators, with every weight set to one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.ops import CELLS, DOMAIN
-from onnx2snn.runtime.artifact import Artifact, Carried
+from onnx2snn.runtime.artifact import Artifact, Carried, final_name
+from onnx2snn.sections import SHAPE_OPS
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 #: Operators that move counts as they move values.
@@ -32,7 +33,9 @@ _ROUTING = frozenset(
         "Gather",
         "Identity",
         "Pad",
+        "ReduceSum",
         "Reshape",
+        "Resize",
         "Slice",
         "SpaceToDepth",
         "Split",
@@ -44,7 +47,7 @@ _ROUTING = frozenset(
 )
 #: Averages: the count of an output is the sum of the counts it averages.
 _AVERAGES = {"AveragePool": "LpPool", "GlobalAveragePool": "GlobalLpPool", "ReduceMean": "ReduceSum"}
-_SUMS = ("Add", "Sub", "Sum")
+_SUMS = ("Add", "Mean", "Sub", "Sum")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class EventCounter:
     Attributes:
         step: the artifact's step, which also carries the spike counts of every cell.
         carried: the counts that `step` carries beyond the artifact's own states.
-        synapses: spike counts of all cells → synaptic operations per sample, one output a layer.
+        synapses: spike counts of all cells, and what the step and the head read of the inputs and the prefix
+            → synaptic operations per sample, one output a layer.
     """
 
     step: onnx.ModelProto
@@ -90,18 +94,11 @@ def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     counted = onnx.ModelProto()
     counted.CopyFrom(model)
     graph, names = counted.graph, []
-    zero, one = "onnx2snn/zero", "onnx2snn/one"
-    for name, value in ((zero, 0.0), (one, 1.0)):
-        graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
-    constants = {item.name for item in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type not in WEIGHTED:
             continue
-        active = next(name for name in node.input if name not in constants)
-        nothing, ones, name = f"{node.name}/nothing", f"{node.name}/all", f"{node.name}/macs"
-        graph.node.append(helper.make_node("Mul", [active, zero], [nothing]))
-        graph.node.append(helper.make_node("Add", [nothing, one], [ones]))
-        graph.node.extend(_fan_out(node, {active: ones}, name))
+        name = f"{node.name}/macs"
+        graph.node.extend(_fan_out(node, {}, name))
         graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None))
         names.append(name)
     return counted, names
@@ -121,13 +118,19 @@ def _count_events(
         ]
     else:
         nodes.append(helper.make_node("Sign", [size], [f"{size}/spikes"]))
-    nodes.append(helper.make_node("Add", [count.before, f"{size}/spikes"], [count.after]))
+    nodes.append(helper.make_node("Cast", [f"{size}/spikes"], [f"{size}/float"], to=onnx.TensorProto.FLOAT))
+    nodes.append(helper.make_node("Add", [count.before, f"{size}/float"], [count.after]))
     return nodes
 
 
 def _synapses(artifact: Artifact) -> onnx.ModelProto:
     inner, head = artifact.step.graph, artifact.head.graph
-    constants = {item.name for item in (*inner.initializer, *head.initializer)}
+    weights = {item.name: item for graph in (inner, head) for item in graph.initializer}
+    changing = {TIMESTEPS, *(value.before for value in artifact.carried)}
+    changing |= {final_name(value) for value in artifact.carried}
+    fed = {item.name: item for graph in (inner, head) for item in graph.input if item.name not in changing}
+    # What counting may read beside counts: weights, the prefix, and shape arithmetic on either.
+    still = {*weights, *fed}
     counts = {cell.output[0]: events(cell) for cell in artifact.cells}
     nodes: list[onnx.NodeProto] = []
     outputs: list[str] = []
@@ -140,15 +143,23 @@ def _synapses(artifact: Artifact) -> onnx.ModelProto:
         elif carrying and node.op_type in WEIGHTED:
             outputs.append(f"{node.name}/synapses")
             nodes += _fan_out(node, counts, outputs[-1])
-        elif carrying:
-            nodes += _route(node, counts, constants)
+        elif carrying and node.op_type not in SHAPE_OPS:
+            nodes += _route(node, counts, still)
+        elif all(name in still or name in counts for name in node.input if name):
+            nodes.append(_reading_counts(node, counts))
+            still.update(node.output)
+    for node in nodes:
+        node.name = ""  # body and head may hold the same shape arithmetic under the same name
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
         "synapses",
-        [_float(events(cell)) for cell in artifact.cells if events(cell) in used],
+        [
+            *(_float(events(cell)) for cell in artifact.cells if events(cell) in used),
+            *(item for name, item in fed.items() if name in used),
+        ],
         [helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in outputs],
-        [item for item in _unique((*inner.initializer, *head.initializer)) if item.name in used],
+        [item for name, item in weights.items() if name in used],
     )
     return helper.make_model(
         graph, opset_imports=artifact.step.opset_import, ir_version=artifact.step.ir_version
@@ -158,21 +169,15 @@ def _synapses(artifact: Artifact) -> onnx.ModelProto:
 def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
     """The head's nodes, reading what the body calls by another name; the division by T routes counts."""
     sums = {
-        value.before.removesuffix("/in") + "/final": node.input[1]
+        final_name(value): node.input[1]
         for value in artifact.carried
         for node in artifact.step.graph.node
         if node.op_type == "Add" and node.output[0] == value.after and node.input[0] == value.before
     }
-    joined = []
-    for node in artifact.head.graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.input[:] = [sums.get(name, name) for name in node.input]
-        joined.append(copy)
-    return joined
+    return [_reading_counts(node, sums) for node in artifact.head.graph.node]
 
 
-def _route(node: onnx.NodeProto, counts: dict[str, str], constants: set[str]) -> list[onnx.NodeProto]:
+def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> list[onnx.NodeProto]:
     """Let counts through an operator without weights; anything unknown ends them."""
     name = f"{node.output[0]}/events"
     carrying = [counts[item] for item in node.input if item in counts]
@@ -182,25 +187,42 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], constants: set[str]) ->
     if node.op_type in ("Mul", "Div", "Neg", "BatchNormalization", "Cast"):
         counts[node.output[0]] = carrying[0]
         return []
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
+    if any(item and item not in counts and item not in still for item in node.input):
+        return []
+    copy = _reading_counts(node, counts)
+    zeros: list[onnx.NodeProto] = []
     if node.op_type in _AVERAGES:
         copy.op_type = _AVERAGES[node.op_type]
         del copy.attribute[:]
         copy.attribute.extend(a for a in node.attribute if a.name != "count_include_pad")
         if copy.op_type.endswith("LpPool"):
             copy.attribute.append(helper.make_attribute("p", 1))
-    elif node.op_type not in _ROUTING:
+    elif node.op_type not in _ROUTING or not _moves_whole_spikes(node):
         return []
-    for index, item in enumerate(node.input):
-        if item in counts:
-            copy.input[index] = counts[item]
-        elif node.op_type == "Concat" and item not in constants:
-            return []
+    elif node.op_type == "Concat":
+        for index, item in enumerate(node.input):
+            if item not in counts:  # analog values or constants: no spikes
+                copy.input[index] = f"{name}/zeros_{index}"
+                zeros += _filled_like(item, copy.input[index], 0.0)
+    elif node.op_type == "Pad" and len(node.input) > 2:
+        copy.input[2] = ""  # counts are padded with no spikes, whatever values are padded with
     copy.output[:] = [f"{item}/events" for item in node.output]
     for item in node.output:
         counts[item] = f"{item}/events"
-    return [copy]
+    return [*zeros, copy]
+
+
+def _moves_whole_spikes(node: onnx.NodeProto) -> bool:
+    modes = [helper.get_attribute_value(a) for a in node.attribute if a.name == "mode"]
+    return node.op_type != "Resize" or modes in ([], [b"nearest"])
+
+
+def _reading_counts(node: onnx.NodeProto, counts: dict[str, str]) -> onnx.NodeProto:
+    """A copy of the node that reads counts where it read values."""
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [counts.get(name, name) for name in node.input]
+    return copy
 
 
 def _fan_out(node: onnx.NodeProto, counts: dict[str, str], result: str) -> list[onnx.NodeProto]:
@@ -211,14 +233,20 @@ def _fan_out(node: onnx.NodeProto, counts: dict[str, str], result: str) -> list[
         if name in counts:
             inputs.append(counts[name])
             continue
-        shape, ones = f"{result}/shape_{index}", f"{result}/ones_{index}"
-        value = numpy_helper.from_array(np.ones(1, np.float32))
-        nodes.append(helper.make_node("Shape", [name], [shape]))
-        nodes.append(helper.make_node("ConstantOfShape", [shape], [ones], value=value))
-        inputs.append(ones)
+        inputs.append(f"{result}/ones_{index}")
+        nodes += _filled_like(name, inputs[-1], 1.0)
     copy = helper.make_node(node.op_type, inputs, [f"{result}/map"])
     copy.attribute.extend(a for a in node.attribute if a.name not in ("alpha", "beta"))
     return [*nodes, copy, *_total(f"{result}/map", result)]
+
+
+def _filled_like(name: str, result: str, value: float) -> list[onnx.NodeProto]:
+    """A float32 tensor of the same shape, filled with one value."""
+    filling = numpy_helper.from_array(np.full(1, value, np.float32))
+    return [
+        helper.make_node("Shape", [name], [f"{result}/shape"]),
+        helper.make_node("ConstantOfShape", [f"{result}/shape"], [result], value=filling),
+    ]
 
 
 def _total(name: str, result: str) -> list[onnx.NodeProto]:
@@ -230,10 +258,6 @@ def _total(name: str, result: str) -> list[onnx.NodeProto]:
         helper.make_node("Constant", [], [axes], value_ints=[1]),
         helper.make_node("ReduceSum", [wide, axes], [result], keepdims=0),
     ]
-
-
-def _unique(tensors: Sequence[onnx.TensorProto]) -> list[onnx.TensorProto]:
-    return list({item.name: item for item in tensors}.values())
 
 
 def _float(name: str) -> onnx.ValueInfoProto:

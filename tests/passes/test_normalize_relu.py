@@ -35,7 +35,6 @@ def normalize(rng, body, extra=""):
         "y = Max(zero1, x)",
         "y = Clip(x, zero)",
         "y = Clip(x, zero, inf)",
-        "y = Clip(x, zero1)",
         "y = Clip(x, zero, big)",
         "y = LeakyRelu<alpha=0.0>(x)",
         "r = Relu(x) y = Relu(r)",
@@ -98,7 +97,9 @@ def test_becomes_a_clip_with_the_smaller_ceiling(rng, body, ceiling):
 def test_keeps(rng, body):
     result = normalize(rng, body)
     assert not result.changed
-    assert result.ops == [part.split("= ")[1] for part in body.split("(")[:-1] for part in [part.split("<")[0]]]
+    assert result.ops == [
+        part.split("= ")[1] for part in body.split("(")[:-1] for part in [part.split("<")[0]]
+    ]
     assert not result.notes
 
 

@@ -101,7 +101,9 @@ def test_moves_behind_average_pooling(rng, pool):
 
 
 def test_flatten_repeats_it_for_every_pixel(rng):
-    result = push(rng, IMAGE, "p = AveragePool<kernel_shape=[2,1]>(n) f = Flatten(p) y = Gemm(f, w)", w=(100, 3))
+    result = push(
+        rng, IMAGE, "p = AveragePool<kernel_shape=[2,1]>(n) f = Flatten(p) y = Gemm(f, w)", w=(100, 3)
+    )
     assert result.ops == ["Relu", "AveragePool", "Flatten", "Gemm"]
     assert result.error < 1e-5
 
@@ -125,8 +127,20 @@ def test_weights_shared_with_a_conv_elsewhere_stay_its_own(rng):
     [
         (IMAGE, "y = Conv(n, w)", "y, n", {"w": (3, 4, 1, 1)}, "it gives an output of the graph"),
         (IMAGE, "y = Neg(n)", "y", {}, "'y' (Neg), which reads it, has no weights"),
-        (IMAGE, "y = Conv(n, w) z = Neg(n)", "y, z", {"w": (3, 4, 1, 1)}, "'z' (Neg), which reads it, has no"),
-        (IMAGE, "c = Conv(n, w) y = Add(c, n)", "y", {"w": (4, 4, 1, 1)}, "'y' (Add), which reads it, has no"),
+        (
+            IMAGE,
+            "y = Conv(n, w) z = Neg(n)",
+            "y, z",
+            {"w": (3, 4, 1, 1)},
+            "'z' (Neg), which reads it, has no",
+        ),
+        (
+            IMAGE,
+            "c = Conv(n, w) y = Add(c, n)",
+            "y",
+            {"w": (4, 4, 1, 1)},
+            "'y' (Add), which reads it, has no",
+        ),
         (
             IMAGE,
             "p = MaxPool<kernel_shape=[2,2]>(n) y = Conv(p, w)",
@@ -148,8 +162,20 @@ def test_weights_shared_with_a_conv_elsewhere_stay_its_own(rng):
             {"w": (120, 3)},
             "the output of 'f' is an output of the graph",
         ),
-        ("[N,4,H,W]", "y = Conv<pads=[1,1,1,1]>(n, w)", "y", {"w": (3, 4, 3, 3)}, "its spatial size is not known"),
-        ("[N,4,H]", "f = Flatten(n) y = Gemm(f, w)", "y", {"w": (8, 3)}, "the size of 'n' before 'f' is not known"),
+        (
+            "[N,4,H,W]",
+            "y = Conv<pads=[1,1,1,1]>(n, w)",
+            "y",
+            {"w": (3, 4, 3, 3)},
+            "its spatial size is not known",
+        ),
+        (
+            "[N,4,H]",
+            "f = Flatten(n) y = Gemm(f, w)",
+            "y",
+            {"w": (8, 3)},
+            "the size of 'n' before 'f' is not known",
+        ),
         ("[4,4]", "y = Gemm<transA=1>(n, w)", "y", {"w": (4, 3)}, "transposes it"),
         ("[4,4]", "y = Gemm(w, n)", "y", {"w": (4, 4)}, "takes it as weights"),
         ("[4,4]", "y = MatMul(n, n)", "y", {}, "takes it as weights"),

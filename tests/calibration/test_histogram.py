@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from onnx2snn.calibration.histogram import BINS, ChannelHistogram
+
+
+def fill(*batches):
+    histogram = ChannelHistogram(len(batches[0]))
+    for batch in batches:
+        histogram.add(np.asarray(batch, dtype=np.float32))
+    return histogram
+
+
+@pytest.fixture
+def batches(rng):
+    """Rectified activations of three channels, whose range grows from batch to batch."""
+    scale = np.float32([1, 5, 0.01])[:, None]
+    return [np.maximum(rng.normal(0, 3**i, (3, 4000)), 0).astype(np.float32) * scale for i in range(5)]
+
+
+def test_counts_everything(batches):
+    histogram, raw = fill(*batches), np.concatenate(batches, axis=1)
+    np.testing.assert_array_equal(histogram.zeros, (raw == 0).sum(axis=1))
+    np.testing.assert_array_equal(histogram.counts.sum(axis=1), (raw > 0).sum(axis=1))
+    np.testing.assert_array_equal(histogram.maximum, raw.max(axis=1))
+    assert (histogram.width * BINS < 2 * histogram.maximum).all()
+
+
+@pytest.mark.parametrize("percent", [1, 50, 75, 90, 99, 99.9, 100])
+def test_percentile_is_right_to_one_bin(batches, percent):
+    histogram, raw = fill(*batches), np.concatenate(batches, axis=1)
+    expected = np.percentile(raw, percent, axis=1, method="inverted_cdf")
+    # Merging bins in pairs keeps every value in its bin, so one bin is the whole error.
+    assert (np.abs(histogram.percentile(percent) - expected) <= histogram.width * (1 + 1e-9)).all()
+
+
+def test_memory_does_not_grow(batches):
+    histogram = ChannelHistogram(3)
+    before = [array.nbytes for array in vars(histogram).values()]
+    for batch in batches:
+        histogram.add(batch)
+    assert [array.nbytes for array in vars(histogram).values()] == before
+
+
+def test_order_of_batches_changes_a_percentile_by_a_bin_at_most(batches):
+    forth, back = fill(*batches), fill(*batches[::-1])
+    width = np.maximum(forth.width, back.width)
+    assert (np.abs(forth.percentile(90) - back.percentile(90)) <= width * (1 + 1e-9)).all()
+
+
+def test_merged_is_the_histogram_of_the_whole_layer(batches):
+    raw = np.concatenate(batches, axis=1)
+    whole, histogram = fill(*batches).merged(), fill(*batches)
+    assert whole.channels == 1
+    assert whole.counts.sum() == (raw > 0).sum()
+    assert whole.zeros.sum() == (raw == 0).sum()
+    assert whole.maximum.tolist() == [raw.max()]
+    # A channel's bin lands by its centre: its own half bin comes on top.
+    slack = whole.width[0] + histogram.width.max() / 2
+    for percent in (50, 90, 99.9):
+        expected = np.percentile(raw, percent, method="inverted_cdf")
+        assert abs(whole.percentile(percent)[0] - expected) <= slack * (1 + 1e-9)
+
+
+def test_silent_channels():
+    histogram = fill([[0, 0], [0, 4]], [[0, 0], [1, 0]])
+    np.testing.assert_array_equal(histogram.percentile(100), [0, 4])
+    np.testing.assert_array_equal(histogram.width, [0, 4 / BINS])
+    np.testing.assert_array_equal(fill([[0, 0]]).merged().percentile(50), [0])
+
+
+def test_half_of_the_activations_are_zero():
+    assert fill([[0, 0, 1, 2]]).percentile(50).tolist() == [0]
+    assert fill([[0, 0, 1, 2]]).percentile(100).tolist() == [2]
+
+
+@given(
+    values=hnp.arrays(np.float32, (2, 30), elements=st.floats(0, 2.0**100, width=32)),
+    percent=st.floats(0.1, 100),
+    cuts=st.integers(1, 29),
+)
+def test_percentile_of_any_values(values, percent, cuts):
+    histogram = fill(values[:, :cuts], values[:, cuts:])
+    # NumPy and the histogram may round the rank of a sample differently: both neighbours are right.
+    low, high = (
+        np.percentile(values, np.clip(percent + slack, 0, 100), axis=1, method="inverted_cdf").astype(
+            np.float64
+        )
+        for slack in (-1e-9, 1e-9)
+    )
+    found, room = histogram.percentile(percent), histogram.width * (1 + 1e-9)
+    assert (found >= low - room).all()
+    assert (found <= high + room).all()
