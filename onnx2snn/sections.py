@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, constant, is_cell, operands
+from onnx2snn.graph import Graph, Node, Tensor, constant, is_cell, operands
 from onnx2snn.ops import CELLS
 
 Section = Literal["prefix", "body", "head"]
@@ -43,15 +43,21 @@ def relu_ceiling(node: Node) -> float | None:
         return float("inf")
     if node.op != "Clip":
         return None
-    bounds = [None if tensor.is_empty() else constant(tensor) for tensor in node.inputs[1:3]]
-    if len(bounds) < 1 or bounds[0] is None or float(bounds[0]) != 0.0:
+    bounds = [_scalar(tensor) for tensor in node.inputs[1:3]]
+    if not bounds or bounds[0] != 0.0:
         return None
-    if len(node.inputs) < 3 or node.inputs[2].is_empty():
+    if len(bounds) < 2 or node.inputs[2].is_empty():
         return float("inf")
     ceiling = bounds[1]
-    if ceiling is None or not float(ceiling) > 0:
+    if ceiling is None or not ceiling > 0:
         return None
-    return float("inf") if float(ceiling) >= np.finfo(np.float32).max else float(ceiling)
+    return float("inf") if ceiling >= np.finfo(np.float32).max else ceiling
+
+
+def _scalar(tensor: Tensor) -> float | None:
+    """The value of a constant with one element (some exporters write it as [1])."""
+    value = None if tensor.is_empty() else constant(tensor)
+    return float(value.item()) if value is not None and value.size == 1 else None
 
 
 def is_neuron(node: Node) -> bool:

@@ -104,9 +104,7 @@ def test_without_neurons_everything_is_prefix():
         ("Clip(x, zero, top)", None),
         ("Clip(x)", None),
         ("Neg(x)", None),
-        pytest.param(
-            "Clip(x, zero1)", np.inf, marks=pytest.mark.xfail(raises=TypeError, reason="bounds [1]")
-        ),
+        pytest.param("Clip(x, zero1)", np.inf),
     ],
 )
 def test_ceiling_of_a_rectifier(node, ceiling):

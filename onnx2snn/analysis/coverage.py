@@ -9,7 +9,7 @@ from typing import Literal
 import onnx
 
 from onnx2snn.errors import Refusal
-from onnx2snn.graph import Graph, Node, is_cell
+from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_output
 from onnx2snn.linear import LINEAR_RULES, why_not_linear
 from onnx2snn.sections import SHAPE_OPS, Section, Sections, divide
 
@@ -67,7 +67,7 @@ def judge(
             reason = reasons.get(name, "constant or unused: computed while compiling")
             verdicts.append(Verdict(name, node.op_type, "folded", reason))
             continue
-        verdict = _judge_node(found, sections, reasons.get(name, ""))
+        verdict = _judge_node(graph, found, sections, reasons.get(name, ""))
         if strict and verdict.role == "analog":
             remedy = "compile without --strict, or replace the operator in the model"
             verdict = Verdict(name, found.op, "refused", f"analog ({verdict.reason}), and --strict", remedy)
@@ -85,14 +85,14 @@ def count_roles(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return {role: sum(verdict.role == role for verdict in verdicts) for role in ROLES}
 
 
-def _judge_node(node: Node, sections: Sections, said: str) -> Verdict:
+def _judge_node(graph: Graph, node: Node, sections: Sections, said: str) -> Verdict:
     section = sections.of[node.name]
     if node.domain not in (None, "", "ai.onnx") and not is_cell(node):
         return _refused(
             node, f"operator of the unknown domain '{node.domain}'", "export with ONNX's own operators"
         )
     if node.name in sections.cells:
-        if node.op == "MaxPool" and len(node.outputs) > 1 and node.outputs[1].outputs:
+        if node.op == "MaxPool" and len(node.outputs) > 1 and _is_read(graph, node.outputs[1]):
             return _refused(
                 node, "its indices are used, and spikes have none", "use MaxPool without its indices"
             )
@@ -110,6 +110,10 @@ def _judge_node(node: Node, sections: Sections, said: str) -> Verdict:
         return _refused(node, "its bounds are not 0 below and a constant above", "use ReLU, or Clip(0, c)")
     remedy = "use ReLU instead" if node.op not in LINEAR_RULES else "make one operand constant"
     return _refused(node, f"{reason}, and stands between neurons", remedy)
+
+
+def _is_read(graph: Graph, tensor: Tensor) -> bool:
+    return bool(tensor.outputs) or is_output(graph, tensor)
 
 
 def _refused(node: Node, reason: str, remedy: str) -> Verdict:

@@ -13,7 +13,7 @@ from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.stages import Stage, Train
 from onnx2snn.calibration.statistics import Statistics, calibration_batches, ignore
-from onnx2snn.channels import broadcastable, channels_first
+from onnx2snn.channels import channels_first
 from onnx2snn.graph import Graph, is_cell, operands, producer
 from onnx2snn.sections import divide, is_neuron
 
@@ -47,7 +47,7 @@ def measure_corrections(
     timesteps: int,
     advance: Callable[[float], None] = ignore,
 ) -> dict[str, Vector]:
-    """What to add to the mean of each target, per channel, to make it the ANN's; float64 [C].
+    """What to add to the input of each neuron, and to what the outputs are made of; float64 [C] by `Stage.key`.
 
     Args:
         graph: the converted graph, with cells for rectifiers and pools.
@@ -69,13 +69,13 @@ def measure_corrections(
         count = sum(size for _, size in chunk)
         trains: list[dict[str, Train]] = [{} for _ in chunk]
         for number, stage in enumerate(stages):
-            name = stage.target.name
-            if name in statistics.means and not (stage.cell is not None and not is_neuron(stage.cell)):
-                lacking = statistics.means[name] - _mean_current(stage, inputs, trains, count)
-                earlier = corrections.get(name, np.zeros_like(lacking))
-                corrections[name] = (earlier * seen + lacking * count) / (seen + count)
+            shift = np.zeros(1)
+            if stage.cell is None or is_neuron(stage.cell):
+                lacking = statistics.means[stage.target.name] - _mean_current(stage, inputs, trains, count)
+                earlier = corrections.get(stage.key, np.zeros_like(lacking))
+                shift = (earlier * seen + lacking * count) / (seen + count)
+                corrections[stage.key] = shift
             if stage.cell is not None:
-                shift = broadcastable(corrections.get(name, np.zeros(1)), stage.target)
                 for batch, held in zip(inputs, trains, strict=True):
                     held[stage.cell.outputs[0].name] = stage.run({**batch, **held}, shift, timesteps)
             advance((seen + count * (number + 1) / len(stages)) / len(dataset))
@@ -90,8 +90,8 @@ def measure_corrections(
 def _stages(graph: Graph, statistics: Statistics) -> list[Stage]:
     tensors = graph.tensors()
     stages = [Stage(graph, node.inputs[0], node) for node in graph.nodes if is_cell(node)]
-    corrected = {stage.target.name for stage in stages}
-    return stages + [Stage(graph, tensors[name], None) for name in statistics.means if name not in corrected]
+    inputs = {stage.target.name for stage in stages}
+    return stages + [Stage(graph, tensors[name], None) for name in statistics.means if name not in inputs]
 
 
 def _chunks(
@@ -120,7 +120,7 @@ def _bytes_per_batch(stages: Sequence[Stage], batch: Mapping[str, Array], timest
     for number, stage in enumerate(stages):
         if stage.cell is not None:
             name = stage.cell.outputs[0].name
-            trains[name] = stage.run({**batch, **trains}, np.zeros((), np.float32), 1)
+            trains[name] = stage.run({**batch, **trains}, np.zeros(1), 1)
             sizes[name] = trains[name].steps[0].nbytes * timesteps
         most = max(most, sum(sizes.values()))
         for name in [name for name in sizes if last_use.get(name, -1) <= number]:

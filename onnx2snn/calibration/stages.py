@@ -12,7 +12,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.channels import channel_axis
+from onnx2snn.calibration.histogram import Vector
+from onnx2snn.channels import broadcastable, channel_axis
 from onnx2snn.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
@@ -72,18 +73,25 @@ class Stage:
             return feeds[self.target.name]
         return self._target_engine.run(feeds)[self.target.name]
 
-    def run(self, feeds: Mapping[str, Train | Array], shift: Array, timesteps: int) -> Train:
-        """The cell's output for all timesteps, `shift` added to its input."""
+    @property
+    def key(self) -> str:
+        """What the stage's correction is filed under: the cell's name, or the target's where there is none."""
+        return self.target.name if self.cell is None else self.cell.name
+
+    def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train:
+        """The cell's output for all timesteps, `shift` ([C], or [1] for all) added to its input."""
         assert self.cell is not None
-        operator = CELLS[self.cell.op]
+        operator, dtype = CELLS[self.cell.op], self.target.dtype or np.float32
         parameters = [np.asarray(constant(tensor)) for tensor in self.cell.inputs[1:]]
-        state = dict(zip(operator.states, operator.initial_state(parameters), strict=True))
+        initial = [value.astype(dtype) for value in operator.initial_state(parameters)]
+        state = dict(zip(operator.states, initial, strict=True))
+        added = broadcastable(shift, self.target, dtype)
         steps = []
         for time in range(timesteps):
             now = {
                 name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()
             }
-            results = self._step_engine.run({**now, **state, _SHIFT: shift})
+            results = self._step_engine.run({**now, **state, _SHIFT: added})
             state = {name: results[f"{name}/next"] for name in operator.states}
             steps.append(results[_RESULT])
         return Train(steps, constant(self.cell.inputs[1]) if operator.kind == "neuron" else None)
@@ -148,7 +156,7 @@ def _step_model(
 
 
 def _spike_dtype(cell: Node) -> np.dtype[Any]:
-    return np.min_scalar_type(-int(cell.attrs["max_spikes"]))
+    return np.min_scalar_type(-int(cell.attrs["max_spikes"]) - 1)  # -128 fits int8, +128 does not
 
 
 def _sources(target: Tensor) -> list[str]:

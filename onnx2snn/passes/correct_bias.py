@@ -6,15 +6,18 @@ import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
 from onnx2snn.calibration.histogram import Vector
-from onnx2snn.channels import broadcastable
+from onnx2snn.channels import broadcastable, channel_axis, channel_count
 from onnx2snn.graph import (
     Constant,
     Graph,
     Node,
     Tensor,
+    Variable,
     constant,
     insert_after,
+    is_cell,
     producer,
+    rank,
     sole_consumer,
     tidy,
     unique_name,
@@ -31,8 +34,9 @@ class CorrectBias:
 
     Cases:
         1. The current comes from a Conv, ConvTranspose or Gemm that nothing else reads → its bias takes c.
-        2. From an Add with such an operand → that operand's bias takes it.
-        3. From anything else → an Add of a constant is inserted.
+        2. From an Add with such an operand of the same shape → that operand's bias takes it.
+        3. From anything else, or read by others too → an Add of a constant before this neuron only.
+        4. The same for the mean of the layer that the outputs are made of.
     Requires every rectifier and MaxPool replaced. Needs calibration data; runs once.
     """
 
@@ -52,21 +56,39 @@ class CorrectBias:
             context.options.timesteps,
             context.advance,
         )
-        tensors = graph.tensors()
-        for name, correction in context.corrections.items():
-            _add_to_bias(graph, tensors[name], correction)
+        tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}
+        for key, correction in context.corrections.items():
+            if key in nodes and is_cell(nodes[key]):
+                _correct_input(graph, nodes[key], correction)
+            else:
+                _correct_tensor(graph, tensors[key], correction)
         tidy(graph)
         return bool(context.corrections)
 
 
-def _add_to_bias(graph: Graph, tensor: Tensor, correction: Vector) -> None:
-    node = _taker(graph, tensor)
-    if node is None:
-        value = broadcastable(correction, tensor, tensor.dtype or np.float32)
-        shift = Constant(unique_name(graph, f"{tensor.name}/correction"), value)
-        insert_after(graph, tensor, Node("Add", f"{tensor.name}/add_correction", inputs=[tensor, shift]))
+def _correct_input(graph: Graph, neuron: Node, correction: Vector) -> None:
+    current = neuron.inputs[0]
+    if sole_consumer(graph, current) is not None:
+        _correct_tensor(graph, current, correction)
         return
-    add_bias(graph, node, correction)
+    corrected = Variable(unique_name(graph, f"{neuron.name}/current"), current.dtype, current.shape)
+    graph.nodes.append(_shift(graph, current, correction, corrected))
+    neuron.inputs[0] = corrected
+
+
+def _correct_tensor(graph: Graph, tensor: Tensor, correction: Vector) -> None:
+    node = _taker(graph, tensor)
+    if node is not None:
+        add_bias(graph, node, correction)
+        return
+    insert_after(graph, tensor, _shift(graph, tensor, correction))
+
+
+def _shift(graph: Graph, tensor: Tensor, correction: Vector, *results: Tensor) -> Node:
+    value = broadcastable(correction, tensor, tensor.dtype or np.float32)
+    shift = Constant(unique_name(graph, f"{tensor.name}/correction"), value)
+    name = unique_name(graph, f"{tensor.name}/add_correction")
+    return Node("Add", name, inputs=[tensor, shift], outputs=list(results))
 
 
 def _taker(graph: Graph, tensor: Tensor) -> Node | None:
@@ -75,7 +97,13 @@ def _taker(graph: Graph, tensor: Tensor) -> Node | None:
     if node is None or node.op not in ("Conv", "ConvTranspose", "Gemm", "Add"):
         return None
     if node.op == "Add":
-        sources = [source for source in node.inputs if sole_consumer(graph, source) is node]
+        sources = [
+            source
+            for source in node.inputs
+            if sole_consumer(graph, source) is node and rank(source) == rank(tensor) is not None
+            if channel_axis(source) == channel_axis(tensor)
+            if channel_count(source) == channel_count(tensor) is not None
+        ]
         return next((taker for taker in (_taker(graph, source) for source in sources) if taker), None)
     readable = len(node.inputs) < 3 or node.inputs[2].is_empty() or constant(node.inputs[2]) is not None
     return node if readable and constant(node.inputs[1]) is not None else None

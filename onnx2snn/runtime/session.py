@@ -81,10 +81,8 @@ class SpikingSession:
         self._providers = providers
         self._state: dict[str, Array] = zero_state(self.artifact.carried)
         self._elapsed = 0
-        if backend == "onnxruntime":
-            self._whole: Engine | None = make_engine(loaded, backend, providers)
-        else:
-            self._whole = None
+        # The NumPy backend always steps: it is what the loop is checked against.
+        self._whole: Engine | None = None if backend == "numpy" else make_engine(loaded, backend, providers)
 
     @property
     def timesteps(self) -> int:

@@ -46,7 +46,7 @@ _ROUTING = frozenset(
     }
 )
 #: Averages: the count of an output is the sum of the counts it averages.
-_AVERAGES = {"AveragePool": "LpPool", "GlobalAveragePool": "GlobalLpPool", "ReduceMean": "ReduceSum"}
+_AVERAGES = {"AveragePool": "LpPool", "ReduceMean": "ReduceSum"}
 _SUMS = ("Add", "Mean", "Sub", "Sum")
 
 
@@ -189,13 +189,16 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
         return []
     if any(item and item not in counts and item not in still for item in node.input):
         return []
+    if node.op_type == "GlobalAveragePool":
+        counts[node.output[0]] = name
+        return _spatial_sum(carrying[0], name)
     copy = _reading_counts(node, counts)
     zeros: list[onnx.NodeProto] = []
     if node.op_type in _AVERAGES:
         copy.op_type = _AVERAGES[node.op_type]
         del copy.attribute[:]
         copy.attribute.extend(a for a in node.attribute if a.name != "count_include_pad")
-        if copy.op_type.endswith("LpPool"):
+        if copy.op_type == "LpPool":
             copy.attribute.append(helper.make_attribute("p", 1))
     elif node.op_type not in _ROUTING or not _moves_whole_spikes(node):
         return []
@@ -215,6 +218,20 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
 def _moves_whole_spikes(node: onnx.NodeProto) -> bool:
     modes = [helper.get_attribute_value(a) for a in node.attribute if a.name == "mode"]
     return node.op_type != "Resize" or modes in ([], [b"nearest"])
+
+
+def _spatial_sum(name: str, result: str) -> list[onnx.NodeProto]:
+    """The sum over all axes behind the channels; for counts that is GlobalLpPool, which NumPy's side lacks."""
+    shape, dims, axes = f"{result}/shape", f"{result}/rank", f"{result}/axes"
+    first, step = f"{result}/two", f"{result}/one"
+    return [
+        helper.make_node("Shape", [name], [shape]),
+        helper.make_node("Size", [shape], [dims]),
+        helper.make_node("Constant", [], [first], value_int=2),
+        helper.make_node("Constant", [], [step], value_int=1),
+        helper.make_node("Range", [first, dims, step], [axes]),
+        helper.make_node("ReduceSum", [name, axes], [result], keepdims=1),
+    ]
 
 
 def _reading_counts(node: onnx.NodeProto, counts: dict[str, str]) -> onnx.NodeProto:

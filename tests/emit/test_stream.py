@@ -24,7 +24,7 @@ REGENERATE = "ONNX2SNN_REGENERATE"
 DENSE = "h = Gemm(x, w1) r = Relu(h)"
 IMAGE = "h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h)"
 TAKE_BATCH = "d{0} = Shape({1}) b{0} = Gather(d{0}, zero) k{0} = Concat<axis=0>(b{0}, rest)"
-SHAPES = {"zero": np.asarray(0, np.int64), "rest": np.asarray([-1], np.int64)}
+SHAPES = {"zero": np.asarray([0], np.int64), "rest": np.asarray([-1], np.int64)}
 POOL = "MaxPool<kernel_shape=[2,2], strides=[2,2]>"
 
 #: name → signature, nodes, shapes of the weights
@@ -152,8 +152,8 @@ def test_artifact_is_the_net(name, signed, rng):
     assert list(artifact.graph.output) == list(model.graph.output)
     samples = feeds(rng, model, 16)
     found, expected = execute(artifact, samples), run(model, samples)
-    # The unsigned neuron keeps spikes sent too early, so it errs by more than quantisation alone.
-    assert relative_error(found, expected) < (0.05 if signed else 0.15)
+    # Anything wired wrongly is off by as much as the output itself.
+    assert relative_error(found, expected) < 0.15
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -188,10 +188,10 @@ def test_sections(rng):
     body = loop_body(artifact)
     # The sum over time, by which r crosses into the head, is last but for the condition.
     assert [node.name for node in body.node][:7] == ["r", "d1", "b1", "k1", "f", "z", "q"]
-    assert {item.name for item in body.initializer} >= {"w2", "zero", "rest/step"} | {
-        "r/threshold",
-        "q/threshold",
-    } or {item.name for item in body.initializer} >= {"w2", "zero/step", "rest/step", "r/threshold", "q/threshold"}
+    # Head and body both gather the batch size: the constants for it exist twice.
+    assert {item.name for item in body.initializer} == {
+        "r/threshold", "q/threshold", "w2", "z/bias", "zero/step", "rest/step"
+    }
 
 
 @pytest.mark.parametrize("name", NETS)

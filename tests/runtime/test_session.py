@@ -1,0 +1,357 @@
+"""Running artifacts: every way and every backend gives the same, and what is counted is what there is."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from helpers import Arrays, feeds, normal, parse
+
+import onnx2snn
+from onnx2snn.runtime.artifact import zero_state
+from onnx2snn.runtime.engines import NumpyEngine, OnnxruntimeEngine
+
+PLAIN = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "onnx2snn":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Block())
+try:
+    import onnx2snn
+except ImportError:
+    pass
+else:
+    sys.exit("onnx2snn is importable")
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+(y,) = session.run(None, dict(numpy.load(sys.argv[2])))
+numpy.save(sys.argv[3], y)
+"""
+
+NET = """(float[N,2,6,6] x) => (float[N,3] y) {
+    h = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(h)
+    m = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(r)
+    c = Conv<pads=[1,1,1,1]>(m, w2) s = Add(c, m) q = Relu(s)
+    g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)
+}"""
+SHAPES = {"w1": (4, 2, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "w3": (4, 3)}
+
+
+@pytest.fixture
+def net(rng) -> onnx.ModelProto:
+    return parse(NET, **normal(rng, **SHAPES))
+
+
+def snn(model: onnx.ModelProto, rng: np.random.Generator, **options) -> onnx.ModelProto:
+    return onnx2snn.compile(model, feeds(rng, model, 64), **options).model
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_plain_onnxruntime_without_the_package(net, rng, tmp_path, signed):
+    compiled = onnx2snn.compile(net, feeds(rng, net, 64), signed=signed)
+    compiled.save(tmp_path / "net.snn.onnx")
+    x = feeds(rng, net, 9)["x"]
+    np.savez(tmp_path / "x.npz", x=x)
+    arguments = [str(tmp_path / name) for name in ("net.snn.onnx", "x.npz", "y.npy")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PLAIN, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = onnx2snn.SpikingSession(tmp_path / "net.snn.onnx").run(x).outputs["y"]
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_way_to_run_agrees(net, rng, backend, signed):
+    model = snn(net, rng, signed=signed, timesteps=4)
+    x = feeds(rng, net, 5)["x"]
+    session = onnx2snn.SpikingSession(model, backend=backend)
+    assert session.timesteps == 4
+    assert session.neurons == ("r", "q")
+    for steps in (1, 4, 6):
+        whole = session.run(x, steps)
+        recorded = session.run(x, steps, record=True)
+        counted = session.run_counted(x, [steps, 1])
+        session.reset()
+        streamed = list(session.stream([x] * steps))
+        assert whole.timesteps == recorded.timesteps == steps
+        assert not whole.steps
+        assert not whole.spikes
+        assert [point.timesteps for point in counted] == sorted({1, steps})
+        for found in (recorded.outputs["y"], counted[-1].outputs["y"], streamed[-1]["y"]):
+            np.testing.assert_allclose(found, whole.outputs["y"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(recorded.steps["y"], [out["y"] for out in streamed], rtol=0, atol=1e-5)
+        for name in session.neurons:
+            assert recorded.spikes[name].shape[:2] == (steps, 5)
+            sent = np.abs(recorded.spikes[name].astype(int)).sum(axis=0).reshape(5, -1).sum(axis=1)
+            np.testing.assert_array_equal(counted[-1].spikes[name], sent)
+
+
+def test_stream_keeps_its_state_until_reset(net, rng):
+    session = onnx2snn.SpikingSession(snn(net, rng))
+    x = feeds(rng, net, 2)["x"]
+    first = [out["y"] for out in session.stream([x, x])]
+    later = [out["y"] for out in session.stream([x])]
+    np.testing.assert_array_equal(session.run(x, 3, record=True).steps["y"], [*first, *later])
+    session.reset()
+    np.testing.assert_array_equal(next(session.stream([x]))["y"], first[0])
+
+
+def test_stream_takes_frames_that_differ(rng):
+    """One identity-like layer: the mean over frames of the net's input is what comes out, to one spike."""
+    model = parse("(float[N,2] x) => (float[N,2] y) { r = Relu(x) y = Gemm(r, w) }", w=np.eye(2, dtype=np.float32))
+    frames = np.abs(rng.standard_normal((40, 1, 2))).astype(np.float32)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, frames[:, 0], signed=True, correct_bias=False).model)
+    theta = max(float(session.artifact.threshold(cell).max()) for cell in session.artifact.neurons)
+    *_, last = session.stream(frames)
+    # What is not sent yet is the potential, less than Γ + 1 thresholds of it.
+    np.testing.assert_allclose(last["y"], frames.mean(axis=0), rtol=0, atol=5 * theta / 40)
+
+
+def ratios(session: onnx2snn.SpikingSession, x: np.ndarray, steps: int) -> dict[str, np.ndarray]:
+    """u/θ of every neuron at every timestep, [T, N, …], by the NumPy backend."""
+    artifact, model = session.artifact, onnx.ModelProto()
+    model.CopyFrom(artifact.step)
+    made = {name for node in model.graph.node for name in node.output}
+    currents = [cell.input[0] for cell in artifact.neurons if cell.input[0] in made]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in currents)
+    engine = NumpyEngine(model)
+    bridge = {"x": x}
+    if artifact.prefix is not None:
+        bridge |= NumpyEngine(artifact.prefix).run(bridge)
+    state = zero_state(artifact.carried)
+    found: dict[str, list[np.ndarray]] = {cell.name: [] for cell in artifact.neurons}
+    for _ in range(steps):
+        results = engine.run({**bridge, **state})
+        for cell in artifact.neurons:
+            charged = {**bridge, **results}[cell.input[0]] + state[cell.input[1]]
+            found[cell.name].append(charged / artifact.threshold(cell))
+        state |= {value.before: results[value.after] for value in artifact.carried}
+    return {name: np.stack(steps) for name, steps in found.items()}
+
+
+def first_divergence(
+    session: onnx2snn.SpikingSession, other: Arrays, mine: Arrays, sample: int
+) -> tuple[str, int, np.ndarray] | None:
+    """Neuron, timestep and where, of the first difference in one sample, in the order of firing."""
+    steps = len(mine[session.neurons[0]])
+    for t, name in itertools.product(range(steps), session.neurons):
+        differs = other[name][t, sample] != mine[name][t, sample]
+        if differs.any():
+            return name, t, differs
+    return None
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_numpy_spikes_the_same_but_for_near_ties(net, rng, signed):
+    model = snn(net, rng, signed=signed)
+    x = feeds(rng, net, 48)["x"]
+    numpy = onnx2snn.SpikingSession(model, backend="numpy")
+    mine = numpy.run(x, record=True).spikes
+    other = onnx2snn.SpikingSession(model).run(x, record=True).spikes
+    ratio = ratios(numpy, x, 8)
+    for name in numpy.neurons:  # the ratios are those that the spikes came from
+        low = -4 if signed else 0
+        unsaturated = (np.floor(ratio[name]) < 4) & (np.floor(ratio[name]) >= low) & (mine[name] >= 0)
+        free = unsaturated & (ratio[name] >= 0)
+        np.testing.assert_array_equal(mine[name][free], np.floor(ratio[name])[free])
+    for sample in range(len(x)):
+        found = first_divergence(numpy, other, mine, sample)
+        if found is not None:
+            name, t, differs = found
+            at = ratio[name][t, sample][differs]
+            np.testing.assert_allclose(at, np.rint(at), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_dyadic_numbers_spike_exactly_the_same(rng, signed):
+    """Every sum is exact in float32, so no order of summation can make a difference, not even at ties."""
+    weights = {name: np.round(w * 4) / 4 for name, w in normal(rng, **SHAPES).items()}
+    model = snn(parse(NET, **weights), rng, signed=signed, correct_bias=False)
+    body = onnx.helper.get_node_attr_value(next(n for n in model.graph.node if n.op_type == "Loop"), "body")
+    for holder in (body, model.graph):
+        for item in holder.initializer:
+            if item.name.endswith(("/threshold", "/potential")):
+                array = onnx.numpy_helper.to_array(item)
+                value = 0.25 if item.name.endswith("/potential") else 0.5
+                item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(array, value), item.name))
+    x = rng.integers(-8, 9, (32, 2, 6, 6)).astype(np.float32) / 4
+    mine = onnx2snn.SpikingSession(model, backend="numpy").run(x, record=True)
+    other = onnx2snn.SpikingSession(model).run(x, record=True)
+    for name in ("r", "q"):
+        np.testing.assert_array_equal(mine.spikes[name], other.spikes[name])
+        assert mine.spikes[name].any()
+    assert (mine.spikes["q"] < 0).any() == signed
+
+
+# --- counting ---------------------------------------------------------------------------------------------
+
+
+def conv_connections(
+    counts: np.ndarray, outputs: int, kernel: tuple[int, int], stride: int, pad: int, group: int
+) -> int:
+    """Σ over spikes of the outputs that each really reaches, one connection at a time."""
+    channels, height, width = counts.shape
+    rows = (height + 2 * pad - kernel[0]) // stride + 1
+    columns = (width + 2 * pad - kernel[1]) // stride + 1
+    total = 0
+    for o, i, j, c, k, m in itertools.product(
+        range(outputs), range(rows), range(columns), range(channels // group), range(kernel[0]), range(kernel[1])
+    ):
+        row, column = i * stride + k - pad, j * stride + m - pad
+        if 0 <= row < height and 0 <= column < width:
+            total += int(counts[o // (outputs // group) * (channels // group) + c, row, column])
+    return total
+
+
+@pytest.mark.parametrize(
+    ("stride", "pad", "group", "outputs"),
+    [(1, 0, 1, 3), (1, 1, 1, 3), (2, 1, 1, 2), (3, 2, 2, 4), (2, 0, 4, 8), (2, 2, 4, 4)],
+)
+def test_convolution_counts(rng, stride, pad, group, outputs):
+    text = (
+        "(float[N,4,6,5] x) => (float[N,M,P,Q] y) { r = Relu(x) "
+        f"y = Conv<strides=[{stride},{stride}], pads=[{pad},{pad},{pad},{pad}], group={group}>(r, w) }}"
+    )
+    model = parse(text, **normal(rng, w=(outputs, 4 // group, 3, 2)))
+    session = onnx2snn.SpikingSession(snn(model, rng, signed=True))
+    x = feeds(rng, model, 3)["x"]
+    (counted,) = session.run_counted(x, [8])
+    spikes = np.abs(session.run(x, record=True).spikes["r"].astype(int)).sum(axis=0)
+    np.testing.assert_array_equal(counted.spikes["r"], spikes.reshape(3, -1).sum(axis=1))
+    expected = [conv_connections(sample, outputs, (3, 2), stride, pad, group) for sample in spikes]
+    np.testing.assert_array_equal(counted.synaptic_operations["y"], expected)
+    assert min(expected) > 0
+    macs = conv_connections(np.ones((4, 6, 5), int), outputs, (3, 2), stride, pad, group)
+    assert session.macs_per_sample(x) == (macs, 0)
+
+
+def test_every_kind_of_layer_counts(rng):
+    """Conv, residual Add, MaxPool, AveragePool, Concat with analog values, MatMul and Gemm in one net."""
+    text = """(float[N,2,4,4] x) => (float[N,3] y) {
+        h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h)
+        c = Conv<pads=[1,1,1,1]>(r, w2) s = Add(c, r) q = Relu(s)
+        j = Concat<axis=1>(q, x)
+        m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(q)
+        a = AveragePool<kernel_shape=[2,2], strides=[2,2]>(j)
+        k = Concat<axis=1>(m, a) f = Flatten(k)
+        d = MatMul(f, w3) e = Relu(d) y = Gemm<transB=1>(e, w4, b4)
+    }"""
+    shapes = {"w1": (2, 2, 3, 3), "w2": (2, 2, 3, 3), "w3": (24, 5), "w4": (3, 5), "b4": (3,)}
+    model = parse(text, **normal(rng, **shapes))
+    session = onnx2snn.SpikingSession(snn(model, rng))
+    x = feeds(rng, model, 3)["x"]
+    (counted,) = session.run_counted(x, [8])
+    spikes = {name: s.astype(int).sum(axis=0) for name, s in session.run(x, record=True).spikes.items()}
+    operations = counted.synaptic_operations
+    assert set(operations) == {"c", "q", "d", "y"}
+    np.testing.assert_array_equal(operations["c"], [conv_connections(s, 2, (3, 3), 1, 1, 1) for s in spikes["r"]])
+    np.testing.assert_array_equal(operations["q"], spikes["r"].reshape(3, -1).sum(axis=1))
+    np.testing.assert_array_equal(operations["y"], 3 * spikes["e"].sum(axis=1))
+    # Every spike of q reaches the MatMul over the AveragePool; over the MaxPool only those that it lets pass.
+    cell = next(cell for cell in session.artifact.neurons if cell.name == "q")
+    theta = session.artifact.threshold(cell)
+    levels = session.run(x, record=True).spikes["q"] * theta
+    windows = levels.cumsum(axis=0).reshape(8, 3, 2, 2, 2, 2, 2).max(axis=(4, 6))
+    passed = np.abs(np.diff(windows, axis=0, prepend=0)) / theta
+    through = np.rint(passed).sum(axis=(0, 2, 3, 4)) + spikes["q"].reshape(3, -1).sum(axis=1)
+    np.testing.assert_array_equal(operations["d"], 5 * through)
+    dense = conv_connections(np.ones((2, 4, 4), int), 2, (3, 3), 1, 1, 1)
+    assert session.macs_per_sample(x) == (2 * dense + 24 * 5 + 5 * 3, dense)
+
+
+def test_counts_are_per_sample(net, rng):
+    session = onnx2snn.SpikingSession(snn(net, rng))
+    x = feeds(rng, net, 4)["x"]
+    together = session.run_counted(x, [8])[0]
+    for sample in range(4):
+        alone = session.run_counted(x[sample : sample + 1], [8])[0]
+        for found, expected in ((alone.spikes, together.spikes),
+                                (alone.synaptic_operations, together.synaptic_operations)):
+            assert {k: v.tolist() for k, v in found.items()} == {k: [v[sample]] for k, v in expected.items()}
+
+
+def test_nothing_behind_the_last_neuron_counts_nothing(rng):
+    model = parse("(float[N,3] x) => (float[N,3] y) { y = Relu(x) }")
+    session = onnx2snn.SpikingSession(snn(model, rng))
+    x = feeds(rng, model, 2)["x"]
+    (counted,) = session.run_counted(x, [8])
+    assert counted.synaptic_operations == {}
+    assert counted.spikes["y"].sum() > 0
+    assert session.macs_per_sample(x) == (0, 0)
+
+
+# --- errors -----------------------------------------------------------------------------------------------
+
+GOOD = np.zeros((1, 2, 6, 6), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (GOOD[0], ["input 'x'", "[N, 2, 6, 6]", "[2, 6, 6]"]),
+        (np.zeros((1, 6, 6, 2), np.float32), ["input 'x'", "[N, 2, 6, 6]", "[1, 6, 6, 2]", "transpose"]),
+        (GOOD.astype(np.float64), ["input 'x'", "float32", "float64", "astype"]),
+        (GOOD.astype(np.uint8), ["input 'x'", "float32", "uint8"]),
+        (GOOD + np.float32(np.nan), ["input 'x'", "NaN"]),
+        (GOOD - np.float32(np.inf), ["input 'x'", "Inf"]),
+        ({"image": GOOD}, ["expected x", "found image"]),
+        ({"x": GOOD, "z": GOOD}, ["expected x", "found x, z"]),
+        ({}, ["expected x", "found none"]),
+    ],
+)
+@pytest.mark.parametrize("method", ["run", "run_counted", "macs_per_sample", "stream"])
+def test_inputs_that_do_not_fit(net, rng, inputs, words, method):
+    session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
+    calls = {
+        "run": session.run,
+        "run_counted": lambda x: session.run_counted(x, [2]),
+        "macs_per_sample": session.macs_per_sample,
+        "stream": lambda x: list(session.stream([x])),
+    }
+    with pytest.raises(onnx2snn.DataError) as caught:
+        calls[method](inputs)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("timesteps", [0, -1])
+def test_too_few_timesteps(net, rng, timesteps):
+    session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
+    for call in (lambda: session.run(GOOD, timesteps), lambda: session.run_counted(GOOD, [2, timesteps])):
+        with pytest.raises(onnx2snn.OptionError, match=f"at least 1, found {timesteps}"):
+            call()
+
+
+def test_not_an_artifact(net, tmp_path):
+    with pytest.raises(onnx2snn.ModelError, match="compile the model first"):
+        onnx2snn.SpikingSession(net)
+    with pytest.raises(onnx2snn.ModelError, match=r"none\.onnx: expected an ONNX file, found nothing there"):
+        onnx2snn.SpikingSession(tmp_path / "none.onnx")
+
+
+def test_unknown_backend(net, rng):
+    with pytest.raises(onnx2snn.OptionError, match="expected 'onnxruntime' or 'numpy', found 'torch'"):
+        onnx2snn.SpikingSession(snn(net, rng, correct_bias=False), backend="torch")
+
+
+def test_damaged_metadata(net, rng):
+    model = snn(net, rng, correct_bias=False)
+    next(entry for entry in model.metadata_props if entry.key == "onnx2snn.options").value = "{"
+    with pytest.raises(onnx2snn.ModelError, match=r"onnx2snn\.options.*compile"):
+        onnx2snn.SpikingSession(model)
+
+
+def test_onnxruntime_errors_are_ours():
+    broken = parse("(float[N,2] x) => (float[N,2] y) { y = onnx2snn.Unknown(x) }")
+    with pytest.raises(onnx2snn.ModelError, match="onnxruntime cannot load the model"):
+        OnnxruntimeEngine(broken)
