@@ -260,6 +260,8 @@ def run(snn: str, data: str, output: str | None, timesteps: int | None, **values
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON; - for stdout.")
 def inspect(model: str, strict: bool, json_file: str | None) -> None:
     """What every node of a model is, or would become, and why."""
+    if (path := _json_path(json_file)) is not None:
+        check_writable(path)
     loaded = load_model(model)
     report: dict[str, Any]
     if is_artifact(loaded):
@@ -369,7 +371,7 @@ def _timesteps(text: str | None, compiled: int) -> list[int]:
     try:
         steps = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
-        raise OptionError(f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'") from error
+        raise OptionError(f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'; separate them by commas") from error
     if steps[0] < 1:
         raise OptionError(
             f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T"

@@ -68,11 +68,15 @@ class CompileOptions:
                 "a range of more spikes than a neuron can send would always be clipped"
             )
         if not 0 < self.percentile <= 100:
-            raise OptionError(f"--percentile: expected more than 0 and at most 100, found {self.percentile}")
+            raise OptionError(
+                f"--percentile: expected more than 0 and at most 100, found {self.percentile}; "
+                f"leave it out for {_default('percentile')}"
+            )
         for name, choices in (("threshold", get_args(ThresholdRule)), ("granularity", get_args(Granularity))):
             if getattr(self, name) not in choices:
                 raise OptionError(
-                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}"
+                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
+                    f"leave it out for {_default(name)}"
                 )
 
     @property

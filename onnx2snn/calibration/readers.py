@@ -324,7 +324,7 @@ def _check_labels(where: str, header: _Header, samples: int) -> None:
 
 def _check_limit(max_samples: int | None) -> None:
     if max_samples is not None and max_samples < 1:
-        raise OptionError(f"max samples: expected at least 1, found {max_samples}")
+        raise OptionError(f"max samples: expected at least 1, found {max_samples}; leave it out for all")
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -190,7 +190,12 @@ def test_sections(rng):
     assert [node.name for node in body.node][:7] == ["r", "d1", "b1", "k1", "f", "z", "q"]
     # Head and body both gather the batch size: the constants for it exist twice.
     assert {item.name for item in body.initializer} == {
-        "r/threshold", "q/threshold", "w2", "z/bias", "zero/step", "rest/step"
+        "r/threshold",
+        "q/threshold",
+        "w2",
+        "z/bias",
+        "zero/step",
+        "rest/step",
     }
 
 
@@ -209,7 +214,9 @@ def test_loop_reads_no_weight_from_outside(name, rng):
 def test_the_loop_is_the_equations():
     """Dyadic numbers: every operation is exact, so a simulation by hand gives the very same bits."""
     w1, w2 = np.float32([[0.5, -1, 0.25], [1, 0.75, -0.5]]), np.float32([[1], [-2], [0.5]])
-    model = parse("(float[N,2] x) => (float[N,1] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }", w1=w1, w2=w2)
+    model = parse(
+        "(float[N,2] x) => (float[N,1] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }", w1=w1, w2=w2
+    )
     x = np.float32([[1, 1], [-0.5, 2], [0.125, -0.25]])
     theta = np.maximum(x @ w1, 0).max(axis=0) / 4
     assert theta.tolist() == [0.4375, 0.5, 0.0390625]

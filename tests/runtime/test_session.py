@@ -62,7 +62,11 @@ def test_plain_onnxruntime_without_the_package(net, rng, tmp_path, signed):
     np.savez(tmp_path / "x.npz", x=x)
     arguments = [str(tmp_path / name) for name in ("net.snn.onnx", "x.npz", "y.npy")]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", PLAIN, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", PLAIN, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     expected = onnx2snn.SpikingSession(tmp_path / "net.snn.onnx").run(x).outputs["y"]
@@ -108,9 +112,13 @@ def test_stream_keeps_its_state_until_reset(net, rng):
 
 def test_stream_takes_frames_that_differ(rng):
     """One identity-like layer: the mean over frames of the net's input is what comes out, to one spike."""
-    model = parse("(float[N,2] x) => (float[N,2] y) { r = Relu(x) y = Gemm(r, w) }", w=np.eye(2, dtype=np.float32))
+    model = parse(
+        "(float[N,2] x) => (float[N,2] y) { r = Relu(x) y = Gemm(r, w) }", w=np.eye(2, dtype=np.float32)
+    )
     frames = np.abs(rng.standard_normal((40, 1, 2))).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, frames[:, 0], signed=True, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, frames[:, 0], signed=True, correct_bias=False).model
+    )
     theta = max(float(session.artifact.threshold(cell).max()) for cell in session.artifact.neurons)
     *_, last = session.stream(frames)
     # What is not sent yet is the potential, less than Γ + 1 thresholds of it.
@@ -205,7 +213,12 @@ def conv_connections(
     columns = (width + 2 * pad - kernel[1]) // stride + 1
     total = 0
     for o, i, j, c, k, m in itertools.product(
-        range(outputs), range(rows), range(columns), range(channels // group), range(kernel[0]), range(kernel[1])
+        range(outputs),
+        range(rows),
+        range(columns),
+        range(channels // group),
+        range(kernel[0]),
+        range(kernel[1]),
     ):
         row, column = i * stride + k - pad, j * stride + m - pad
         if 0 <= row < height and 0 <= column < width:
@@ -254,7 +267,9 @@ def test_every_kind_of_layer_counts(rng):
     spikes = {name: s.astype(int).sum(axis=0) for name, s in session.run(x, record=True).spikes.items()}
     operations = counted.synaptic_operations
     assert set(operations) == {"c", "q", "d", "y"}
-    np.testing.assert_array_equal(operations["c"], [conv_connections(s, 2, (3, 3), 1, 1, 1) for s in spikes["r"]])
+    np.testing.assert_array_equal(
+        operations["c"], [conv_connections(s, 2, (3, 3), 1, 1, 1) for s in spikes["r"]]
+    )
     np.testing.assert_array_equal(operations["q"], spikes["r"].reshape(3, -1).sum(axis=1))
     np.testing.assert_array_equal(operations["y"], 3 * spikes["e"].sum(axis=1))
     # Every spike of q reaches the MatMul over the AveragePool; over the MaxPool only those that it lets pass.
@@ -275,8 +290,10 @@ def test_counts_are_per_sample(net, rng):
     together = session.run_counted(x, [8])[0]
     for sample in range(4):
         alone = session.run_counted(x[sample : sample + 1], [8])[0]
-        for found, expected in ((alone.spikes, together.spikes),
-                                (alone.synaptic_operations, together.synaptic_operations)):
+        for found, expected in (
+            (alone.spikes, together.spikes),
+            (alone.synaptic_operations, together.synaptic_operations),
+        ):
             assert {k: v.tolist() for k, v in found.items()} == {k: [v[sample]] for k, v in expected.items()}
 
 

@@ -1,0 +1,278 @@
+"""Every command on the embedded net, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner, Result
+
+import onnx2snn
+from onnx2snn.cli import main
+
+COMMANDS = ["compile", "evaluate", "run", "inspect", "demo"]
+DEMO = "onnx2snn.demo"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """The embedded net with its data, compiled at T = 8."""
+    place = tmp_path_factory.mktemp("cli")
+    for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
+        (place / name).write_bytes(resources.files(DEMO).joinpath(name).read_bytes())
+    result = CliRunner().invoke(
+        main,
+        f"compile {place}/digits.onnx --calib {place}/digits_calibration.npz --scale 1/16 --signed "
+        f"-o {place}/digits.snn.onnx --json {place}/report.json".split(),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    for words in ("spiking", "linear", "folded", "T = 8", "onnx2snn evaluate"):
+        assert words in result.stdout
+    return place
+
+
+def call(*arguments: object) -> Result:
+    runner = CliRunner(env={"COLUMNS": "200"})  # wide enough that no cell of a table wraps
+    result = runner.invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_compile_report(folder):
+    report = json.loads((folder / "report.json").read_text())
+    assert report["output"] == str(folder / "digits.snn.onnx")
+    assert report["version"] == onnx2snn.__version__
+    assert report["options"]["signed"] is True
+    assert report["calibration"]["source"] == "digits_calibration.npz"
+    assert report["roles"]["refused"] == 0
+    assert sum(report["roles"].values()) == len(report["nodes"])
+    assert report["seconds"]["Calibrate"] >= 0
+
+
+def test_compile_writes_beside_the_user_by_default(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call(
+        "compile",
+        folder / "digits.onnx",
+        "--calib",
+        folder / "digits_calibration.npz",
+        "--scale",
+        "1/16",
+        "--max-samples",
+        8,
+        "-T",
+        2,
+        "-G",
+        2,
+        "--levels",
+        1,
+        "--threshold",
+        "max",
+        "--granularity",
+        "layer",
+        "--no-correct-bias",
+        "--strict",
+        "--dynamic-timesteps",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.snn.onnx"]
+    session = onnx2snn.SpikingSession("digits.snn.onnx")
+    assert session.artifact.metadata["calibration"]["samples"] == 8
+    options = session.artifact.metadata["options"]
+    assert {
+        key: options[key] for key in ("timesteps", "max_spikes", "levels", "threshold", "granularity")
+    } == {"timesteps": 2, "max_spikes": 2, "levels": 1, "threshold": "max", "granularity": "layer"}
+    assert options["strict"]
+    assert options["dynamic_timesteps"]
+    assert not options["correct_bias"]
+
+
+def test_compile_json_on_stdout_is_json_alone(folder, tmp_path):
+    result = call(
+        "compile",
+        folder / "digits.onnx",
+        "--calib",
+        folder / "digits_calibration.npz",
+        "--scale",
+        "1/16",
+        "-o",
+        tmp_path / "x.onnx",
+        "--json",
+        "-",
+    )
+    assert json.loads(result.stdout)["roles"]["spiking"] > 0
+    assert "evaluate" in result.stderr
+
+
+def test_evaluate_json_on_stdout(folder):
+    """Preprocessing comes from the artifact: no --scale here."""
+    result = call(
+        "evaluate",
+        folder / "digits.snn.onnx",
+        "--data",
+        folder / "digits_test.npz",
+        "--reference",
+        folder / "digits.onnx",
+        "--timesteps",
+        "8,1,4",
+        "--json",
+        "-",
+    )
+    figures = json.loads(result.stdout)
+    assert figures["timesteps"] == [1, 4, 8]
+    assert figures["samples"] == len(np.load(folder / "digits_test.npz")["labels"])
+    assert figures["accuracy"][-1] >= 0.97
+    assert figures["agreement"][-1] >= 0.98
+    assert figures["reference_accuracy"] >= 0.97
+    for name in (
+        "accuracy",
+        "agreement",
+        "spikes_per_sample",
+        "synaptic_operations_per_sample",
+        "samples_per_second",
+        "output_error",
+    ):
+        assert len(figures[name]) == 3
+    assert figures["spikes_per_sample"] == sorted(figures["spikes_per_sample"])
+    assert sum(figures["spikes_by_neuron"].values()) == pytest.approx(
+        figures["spikes_per_sample"][-1], rel=1e-9
+    )
+    assert figures["output_error"] == sorted(figures["output_error"], reverse=True)
+    energy = figures["energy"]
+    for operations, joules in zip(
+        figures["synaptic_operations_per_sample"], energy["snn_joules_per_sample"], strict=True
+    ):
+        expected = energy["prefix_macs_per_sample"] * 4.6e-12 + operations * 0.9e-12
+        assert joules == pytest.approx(expected, rel=1e-9)
+    assert energy["ann_joules_per_sample"] == pytest.approx(energy["ann_macs_per_sample"] * 4.6e-12, rel=1e-9)
+    assert "accuracy" in result.stderr
+
+
+def test_evaluate_json_file_and_table(folder, tmp_path):
+    result = call(
+        "evaluate",
+        folder / "digits.snn.onnx",
+        "--data",
+        folder / "digits_test.npz",
+        "--max-samples",
+        50,
+        "--batch-size",
+        16,
+        "--json",
+        tmp_path / "figures.json",
+    )
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["samples"] == 50
+    assert figures["timesteps"] == [1, 2, 4, 8]
+    assert figures["agreement"] == [None] * 4
+    assert figures["reference_accuracy"] is None
+    for words in ("timesteps", "accuracy", "synaptic operations", "energy", "50 samples"):
+        assert words in result.stdout
+    assert "same answer as the ANN" not in result.stdout
+
+
+def test_run_writes_what_a_plain_session_gives(folder, tmp_path):
+    images = np.load(folder / "digits_test.npz")["images"][:9]
+    np.save(tmp_path / "x.npy", images)
+    result = call("run", folder / "digits.snn.onnx", "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npz")
+    session = onnxruntime.InferenceSession(
+        str(folder / "digits.snn.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (fed,), (given,) = session.get_inputs(), session.get_outputs()
+    (expected,) = session.run(None, {fed.name: images.astype(np.float32) / 16})
+    with np.load(tmp_path / "y.npz") as written:
+        assert written.files == [given.name]
+        np.testing.assert_allclose(written[given.name], expected, rtol=0, atol=1e-5)
+    assert ", ".join(map(str, expected.argmax(axis=1))) in result.stdout
+    assert "[9, 10] float32" in result.stdout
+
+
+def test_run_shows_without_writing_and_takes_timesteps(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("run", folder / "digits.snn.onnx", "--input", folder / "digits_test.npz", "--timesteps", 3)
+    assert "classes" in result.stdout
+    assert ", …" in result.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_inspect_an_ann(folder, tmp_path):
+    result = call("inspect", folder / "digits.onnx", "--json", tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["kind"] == "ann"
+    assert report["roles"]["spiking"] > 0
+    for node in report["nodes"]:
+        assert node["node"] in result.stdout
+        assert node["reason"]
+    on_stdout = call("inspect", folder / "digits.onnx", "--json", "-").stdout
+    assert json.loads(on_stdout) == report
+
+
+def test_inspect_an_snn(folder):
+    text = call("inspect", folder / "digits.snn.onnx").stdout
+    for words in ("SignedBurstIF", "median θ", f"onnx2snn {onnx2snn.__version__}", "T = 8, Γ = 4"):
+        assert words in text
+    report = json.loads(call("inspect", folder / "digits.snn.onnx", "--json", "-").stdout)
+    assert report["kind"] == "snn"
+    assert report["nodes"] == json.loads((folder / "report.json").read_text())["nodes"]
+
+
+def test_demo(tmp_path):
+    text = call("demo", "--out", tmp_path / "demo").stdout
+    for words in (
+        "timesteps",
+        "accuracy",
+        "same answer as the ANN",
+        "spikes a sample",
+        "energy",
+        "digits.snn.onnx",
+    ):
+        assert words in text
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert names == {"digits.onnx", "digits.snn.onnx", "digits_calibration.npz", "digits_test.npz"}
+    again = call("demo", "--out", tmp_path / "demo").stdout
+    assert "digits.snn.onnx" in again
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_every_command(flag):
+    text = call(flag).stdout
+    assert all(f"  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_option(command):
+    text = call(command, "--help").stdout
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+            assert parameter.opts[-1] in text
+    assert len(main.commands[command].help.splitlines()[0]) > 20
+
+
+def test_version():
+    assert call("--version").stdout == f"onnx2snn {onnx2snn.__version__}\n"
+
+
+def test_verbose_logs_every_pass(folder, tmp_path):
+    # In a process of its own: here pytest holds the root logger.
+    arguments = (
+        f"-v compile {folder}/digits.onnx --calib {folder}/digits_calibration.npz --scale 1/16 -o x.onnx"
+    )
+    command = [sys.executable, "-m", "onnx2snn", *arguments.split(), "--max-samples", "4"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for name in ("FoldBatchNorm", "Calibrate", "ReplaceRelu", "ReplaceMaxPool", "CorrectBias"):
+        assert name in result.stderr
+
+
+def test_a_bug_is_no_usage_error(folder, monkeypatch):
+    """Exit code 1, and the exception is there for the traceback."""
+    monkeypatch.setattr(onnx2snn.cli, "load_model", lambda path: 1 / 0)
+    result = CliRunner().invoke(main, ["inspect", str(folder / "digits.onnx")])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
