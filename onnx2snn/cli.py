@@ -371,7 +371,9 @@ def _timesteps(text: str | None, compiled: int) -> list[int]:
     try:
         steps = sorted({int(part) for part in text.split(",")})
     except ValueError as error:
-        raise OptionError(f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'; separate them by commas") from error
+        raise OptionError(
+            f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'; separate them by commas"
+        ) from error
     if steps[0] < 1:
         raise OptionError(
             f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T"

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -166,7 +167,8 @@ def test_strict_refuses_what_would_not_spike(rng, samples):
 def test_strict_accepts_shape_arithmetic(rng):
     model = parse(
         """(float[N,2,2,2] x) => (float[N,3] y) {
-            r = Relu(x) d = Shape(r) b = Gather(d, zero) k = Concat<axis=0>(b, rest) f = Reshape(r, k) y = Gemm(f, w)
+            r = Relu(x) d = Shape(r) b = Gather(d, zero) k = Concat<axis=0>(b, rest) f = Reshape(r, k)
+            y = Gemm(f, w)
         }""",
         **normal(rng, w=(8, 3)),
         zero=np.asarray([0]),
@@ -176,14 +178,15 @@ def test_strict_accepts_shape_arithmetic(rng):
     assert roles == {"spiking": 1, "linear": 5, "analog": 0, "folded": 0, "refused": 0}
 
 
-def test_all_refusals_are_listed_and_no_data_is_opened(rng):
-    text = "(float[N,4] x) => (float[N,4] y) { a = Relu(x) [one] b = Tanh(a) c = Relu(b) [two] d = Exp(c) y = Relu(d) }"
+def test_all_refusals_are_listed_and_no_data_is_opened():
+    nodes = "a = Relu(x) [one] b = Tanh(a) c = Relu(b) [two] d = Exp(c) y = Relu(d)"
+    text = f"(float[N,4] x) => (float[N,4] y) {{ {nodes} }}"
     with pytest.raises(onnx2snn.UnsupportedGraphError) as caught:
         onnx2snn.compile(parse(text), "no such file.npz")
     assert [refusal.node for refusal in caught.value.refusals] == ["one", "two"]
 
 
-def test_an_input_with_our_name_is_refused(rng):
+def test_an_input_with_our_name_is_refused():
     model = parse("(float[N,4] timesteps) => (float[N,4] y) { y = Relu(timesteps) }")
     with pytest.raises(onnx2snn.ModelError, match="rename the input"):
         onnx2snn.compile(model, np.ones((2, 4), np.float32))
@@ -194,7 +197,7 @@ def test_save_leaves_the_old_file_when_it_cannot_write(mlp, samples, tmp_path, m
     target.write_bytes(b"old")
     compiled = onnx2snn.compile(mlp, samples)
 
-    def full(self, other):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
@@ -242,7 +245,7 @@ def nets(draw) -> tuple[onnx.ModelProto, list[np.ndarray], list[np.ndarray]]:
     """A ReLU MLP of one to three hidden layers, with its weights and biases."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=3, max_size=5))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    weights = [rng.standard_normal(pair).astype(np.float32) for pair in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.standard_normal(pair).astype(np.float32) for pair in pairwise(sizes)]
     biases = [(rng.standard_normal(size) * 0.3).astype(np.float32) for size in sizes[1:]]
     nodes, last = [], "x"
     for number in range(len(weights)):
@@ -259,10 +262,11 @@ def nets(draw) -> tuple[onnx.ModelProto, list[np.ndarray], list[np.ndarray]]:
 def error_bound(session: SpikingSession, weights: list[np.ndarray], steps: int) -> np.ndarray:
     """Bound of |SNN - ANN| at every output.
 
-    A neuron's spikes and its potential account for all current: T·(y - I) = v_0 - v_T. Where 0 ≤ v_T < θ that
-    is at most θ/2 either way (and y is never below 0, as ReLU(I) is not); where the potential ended below 0
-    with no spike left to take back, I < 0 and y = 0 = ReLU(I). So |y - ReLU(I)| ≤ θ/(2T) as long as the neuron is *settled*
-    after its last step; and ReLU never widens an error that comes in, which W widens by |W| at most.
+    A neuron's spikes and its potential account for all current: T·(y - I) = v_0 - v_T. Where 0 ≤ v_T < θ
+    that is at most θ/2 either way (and y is never below 0, as ReLU(I) is not); where the potential ended
+    below 0 with no spike left to take back, I < 0 and y = 0 = ReLU(I). So |y - ReLU(I)| ≤ θ/(2T) as long as
+    the neuron is *settled* after its last step; and ReLU never widens an error that comes in, which W widens
+    by |W| at most.
     """
     bound = np.zeros((1, weights[0].shape[0]))
     for cell, weight in zip(session.artifact.neurons, weights, strict=False):
@@ -271,7 +275,7 @@ def error_bound(session: SpikingSession, weights: list[np.ndarray], steps: int) 
     return bound @ np.abs(weights[-1])
 
 
-def settled(session: SpikingSession, x: np.ndarray, steps: int) -> np.ndarray:
+def settled(session: SpikingSession, x: np.ndarray) -> np.ndarray:
     """Samples whose every neuron ends with 0 ≤ v < θ, or with v < 0 and no spike to take back; [N]."""
     carried = {value.before: value.after for value in session.artifact.carried}
     model = onnx.ModelProto()
@@ -303,7 +307,7 @@ def test_mean_output_is_within_the_bound(drawn):
     session = SpikingSession(onnx2snn.compile(model, x, **options).model)
     (expected,) = run(model, {"x": x})
     found = session.run(x).outputs["y"]
-    good = settled(session, x, STEPS)
+    good = settled(session, x)
     assume(good.mean() > 0.5)  # were this rare, Hypothesis would complain
     bound = error_bound(session, weights, STEPS)
     scale = np.abs(expected).max()

@@ -68,13 +68,37 @@ def measure_corrections(
         inputs = [batch for batch, _ in chunk]
         count = sum(size for _, size in chunk)
         trains: list[dict[str, Train]] = [{} for _ in chunk]
+        anns = [dict(b) for b in inputs]
         for number, stage in enumerate(stages):
             shift = np.zeros(1)
             if stage.cell is None or is_neuron(stage.cell):
-                lacking = statistics.means[stage.target.name] - _mean_current(stage, inputs, trains, count)
+                zs=[];za=[]
+                for batch, held, ann in zip(inputs, trains, anns, strict=True):
+                    feeds = {name: held[name].mean() if name in held else batch[name] for name in stage.sources}
+                    zs.append(channels_first(stage.current(feeds), stage.axis))
+                    a = stage.current(ann); 
+                    za.append(channels_first(a, stage.axis))
+                    if stage.cell is not None: ann[stage.cell.outputs[0].name]=np.maximum(a,0)
+                zs=np.concatenate(zs,1); za=np.concatenate(za,1)
+                import os
+                mode=os.environ.get('MODE','pre')
+                if mode=='pre' or stage.cell is None: lacking=(za-zs).mean(1,dtype=np.float64)
+                elif mode=='cond':
+                    w=za>0; lacking=((za-zs)*w).sum(1,dtype=np.float64)/np.maximum(w.sum(1),1)
+                elif mode=='post':
+                    lacking=np.zeros(len(zs))
+                    ra=np.maximum(za,0)
+                    for _ in range(6):
+                        s2=zs+lacking[:,None].astype(np.float32)
+                        w=(za>0)|(s2>0)
+                        lacking=lacking+((ra-np.maximum(s2,0))*w).sum(1,dtype=np.float64)/np.maximum(w.sum(1),1)
+                if mode!='pre' and stage.cell is None and os.environ.get('NOHEAD'): lacking=np.zeros(len(zs))
+                print_err.append((stage.key, float(((za-zs)**2).mean()/ (za**2).mean()))) if False else None
                 earlier = corrections.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
                 corrections[stage.key] = shift
+            if stage.cell is not None and not is_neuron(stage.cell):
+                for ann in anns: ann[stage.cell.outputs[0].name]=stage.run(ann, np.zeros(1), 1).steps[0]
             if stage.cell is not None:
                 for batch, held in zip(inputs, trains, strict=True):
                     held[stage.cell.outputs[0].name] = stage.run({**batch, **held}, shift, timesteps)

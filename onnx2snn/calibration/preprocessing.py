@@ -47,7 +47,9 @@ class Preprocessing:
         if not all(map(_is_finite, self.mean)):
             raise OptionError(f"mean: expected finite numbers, found {self.mean!r}")
         if not all(_is_finite(value) and value != 0 for value in self.std):
-            raise OptionError(f"std: expected finite numbers other than 0, found {self.std!r}; leave it out for 1")
+            raise OptionError(
+                f"std: expected finite numbers other than 0, found {self.std!r}; leave it out for 1"
+            )
         if len(self.mean) > 1 and len(self.std) > 1 and len(self.mean) != len(self.std):
             raise OptionError(
                 f"mean and std: expected as many values in both, found {len(self.mean)} and {len(self.std)}"
@@ -126,7 +128,9 @@ def parse_scale(text: str) -> float:
     try:
         value = float(numerator) / float(denominator) if slash else float(numerator)
     except (ValueError, ZeroDivisionError) as error:
-        raise OptionError(f"scale: expected a number or a fraction such as 1/255, found '{text}'; leave it out for 1") from error
+        raise OptionError(
+            f"scale: expected a number or a fraction such as 1/255, found '{text}'; leave it out for 1"
+        ) from error
     if not math.isfinite(value):
         raise OptionError(f"scale: expected a finite number, found '{text}'")
     return value

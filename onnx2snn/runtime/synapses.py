@@ -221,7 +221,7 @@ def _moves_whole_spikes(node: onnx.NodeProto) -> bool:
 
 
 def _spatial_sum(name: str, result: str) -> list[onnx.NodeProto]:
-    """The sum over all axes behind the channels; for counts that is GlobalLpPool, which NumPy's side lacks."""
+    """The sum over all axes behind the channels; for counts, GlobalLpPool (ONNX's reference lacks it)."""
     shape, dims, axes = f"{result}/shape", f"{result}/rank", f"{result}/axes"
     first, step = f"{result}/two", f"{result}/one"
     return [

@@ -1,4 +1,4 @@
-"""The emitted artifact: its text, its structure, and that it computes what the equations say, in any batch."""
+"""The artifact: its text, its structure, and that it computes what the equations say, in any batch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ NETS: dict[str, tuple[str, str, dict[str, tuple[int, ...]]]] = {
     "outputs of prefix and neuron": ("(float[N,4] x) => (float[N,6] h, float[N,6] r)", DENSE, {"w1": (4, 6)}),
     "analog prefix joins spikes": (
         "(float[N,2,5,5] x) => (float[N,2] y)",
-        f"{IMAGE} c = Conv<pads=[1,1,1,1]>(r, w2) s = Add(c, h) q = Relu(s) g = GlobalAveragePool(q) y = Flatten(g)",
+        f"{IMAGE} c = Conv<pads=[1,1,1,1]>(r, w2) s = Add(c, h) q = Relu(s) "
+        "g = GlobalAveragePool(q) y = Flatten(g)",
         {"w1": (2, 2, 3, 3), "w2": (2, 2, 3, 3)},
     ),
     "shape arithmetic in body and head": (
