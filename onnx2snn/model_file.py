@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +68,24 @@ def check_model(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(
             f"{source}: not a valid ONNX model ({first_line(error)}); export it again, or mend that node"
         ) from error
-    for initializer in model.graph.initializer:
-        values = numpy_helper.to_array(initializer)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
+    for name, tensor in _constants(model):
+        values = numpy_helper.to_array(tensor)
+        # A single infinity is a bound, as in Clip(0, ∞).
+        if values.dtype.kind == "f" and not np.isfinite(values).all() and not np.isinf(values.reshape(-1)).all():
             raise ModelError(
-                f"{source}: initializer '{initializer.name}': expected finite weights, found NaN or Inf; "
+                f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
                 "retrain or repair the model"
             )
+
+
+def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Initializers, and what Constant nodes hold, by name."""
+    for initializer in model.graph.initializer:
+        yield initializer.name, initializer
+    for node in model.graph.node:
+        for attribute in node.attribute if node.op_type == "Constant" else ():
+            if attribute.name == "value":
+                yield node.output[0], attribute.t
 
 
 def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:

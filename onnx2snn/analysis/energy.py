@@ -3,7 +3,8 @@
 Convention: 45 nm CMOS, 32-bit floating point (Horowitz 2014): 4.6 pJ a multiply-accumulate (MAC), 0.9 pJ
 an accumulate, which is what one synaptic operation costs. A burst of s spikes costs s operations. Layers
 before the first neuron take the analog input: they are charged as MACs, once, since the current they give
-is the same at every timestep. Zero padding is not counted on either side. Neuron updates and memory are not counted.
+is the same at every timestep. Zero padding is not counted on either side. Neuron updates and memory are
+not counted.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ class Stage:
 
     @property
     def key(self) -> str:
-        """What the stage's correction is filed under: the cell's name, or the target's where there is none."""
-        return self.target.name if self.cell is None else self.cell.name
+        """What the stage's correction is filed under: the cell's name, or the target's without a cell."""
+        return str(self.target.name if self.cell is None else self.cell.name)
 
     def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train:
         """The cell's output for all timesteps, `shift` ([C], or [1] for all) added to its input."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import onnx
 
@@ -37,7 +37,7 @@ class Context:
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
-        corrections: tensor → what was added to its mean per channel; set by `CorrectBias`.
+        corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         notes: per node, in the order in which the passes spoke of them.
         advance: called by long passes with the share of their work that is done.
     """
@@ -46,7 +46,7 @@ class Context:
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     dataset: Dataset | None = None
     statistics: Statistics | None = None
-    neurons: dict[str, dict[str, object]] = field(default_factory=dict)
+    neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     advance: Callable[[float], None] = ignore

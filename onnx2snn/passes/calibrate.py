@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from onnx2snn.calibration.bias import correction_targets
 from onnx2snn.calibration.statistics import collect_statistics
 from onnx2snn.graph import Graph
 from onnx2snn.passes.base import Context
@@ -10,7 +9,7 @@ from onnx2snn.sections import is_neuron
 
 
 class Calibrate:
-    """Fill `context.statistics`: histograms of every rectifier's output, means of every neuron's input.
+    """Fill `context.statistics`: histograms of every rectifier's output.
 
     Requires rectifiers written as Relu or Clip(0, c). Changes nothing in the graph.
     """
@@ -26,7 +25,6 @@ class Calibrate:
                 context.dataset,
                 context.options.batch_size,
                 activations=[node.outputs[0].name for node in graph.nodes if is_neuron(node)],
-                averaged=correction_targets(graph),
                 advance=context.advance,
             )
         return False

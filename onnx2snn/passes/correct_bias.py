@@ -1,4 +1,4 @@
-"""Bias b of every layer → b + c, so that its mean current is the ANN's (channel-wise)."""
+"""Bias b of every layer → b + c, so that its mean activation is the ANN's (channel-wise)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from onnx2snn.passes.base import Context
 class CorrectBias:
     """Add to each neuron's input current, per channel, what the converted prefix lacks on average.
 
-    c = E[ANN's pre-activation] - E[mean current of the SNN], measured in one sweep through the net in which
-    every layer sees the already corrected ones before it.
+    See `onnx2snn.calibration.bias`: c is measured in one sweep through the net in which every layer sees the
+    already corrected ones before it.
 
     Cases:
         1. The current comes from a Conv, ConvTranspose or Gemm that nothing else reads → its bias takes c.
@@ -47,11 +47,11 @@ class CorrectBias:
         """See `Pass.run`."""
         if not context.options.correct_bias or context.dataset is None or context.corrections:
             return False
-        assert context.statistics is not None, "Calibrate runs first"
+        ceilings = {name: said["clip"] for name, said in context.neurons.items() if said["clip"] is not None}
         context.corrections = measure_corrections(
             graph,
             context.dataset,
-            context.statistics,
+            ceilings,
             context.options.batch_size,
             context.options.timesteps,
             context.advance,

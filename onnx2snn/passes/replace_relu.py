@@ -67,7 +67,7 @@ def _representable(threshold: Vector, dtype: Any) -> Vector:
     return np.maximum(threshold, 4.0 * float(np.finfo(dtype).tiny))
 
 
-def _describe(op: str, ranges: Vector, levels: int, max_spikes: int, ceiling: float) -> dict[str, object]:
+def _describe(op: str, ranges: Vector, levels: int, max_spikes: int, ceiling: float) -> dict[str, Any]:
     threshold = ranges / levels
     return {
         "op": op,
