@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,11 @@ NETS = {
 
 
 def event_frames(path: Path) -> tuple[Array, Array]:
-    """Event recordings as float32 frames [3·N, 2, 34, 34] of event counts, three per recording, and labels."""
+    """Event recordings as event counts, float32 [3·N, 2, 34, 34], three frames per recording, and labels."""
     with np.load(path, allow_pickle=False) as file:
         events, offsets, labels = file["events"], file["offsets"], file["labels"]
     frames = np.zeros((len(labels), 3, 2, 34, 34), dtype=np.float32)
-    for number, (start, stop) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(offsets)):
         x, y, polarity, time = events[start:stop].T
         third = np.minimum((time - time.min()) * 3 // (time.max() - time.min() + 1), 2)
         np.add.at(frames[number], (third, polarity, y, x), 1)

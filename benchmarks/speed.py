@@ -37,7 +37,9 @@ def seconds(runner: onnxruntime.InferenceSession, feeds: dict) -> float:
 @click.option("--timesteps", default=8, show_default=True)
 @click.option("--samples", default=512, show_default=True, help="Calibration images.")
 @click.option("--repeats", default=15, show_default=True)
-def main(names: tuple[str, ...], batches: tuple[int, ...], timesteps: int, samples: int, repeats: int) -> None:
+def main(
+    names: tuple[str, ...], batches: tuple[int, ...], timesteps: int, samples: int, repeats: int
+) -> None:
     """Print the table."""
     table = Table(box=None, header_style="bold")
     for column in ("net", "neuron", "T", "batch", "ANN ms", "SNN ms", "SNN / ANN", "compile s"):

@@ -1,13 +1,10 @@
-"""The command line: the only place that prints."""
+"""The command line. Only this file prints, by way of `terminal.py`."""
 
 from __future__ import annotations
 
 import io
-import json
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -17,7 +14,6 @@ import click
 import numpy as np
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 import onnx2snn
@@ -27,12 +23,13 @@ from onnx2snn.analysis.evaluation import evaluate as evaluate_session
 from onnx2snn.analysis.evaluation import top1
 from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.calibration.readers import open_dataset
-from onnx2snn.errors import Onnx2SnnError, OptionError, OutputError
+from onnx2snn.errors import OptionError, OutputError
 from onnx2snn.model_file import check_writable, load_model, write_atomically
 from onnx2snn.options import CompileOptions
 from onnx2snn.runtime.artifact import is_artifact, take_apart
 from onnx2snn.runtime.engines import make_engine
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.terminal import OneLineErrors, console_for, json_path, progress_bar, say, write_json
 
 _DEFAULTS = CompileOptions()
 _DATA_HELP = (
@@ -41,32 +38,8 @@ _DATA_HELP = (
 _Command = Callable[..., Any]
 
 
-class _OneLineErrors(click.Group):
-    """Exit 2 with one line for what the user can mend; a traceback and exit 1 for a bug of ours."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        kwargs["standalone_mode"] = False
-        try:
-            result = super().main(*args, **kwargs)
-        except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "onnx2snn"
-            _fail(f"{error.format_message()} See '{command} --help'.")
-        except (Onnx2SnnError, click.ClickException) as error:
-            _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
-        except click.Abort:
-            Console(stderr=True).print("interrupted")
-            sys.exit(130)
-        sys.exit(result if isinstance(result, int) else 0)
-
-
-def _fail(message: str) -> None:
-    line = " ".join(message.split())
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error: ", "bold red"), line))
-    sys.exit(2)
-
-
 @click.group(
-    cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(onnx2snn.__version__, message="onnx2snn %(version)s")
 @click.option("-v", "--verbose", count=True, help="Log each pass (-v) or each node (-vv) to stderr.")
@@ -158,13 +131,13 @@ def compile_command(
     ONNX file with the same inputs and outputs, which a stock onnxruntime runs.
     """
     target = Path(output) if output else Path(Path(model).name).with_suffix(".snn.onnx")
-    for path in (target, _json_path(json_file)):
+    for path in (target, json_path(json_file)):
         if path is not None:
             check_writable(path)
     if target.exists() and Path(model).exists() and target.samefile(model):
         raise OutputError(f"{target}: expected another file than the model itself; choose one with -o")
     preprocessing = _preprocessing(values, Preprocessing())
-    with _progress() as advance:
+    with progress_bar() as advance:
         compiled = onnx2snn.compile(
             model,
             calib,
@@ -174,13 +147,13 @@ def compile_command(
             **values,
         )
     compiled.save(target)
-    out = _console(json_file)
+    out = console_for(json_file)
     out.print(tables.role_table(compiled.report["roles"]))
     samples = compiled.report["calibration"]["samples"]
     size = target.stat().st_size / 1e6
-    _say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
-    _say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}")
-    _write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})
+    say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
+    say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}")
+    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})
 
 
 @main.command()
@@ -206,14 +179,14 @@ def evaluate(
 
     Preprocessing is the one recorded in the artifact, unless options change it.
     """
-    if (path := _json_path(json_file)) is not None:
+    if (path := json_path(json_file)) is not None:
         check_writable(path)
     _positive("--batch-size", batch_size)
     session = SpikingSession(snn)
     steps = _timesteps(timesteps, session.timesteps)
     dataset = open_dataset(data, session.inputs, _recorded(session, values), max_samples)
     engine = None if reference is None else make_engine(load_model(reference))
-    with _progress() as advance:
+    with progress_bar() as advance:
         figures = evaluate_session(
             session,
             dataset,
@@ -222,10 +195,10 @@ def evaluate(
             batch_size=batch_size,
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
-    out = _console(json_file)
+    out = console_for(json_file)
     out.print(tables.evaluation_table(figures))
     _print_reference(out, figures)
-    _write_json(json_file, figures)
+    write_json(json_file, figures)
 
 
 @main.command()
@@ -245,13 +218,15 @@ def run(snn: str, data: str, output: str | None, timesteps: int | None, **values
     outputs = {name: np.concatenate([part[name] for part in runs]) for name in session.artifact.outputs}
     out = Console(highlight=False)
     if output is not None:
-        _save_arrays(Path(output), outputs)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **outputs)
+        write_atomically(output, buffer.getvalue())
     for name, values_ in outputs.items():
-        _say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
+        say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
         best = top1(values_)
         if best is not None:
             shown = ", ".join(map(str, best[:20])) + (", …" if len(best) > 20 else "")
-            _say(out, "classes", shown)
+            say(out, "classes", shown)
 
 
 @main.command()
@@ -260,7 +235,7 @@ def run(snn: str, data: str, output: str | None, timesteps: int | None, **values
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON; - for stdout.")
 def inspect(model: str, strict: bool, json_file: str | None) -> None:
     """What every node of a model is, or would become, and why."""
-    if (path := _json_path(json_file)) is not None:
+    if (path := json_path(json_file)) is not None:
         check_writable(path)
     loaded = load_model(model)
     report: dict[str, Any]
@@ -276,20 +251,20 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
             "roles": count_roles(verdicts),
             "nodes": [verdict.to_dict() for verdict in verdicts],
         }
-    out = _console(json_file)
+    out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()
     if report["kind"] == "snn":
         out.print(tables.neuron_table(report["neurons"]))
         out.print()
         options = report["options"]
-        _say(
+        say(
             out,
             "compiled",
             f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}",
         )
     out.print(tables.role_table(report["roles"]))
-    _write_json(json_file, report)
+    write_json(json_file, report)
 
 
 @main.command()
@@ -311,7 +286,7 @@ def demo(out: str) -> None:
         "A small CNN (BatchNorm, a residual Add, a MaxPool) that reads 8×8 pictures of handwritten digits\n"
         "becomes a spiking network: its neurons send spikes instead of numbers, for T timesteps.\n"
     )
-    with _progress() as advance:
+    with progress_bar() as advance:
         compiled = onnx2snn.compile(
             model,
             folder / "digits_calibration.npz",
@@ -386,53 +361,9 @@ def _positive(flag: str, value: int) -> None:
         raise OptionError(f"{flag}: expected at least 1, found {value}; leave it out for the default")
 
 
-def _json_path(json_file: str | None) -> Path | None:
-    return None if json_file in (None, "-") else Path(str(json_file))
-
-
-def _write_json(json_file: str | None, content: object) -> None:
-    if json_file is None:
-        return
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    path = _json_path(json_file)
-    if path is None:
-        click.echo(text, nl=False)
-    else:
-        write_atomically(path, text.encode())
-
-
-def _save_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def _console(json_file: str | None) -> Console:
-    """Tables go to stdout, unless JSON goes there."""
-    return Console(stderr=json_file == "-", highlight=False)
-
-
-def _say(console: Console, name: str, text: str) -> None:
-    console.print(Text.assemble((name, "bold"), "  ", text), soft_wrap=True)
-
-
 def _print_reference(console: Console, figures: dict[str, Any]) -> None:
     accuracy = figures["reference_accuracy"]
     ann = "" if accuracy is None else f"; the ANN itself reaches {tables.percent(accuracy)}"
     console.print(
         Text(f"{figures['samples']} samples{ann}. Energy: {figures['energy']['convention']}.", "dim")
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """A bar on stderr that vanishes when it is done, and never shows where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def advance(name: str, done: float) -> None:
-            bar.update(task, description=name, completed=done)
-
-        yield advance

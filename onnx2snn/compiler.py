@@ -111,12 +111,10 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     graph = read_graph(original)
     context = Context(chosen, original)
     seconds = {"read": time.perf_counter() - started}
-    dataset: Dataset | None = None
     for step in PIPELINE:
         if isinstance(step, Calibrate):
             # Opened only now: a graph that is refused costs no look at the data.
-            dataset = _open(calibration, graph, preprocessing or Preprocessing(), max_samples)
-            context.dataset = dataset
+            context.dataset = _open(calibration, graph, preprocessing or Preprocessing(), max_samples)
         if progress is not None:
             context.advance = partial(progress, step.name)
             context.advance(0.0)
@@ -125,22 +123,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
         seconds[step.name] = time.perf_counter() - started
         check_stage(graph, step)
         logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
-    assert dataset is not None
     started = time.perf_counter()
-    artifact = emit_stream(graph, chosen.timesteps, dynamic_timesteps=chosen.dynamic_timesteps)
-    artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
-    verdicts = judge(original, graph, context.reasons)
-    report = _report(verdicts, context, dataset)
-    add_metadata(
-        artifact,
-        {
-            **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
-            "preprocessing": dataset.preprocessing.to_dict(),
-            "source_sha256": digest(original),
-            "version": onnx2snn.__version__,
-        },
-    )
-    check_model(artifact, "the artifact (this is a bug, please report it)")
+    artifact, report = _emit(graph, context)
     seconds["emit"] = time.perf_counter() - started
     return CompiledModel(artifact, {**report, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
 
@@ -157,6 +141,27 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> lis
     for step in PREPARATION:
         step.run(graph, context)
     return judge(original, graph, context.reasons, strict=strict)
+
+
+def _emit(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
+    options, original, dataset = context.options, context.model, context.dataset
+    assert dataset is not None
+    artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
+    artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
+    verdicts = judge(original, graph, context.reasons)
+    report = _report(verdicts, context, dataset)
+    add_metadata(
+        artifact,
+        {
+            **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
+            "preprocessing": dataset.preprocessing.to_dict(),
+            "source_sha256": digest(original),
+            "version": onnx2snn.__version__,
+        },
+    )
+    check_model(artifact, "the artifact (this is a bug, please report it)")
+    return artifact, report
 
 
 def check_stage(graph: Graph, step: Pass) -> None:

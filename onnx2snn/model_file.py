@@ -71,7 +71,11 @@ def check_model(model: onnx.ModelProto, source: str) -> None:
     for name, tensor in _constants(model):
         values = numpy_helper.to_array(tensor)
         # A single infinity is a bound, as in Clip(0, ∞).
-        if values.dtype.kind == "f" and not np.isfinite(values).all() and not np.isinf(values.reshape(-1)).all():
+        if (
+            values.dtype.kind == "f"
+            and not np.isfinite(values).all()
+            and not np.isinf(values.reshape(-1)).all()
+        ):
             raise ModelError(
                 f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
                 "retrain or repair the model"

@@ -11,7 +11,7 @@ import onnx
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics, ignore
-from onnx2snn.graph import Graph
+from onnx2snn.graph import Graph, Node, tidy
 from onnx2snn.options import CompileOptions
 
 Outcome = Literal["folded", "kept", "spiking", "corrected"]
@@ -77,3 +77,17 @@ class Pass(Protocol):
     def run(self, graph: Graph, context: Context) -> bool:
         """Rewrite the graph in place; return whether anything changed. A second run changes nothing."""
         ...
+
+
+def fold_each(
+    graph: Graph, context: Context, op: str, fold: Callable[[Graph, Node], str | None], where: str
+) -> bool:
+    """Try to fold every node of one operator; note where it went, or why `fold` kept it."""
+    changed = False
+    for node in [node for node in graph.nodes if node.op == op]:
+        reason = fold(graph, node)
+        context.note(node.name, op, "folded" if reason is None else "kept", reason or where)
+        changed |= reason is None
+    if changed:
+        tidy(graph)
+    return changed

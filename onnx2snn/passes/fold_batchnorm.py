@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, bypass, constant, producer, rank, sole_consumer, tidy
+from onnx2snn.graph import Graph, Node, bypass, constant, producer, rank, sole_consumer
 from onnx2snn.passes.affine import Affine, read_batchnorm, scale_outputs, set_constant
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, fold_each
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -30,19 +30,7 @@ class FoldBatchNorm:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        changed = False
-        for node in graph.nodes:
-            if node.op != "BatchNormalization":
-                continue
-            reason = _fold(graph, node)
-            if reason is None:
-                changed = True
-                context.note(node.name, "BatchNormalization", "folded", "into the weights before it")
-            else:
-                context.note(node.name, node.op, "kept", reason)
-        if changed:
-            tidy(graph)
-        return changed
+        return fold_each(graph, context, "BatchNormalization", _fold, "into the weights before it")
 
 
 def _fold(graph: Graph, node: Node) -> str | None:

@@ -16,11 +16,10 @@ from onnx2snn.graph import (
     is_output,
     sole_consumer,
     static_dims,
-    tidy,
     unique_name,
 )
 from onnx2snn.passes.affine import Affine, add_bias, read_batchnorm, set_constant
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, fold_each
 
 _POOLS = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
 
@@ -45,23 +44,14 @@ class PushBatchNorm:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        changed = False
-        for node in graph.nodes:
-            if node.op != "BatchNormalization":
-                continue
-            affine = read_batchnorm(node)
-            reason = affine if isinstance(affine, str) else _push(graph, node, affine)
-            if reason is None:
-                changed = True
-                context.note(node.name, node.op, "folded", "into the weights after it")
-            else:
-                context.note(node.name, node.op, "kept", reason)
-        if changed:
-            tidy(graph)
-        return changed
+        return fold_each(graph, context, "BatchNormalization", _push, "into the weights after it")
 
 
-def _push(graph: Graph, node: Node, affine: Affine) -> str | None:
+def _push(graph: Graph, node: Node) -> str | None:
+    """Fold one BN forward; return the reason when it stays."""
+    affine = read_batchnorm(node)
+    if isinstance(affine, str):
+        return affine
     result = node.outputs[0]
     if is_output(graph, result):
         return "it gives an output of the graph"
