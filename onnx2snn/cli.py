@@ -175,9 +175,10 @@ def evaluate(
     json_file: str | None,
     **values: Any,
 ) -> None:
-    """Accuracy, agreement with the ANN, spikes, operations and energy of a compiled network.
+    """Measure a compiled network.
 
-    Preprocessing is the one recorded in the artifact, unless options change it.
+    Accuracy, agreement with the ANN, spikes, synaptic operations, energy and speed, after each number of
+    timesteps. Preprocessing is the one recorded in the artifact, unless options change it.
     """
     if (path := json_path(json_file)) is not None:
         check_writable(path)
@@ -208,7 +209,10 @@ def evaluate(
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
 @_preprocessing_options
 def run(snn: str, data: str, output: str | None, timesteps: int | None, **values: Any) -> None:
-    """Run a compiled network on samples and show (or write) its outputs."""
+    """Run a compiled network on samples.
+
+    Shows the outputs' shapes and the winning classes, or writes the outputs.
+    """
     if output is not None:
         check_writable(output)
     session = SpikingSession(snn)
@@ -234,7 +238,11 @@ def run(snn: str, data: str, output: str | None, timesteps: int | None, **values
 @click.option("--strict", is_flag=True, help="Judge as compile --strict does.")
 @click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON; - for stdout.")
 def inspect(model: str, strict: bool, json_file: str | None) -> None:
-    """What every node of a model is, or would become, and why."""
+    """Say what becomes of every node, and why.
+
+    Of an ANN: what each node would become. Of a compiled network: what became of the ANN's nodes, and its
+    neurons.
+    """
     if (path := json_path(json_file)) is not None:
         check_writable(path)
     loaded = load_model(model)
@@ -270,7 +278,10 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
 @main.command()
 @click.option("--out", default="onnx2snn-demo", show_default=True, metavar="DIR", help="Where the files go.")
 def demo(out: str) -> None:
-    """The whole road on an embedded example: a small CNN that reads handwritten digits."""
+    """Compile and evaluate an embedded example.
+
+    The whole road with a small CNN that reads handwritten digits.
+    """
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)

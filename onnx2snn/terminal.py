@@ -62,7 +62,10 @@ def write_json(json_file: str | None, content: object) -> None:
 
 def console_for(json_file: str | None) -> Console:
     """Tables go to stdout, unless JSON goes there."""
-    return Console(stderr=json_file == "-", highlight=False)
+    console = Console(stderr=json_file == "-", highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)  # a file or a pipe has no width to fit into
+    return console
 
 
 def say(console: Console, name: str, text: str) -> None:

@@ -12,7 +12,7 @@ METADATA_PREFIX = "onnx2snn."
 
 
 def add_metadata(model: onnx.ModelProto, entries: Mapping[str, Any]) -> None:
-    """Write the entries in the order of their keys; the same entries give the same bytes."""
+    """Write the entries in the order of their keys; inside, the order is theirs (neurons as they fire)."""
     for key in sorted(entries):
-        value = json.dumps(entries[key], sort_keys=True, ensure_ascii=False)
+        value = json.dumps(entries[key], ensure_ascii=False)
         model.metadata_props.add(key=METADATA_PREFIX + key, value=value)

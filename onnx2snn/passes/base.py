@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -13,6 +14,8 @@ from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics, ignore
 from onnx2snn.graph import Graph, Node, tidy
 from onnx2snn.options import CompileOptions
+
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["folded", "kept", "spiking", "corrected"]
 
@@ -59,6 +62,7 @@ class Context:
     def note(self, node: str, op: str, outcome: Outcome, reason: str) -> None:
         """Record a note once: passes run again say nothing new."""
         entry = Note(node, op, outcome, reason)
+        logger.debug("%s '%s' %s: %s", op, node, outcome, reason)
         if entry not in self.notes:
             self.notes.append(entry)
 
