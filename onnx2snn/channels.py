@@ -25,10 +25,16 @@ _CHANNELS_SECOND = frozenset(
 
 
 def channel_axis(tensor: Tensor) -> int | None:
-    """The axis of the channels, None for a tensor of unknown rank or without one.
+    """The axis of the channels, None for a tensor without one, or of unknown rank or number of channels.
 
-    It is ONNX's second axis, unless a Transpose has moved it or a MatMul has put its features last.
+    It is ONNX's second axis, unless a Transpose has moved it or a MatMul has put its features last. An axis
+    whose size the model leaves open is none: what is stored per channel would fix it.
     """
+    axis = _axis(tensor)
+    return axis if axis is not None and isinstance(tensor.shape[axis], int) else None
+
+
+def _axis(tensor: Tensor) -> int | None:
     dims = rank(tensor)
     if dims is None or dims < 2:
         return None
@@ -38,20 +44,19 @@ def channel_axis(tensor: Tensor) -> int | None:
     if node.op == "MatMul":
         return dims - 1
     if node.op == "Transpose":
-        before = channel_axis(node.inputs[0])
+        before = _axis(node.inputs[0])
         order = list(node.attrs.get("perm", range(dims)[::-1]))
         return None if before is None else order.index(before)
     for source in operands(node):
         if rank(source) == dims and constant(source) is None:
-            return channel_axis(source)
+            return _axis(source)
     return 1
 
 
 def channel_count(tensor: Tensor) -> int | None:
-    """C, None where the axis or its size is unknown."""
+    """C, None where there is no channel axis."""
     axis = channel_axis(tensor)
-    size = None if axis is None else tensor.shape[axis]
-    return size if isinstance(size, int) else None
+    return None if axis is None else int(tensor.shape[axis])
 
 
 def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.float32) -> npt.NDArray[Any]:

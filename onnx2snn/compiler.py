@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
 import onnx2snn
-from onnx2snn.analysis.coverage import Verdict, count_roles, judge
+from onnx2snn.analysis.coverage import Verdict, count_roles, judge, refusals
 from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
+from onnx2snn.calibration.readers import Dataset, dataset_from_arrays, open_dataset
 from onnx2snn.emit.metadata import add_metadata
-from onnx2snn.emit.stream import TIMESTEPS, emit_stream
-from onnx2snn.errors import ModelError
+from onnx2snn.emit.stream import emit_stream
+from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
-from onnx2snn.model_file import check_model, digest, load_model, serialize, write_atomically
+from onnx2snn.model_file import check_model, digest, flatten_model, load_model, serialize, write_atomically
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.calibrate import Calibrate
@@ -34,6 +33,8 @@ from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
 from onnx2snn.passes.remove_identity import RemoveIdentity
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.runtime.artifact import input_specs
+from onnx2snn.runtime.engines import make_engine
 
 logger = logging.getLogger(__name__)
 
@@ -107,14 +108,14 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     """
     chosen = _options(options)
     started = time.perf_counter()
-    original = _read(model)
+    original = flatten_model(_read(model))
     graph = read_graph(original)
     context = Context(chosen, original)
     seconds = {"read": time.perf_counter() - started}
     for step in PIPELINE:
         if isinstance(step, Calibrate):
             # Opened only now: a graph that is refused costs no look at the data.
-            context.dataset = _open(calibration, graph, preprocessing or Preprocessing(), max_samples)
+            context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
         if progress is not None:
             context.advance = partial(progress, step.name)
             context.advance(0.0)
@@ -135,7 +136,7 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> lis
     Raises:
         ModelError: the model cannot be read.
     """
-    original = _read(model)
+    original = flatten_model(_read(model))
     graph = read_graph(original)
     context = Context(CompileOptions(), original)
     for step in PREPARATION:
@@ -150,17 +151,21 @@ def _emit(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, An
     artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
     verdicts = judge(original, graph, context.reasons)
+    if refusals(verdicts):
+        raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
     report = _report(verdicts, context, dataset)
     add_metadata(
         artifact,
         {
             **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
             "preprocessing": dataset.preprocessing.to_dict(),
+            "schedule": "stream",
             "source_sha256": digest(original),
             "version": onnx2snn.__version__,
         },
     )
     check_model(artifact, "the artifact (this is a bug, please report it)")
+    make_engine(artifact)  # what onnxruntime cannot load is never written
     return artifact, report
 
 
@@ -175,40 +180,35 @@ def _options(options: Mapping[str, Any]) -> CompileOptions:
     try:
         return CompileOptions(**options)
     except TypeError as error:
-        raise onnx2snn.errors.OptionError(f"options: {error}; see onnx2snn.CompileOptions") from error
+        known = {field.name for field in fields(CompileOptions)}
+        raise OptionError(
+            f"options: expected some of {', '.join(sorted(known))}, "
+            f"found {', '.join(sorted(set(options) - known))}; see onnx2snn.CompileOptions"
+        ) from error
 
 
 def _read(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
-    if not isinstance(model, onnx.ModelProto):
+    if isinstance(model, str | Path):
         return load_model(model)
+    if not isinstance(model, onnx.ModelProto):
+        raise ModelError(
+            f"model: expected a path or an onnx.ModelProto, found {type(model).__name__}; use onnx.load"
+        )
     check_model(model, "model")
     return model
 
 
 def _open(
-    calibration: Calibration, graph: Graph, preprocessing: Preprocessing, max_samples: int | None
+    calibration: Calibration, model: onnx.ModelProto, preprocessing: Preprocessing, max_samples: int | None
 ) -> Dataset:
     if isinstance(calibration, Dataset):
         return calibration
-    inputs = [_input_spec(tensor) for tensor in graph.inputs]
+    inputs = input_specs(model)
     if isinstance(calibration, str | Path):
         dataset = open_dataset(calibration, inputs, preprocessing, max_samples)
     else:
         dataset = dataset_from_arrays(calibration, inputs, preprocessing, max_samples)
     return dataset
-
-
-def _input_spec(tensor: Any) -> InputSpec:
-    if tensor.name == TIMESTEPS:
-        raise ModelError(
-            f"input '{TIMESTEPS}': expected another name, that one is the artifact's own; rename the input"
-        )
-    if tensor.shape is None or tensor.dtype is None:
-        raise ModelError(
-            f"input '{tensor.name}': expected a tensor of known rank and type; export it with both"
-        )
-    shape = tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in tensor.shape)
-    return InputSpec(tensor.name, np.dtype(tensor.dtype), shape)
 
 
 def _report(verdicts: list[Verdict], context: Context, dataset: Dataset) -> dict[str, Any]:

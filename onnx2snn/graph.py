@@ -23,7 +23,7 @@ from onnx_graphsurgeon import Tensor as Tensor
 from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx2snn.model_file import IR_VERSION, normalize_model
+from onnx2snn.model_file import IR_VERSION, flatten_model, normalize_model
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
 
 logger = logging.getLogger(__name__)
@@ -38,9 +38,9 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     """Bring a user's model into the flat graph: normalized, constants and shape arithmetic folded, all named.
 
     Raises:
-        ModelError: see `onnx2snn.model_file.normalize_model`.
+        ModelError: see `flatten_model` and `normalize_model` in `onnx2snn.model_file`.
     """
-    graph = tidy(gs.import_onnx(normalize_model(model)))
+    graph = tidy(gs.import_onnx(normalize_model(flatten_model(model))))
     graph.fold_constants(partitioning="recursive")
     # What was shape arithmetic is constant now, so shapes behind it can be inferred at last.
     return infer_shapes(graph)
@@ -171,6 +171,12 @@ def unique_name(graph: Graph, wanted: str) -> str:
     while candidate in taken:
         candidate, number = f"{wanted}_{number}", number + 1
     return candidate
+
+
+def scalar(tensor: Tensor) -> float | None:
+    """The value of a constant with one element (some exporters write it as [1]), None for anything else."""
+    value = None if tensor.is_empty() else constant(tensor)
+    return float(value.item()) if value is not None and value.size == 1 else None
 
 
 def rank(tensor: Tensor) -> int | None:

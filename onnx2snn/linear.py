@@ -52,10 +52,10 @@ def _at_inference(node: Node, temporal: Collection[str]) -> str | None:
 
 def _between_floats(node: Node, temporal: Collection[str]) -> str | None:
     del temporal
-    kinds = [
-        np.dtype(tensor.dtype).kind for tensor in (*node.inputs, *node.outputs) if tensor.dtype is not None
-    ]
-    return "it rounds activations to another type" if any(kind != "f" for kind in kinds) else None
+    types = [np.dtype(tensor.dtype) for tensor in (*node.inputs, *node.outputs) if tensor.dtype is not None]
+    widens = len(types) < 2 or types[1].itemsize >= types[0].itemsize
+    exact = widens and all(dtype.kind == "f" for dtype in types)
+    return None if exact else "it rounds activations to another type"
 
 
 def _without_cropping(node: Node, temporal: Collection[str]) -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 IR_VERSION = 10
 OLDEST_OPSET = 7
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+#: Operators whose further inputs may be infinite: bounds, padding, masks.
+_BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
 
 
 def load_model(path: str | Path) -> onnx.ModelProto:
@@ -65,17 +69,17 @@ def check_model(model: onnx.ModelProto, source: str) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
+        node = re.search(r"Name: (\S+) OpType: (\S+)", str(error))
+        where = f"node '{node[1]}' ({node[2]}): " if node else ""
         raise ModelError(
-            f"{source}: not a valid ONNX model ({first_line(error)}); export it again, or mend that node"
+            f"{source}: {where}not valid ONNX ({first_line(error)}); export it again, or mend that place"
         ) from error
+    bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
     for name, tensor in _constants(model):
         values = numpy_helper.to_array(tensor)
-        # A single infinity is a bound, as in Clip(0, ∞).
-        if (
-            values.dtype.kind == "f"
-            and not np.isfinite(values).all()
-            and not np.isinf(values.reshape(-1)).all()
-        ):
+        if values.dtype.kind != "f" or np.isfinite(values).all():
+            continue
+        if np.isnan(values).any() or name not in bounds:
             raise ModelError(
                 f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
                 "retrain or repair the model"
@@ -92,18 +96,32 @@ def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]
                 yield node.output[0], attribute.t
 
 
-def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model without local functions, at the project's opset and IR version, shapes inferred.
+def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without local functions, in which every node has a name of its own: what the reports speak of.
 
     Raises:
-        UnsupportedGraphError: the model contains control flow (every such node is listed).
+        UnsupportedGraphError: control flow, or operators of other domains than ONNX's (all are listed).
+    """
+    flat = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    taken: set[str] = set()
+    # Names that the user gave come first: an unnamed node must not take one of them.
+    for node in sorted(flat.graph.node, key=lambda node: not node.name):
+        wanted = node.name or next((name for name in node.output if name), node.op_type)
+        numbered = (f"{wanted}_{number}" for number in count(1))
+        node.name = next(name for name in chain([wanted], numbered) if name not in taken)
+        taken.add(node.name)
+    _refuse_foreign(flat)
+    return flat
+
+
+def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A flattened model at the project's opset and IR version, shapes inferred.
+
+    Raises:
         ModelError: the opset is older than 7, or ONNX's version converter fails.
     """
-    model = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
-    for node in model.graph.node:
-        # The reports speak of the user's nodes: give each a name before anything is converted.
-        node.name = node.name or next((name for name in node.output if name), node.op_type)
-    _refuse_control_flow(model)
+    model = _copy(model)
+    _write_out_constants(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
     if opset is None or opset < OLDEST_OPSET:
         raise ModelError(
@@ -130,17 +148,32 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
-def _refuse_control_flow(model: onnx.ModelProto) -> None:
-    refusals = [
-        Refusal(
-            node.name or node.output[0],
-            node.op_type,
-            "control flow in the input model",
-            "export the model with fixed control flow (trace it rather than script it)",
-        )
-        for node in model.graph.node
-        if node.op_type in _CONTROL_FLOW
-    ]
+def _write_out_constants(model: onnx.ModelProto) -> None:
+    """Constants given as plain numbers become tensors of the type that ONNX says they have."""
+    types = {
+        "value_float": np.float32,
+        "value_floats": np.float32,
+        "value_int": np.int64,
+        "value_ints": np.int64,
+    }
+    for node in model.graph.node:
+        for attribute in list(node.attribute) if node.op_type == "Constant" else ():
+            if attribute.name in types:
+                value = np.asarray(onnx.helper.get_attribute_value(attribute), types[attribute.name])
+                node.attribute.remove(attribute)
+                node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(value)))
+
+
+def _refuse_foreign(model: onnx.ModelProto) -> None:
+    refusals = []
+    for node in model.graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
+            remedy = "export the model with ONNX's own operators"
+            refusals.append(Refusal(node.name, f"{node.domain}.{node.op_type}", reason, remedy))
+        elif node.op_type in _CONTROL_FLOW:
+            remedy = "export the model with fixed control flow (trace it rather than script it)"
+            refusals.append(Refusal(node.name, node.op_type, "control flow in the input model", remedy))
     if refusals:
         raise UnsupportedGraphError(refusals)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, Tensor, constant, is_cell, operands
+from onnx2snn.graph import Graph, Node, is_cell, operands, scalar
 from onnx2snn.ops import CELLS
 
 Section = Literal["prefix", "body", "head"]
@@ -37,13 +37,14 @@ class Sections:
 
 def relu_ceiling(node: Node) -> float | None:
     """The c of a `Clip(0, c)`, infinity for a plain ReLU, None for a node that is neither."""
-    if node.domain not in (None, ""):
+    dtype = node.inputs[0].dtype if node.inputs else None
+    if node.domain not in (None, "") or (dtype is not None and np.dtype(dtype).kind != "f"):
         return None
     if node.op == "Relu":
         return float("inf")
     if node.op != "Clip":
         return None
-    bounds = [_scalar(tensor) for tensor in node.inputs[1:3]]
+    bounds = [scalar(tensor) for tensor in node.inputs[1:3]]
     if not bounds or bounds[0] != 0.0:
         return None
     if len(bounds) < 2 or node.inputs[2].is_empty():
@@ -52,12 +53,6 @@ def relu_ceiling(node: Node) -> float | None:
     if ceiling is None or not ceiling > 0:
         return None
     return float("inf") if ceiling >= np.finfo(np.float32).max else ceiling
-
-
-def _scalar(tensor: Tensor) -> float | None:
-    """The value of a constant with one element (some exporters write it as [1])."""
-    value = None if tensor.is_empty() else constant(tensor)
-    return float(value.item()) if value is not None and value.size == 1 else None
 
 
 def is_neuron(node: Node) -> bool:
@@ -74,7 +69,7 @@ def divide(graph: Graph) -> Sections:
         read = [tensor.name for tensor in operands(node)]
         outputs = [tensor.name for tensor in node.outputs]
         moves = any(name in temporal for name in read)
-        if is_neuron(node) or is_cell(node) or (node.op == "MaxPool" and moves):
+        if is_neuron(node) or is_cell(node) or (node.op in ("MaxPool", "GlobalMaxPool") and moves):
             cells.add(node.name)
             moves = True
         if moves and node.op not in SHAPE_OPS:

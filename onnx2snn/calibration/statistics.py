@@ -67,7 +67,7 @@ def collect_statistics(
     engine = OnnxruntimeEngine(model)
     statistics = Statistics()
     for batch, count in calibration_batches(graph, dataset, batch_size):
-        results = engine.run(batch)
+        results = _run(engine, batch)
         statistics.samples += count
         for name in activations:
             values = channels_first(results[name], axes[name])
@@ -82,6 +82,15 @@ def collect_statistics(
         advance(statistics.samples / len(dataset))
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics
+
+
+def _run(engine: OnnxruntimeEngine, batch: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    try:
+        return engine.run(batch)
+    except ModelError as error:
+        raise ModelError(
+            f"{error}; if the model was exported for one batch size only, use it as --batch-size"
+        ) from error
 
 
 def calibration_batches(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.errors import ModelError
 from onnx2snn.graph import Array, Constant, Graph, Node, constant, insert_after, replace_input, unique_name
 
 Vector = npt.NDArray[np.float64]
@@ -32,7 +33,13 @@ def read_batchnorm(node: Node) -> Affine | str:
         names = [t.name for t, value in zip(node.inputs[1:5], values, strict=True) if value is None]
         return f"its parameter '{names[0]}' is a graph input or computed, not a constant"
     gamma, beta, mean, variance = (np.asarray(value, dtype=np.float64) for value in values)
-    scale = gamma / np.sqrt(variance + float(node.attrs.get("epsilon", 1e-5)))
+    spread = variance + float(node.attrs.get("epsilon", 1e-5))
+    if not (spread > 0).all():
+        raise ModelError(
+            f"node '{node.name}' (BatchNormalization): expected variances above -epsilon, "
+            f"found {variance.min():g}; repair the model"
+        )
+    scale = gamma / np.sqrt(spread)
     return Affine(scale, beta - mean * scale)
 
 

@@ -14,7 +14,8 @@ class ReplaceMaxPool:
 
     Cases:
         1. MaxPool in any geometry → LIPool with all of MaxPool's attributes written out.
-        2. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
+        2. GlobalMaxPool of known size → LIPool with a kernel of that size.
+        3. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
     """
 
     name = "ReplaceMaxPool"
@@ -25,10 +26,13 @@ class ReplaceMaxPool:
         sections = divide(graph)
         changed = False
         for node in graph.nodes:
-            if node.op != "MaxPool" or node.domain == DOMAIN or node.name not in sections.cells:
+            if node.op not in ("MaxPool", "GlobalMaxPool") or node.name not in sections.cells:
                 continue
             context.note(node.name, node.op, "spiking", "LIPool: lateral inhibition pooling")
+            if node.op == "GlobalMaxPool":
+                node.attrs = {"kernel_shape": static_dims(node.inputs[0], 2)}
             node.op, node.domain, node.attrs = LI_POOL.op, DOMAIN, _geometry(node)
+            node.outputs = node.outputs[:1]  # nobody reads the indices, and spikes have none
             changed = True
         return changed
 

@@ -57,7 +57,9 @@ class ReplaceRelu:
             unique_name(graph, f"{node.name}/threshold"),
             broadcastable(_representable(ranges / levels, dtype), node.outputs[0], dtype),
         )
-        context.neurons[node.name] = _describe(op, ranges, levels, max_spikes, ceiling)
+        context.neurons[node.name] = _describe(op, ranges, levels, max_spikes, ceiling) | {
+            "theta": theta.name
+        }
         node.op, node.domain, node.inputs = op, DOMAIN, [source, theta]
         node.attrs = {"max_spikes": max_spikes}
 

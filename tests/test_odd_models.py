@@ -1,0 +1,142 @@
+"""Models as exporters really write them: functions, unnamed nodes, constants of every form, dynamic axes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from helpers import normal, parse
+
+import onnx2snn
+from onnx2snn.model_file import flatten_model
+
+
+def run(model: onnx.ModelProto, **feeds: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
+
+
+def error(model: onnx.ModelProto, x: np.ndarray, timesteps: int) -> float:
+    compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=True)
+    expected = run(model, x=x)
+    return float(np.linalg.norm(run(compiled.model, x=x) - expected) / np.linalg.norm(expected))
+
+
+def assert_converges(model: onnx.ModelProto, x: np.ndarray) -> None:
+    short, long = error(model, x, 4), error(model, x, 128)
+    assert long < 0.02
+    assert long < short / 4
+
+
+def test_nodes_inside_a_function_are_judged(rng):
+    text = """<ir_version: 10, opset_import: ["" : 21, "own" : 1]>
+        g (float[N,4] x) => (float[N,4] y) { a = own.block(x) b = Relu(a) y = Gemm(b, w) }
+        <domain: "own", opset_import: ["" : 21]> block (x) => (y) { r = Relu(x) y = Sigmoid(r) }"""
+    model = onnx.parser.parse_model(text)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(rng.normal(size=(4, 4)).astype("f"), "w"))
+    with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"\(Sigmoid\).*use|\(Sigmoid\).*ReLU"):
+        onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32))
+    assert sorted(verdict.op for verdict in onnx2snn.inspect(model)) == ["Gemm", "Relu", "Relu", "Sigmoid"]
+
+
+def test_an_operator_of_another_domain_is_refused_by_name(rng):
+    model = parse("(float[N,4] x) => (float[N,4] y) { r = Relu(x) y = com.microsoft.FastGelu(r) }")
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"'y' \(com.microsoft.FastGelu\)"):
+        onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32))
+
+
+def test_every_node_gets_a_name_of_its_own():
+    model = parse("(float[N,4] x) => (float[N,4] y) { a = Relu(x) b = Neg(a) y = Relu(b) }")
+    for node, name in zip(model.graph.node, ("", "a", "a"), strict=True):
+        node.name = name
+    names = [node.name for node in flatten_model(model).graph.node]
+    assert names[1] == "a"
+    assert len(set(names)) == 3
+    assert [node.name for node in model.graph.node] == ["", "a", "a"]
+
+
+@pytest.mark.parametrize("constant", ["value_float = 1.5", "value_floats = [1.5, 1.5, 1.5, 1.5]"])
+def test_constants_given_as_plain_numbers_are_float32(rng, constant):
+    text = f"(float[N,4] x) => (float[N,4] y) {{ r = Relu(x) c = Constant<{constant}>() y = Mul(r, c) }}"
+    assert_converges(parse(text), rng.standard_normal((32, 4)).astype(np.float32))
+
+
+def test_unread_indices_of_a_pool_do_not_matter(rng):
+    model = parse("""(float[N,2,6,6] x) => (float[N,2,3,3] y) {
+        r = Relu(x) p, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) y = Neg(p) }""")
+    assert_converges(model, rng.standard_normal((16, 2, 6, 6)).astype(np.float32))
+
+
+def test_global_max_pooling_spikes(rng):
+    model = parse(
+        """(float[N,2,6,5] x) => (float[N,3] y) {
+            c = Conv(x, w) r = Relu(c) p = GlobalMaxPool(r) f = Flatten(p) y = Gemm(f, v) }""",
+        **normal(rng, w=(4, 2, 3, 3), v=(4, 3)),
+    )
+    assert_converges(model, rng.standard_normal((32, 2, 6, 5)).astype(np.float32))
+
+
+def test_global_max_pooling_of_unknown_size_is_refused(rng):
+    model = parse("(float[N,2,H,W] x) => (float[N,2,1,1] y) { r = Relu(x) p = GlobalMaxPool(r) y = Relu(p) }")
+    with pytest.raises(onnx2snn.UnsupportedGraphError, match="fixed size"):
+        onnx2snn.compile(model, rng.standard_normal((4, 2, 5, 5)).astype(np.float32))
+
+
+def test_no_threshold_is_tied_to_a_dynamic_axis(rng):
+    model = parse(
+        "(float[N,L,6] x) => (float[N,L,3] y) { r = Relu(x) y = MatMul(r, w) }", **normal(rng, w=(6, 3))
+    )
+    compiled = onnx2snn.compile(model, rng.standard_normal((16, 7, 6)).astype(np.float32), timesteps=64)
+    longer = rng.uniform(-1, 1, (3, 9, 6)).astype(np.float32)
+    np.testing.assert_allclose(run(compiled.model, x=longer), run(model, x=longer), rtol=0, atol=0.2)
+
+
+def test_clipping_a_shape_is_no_neuron(rng):
+    model = parse(
+        """(float[N,4] x) => (float[N,2] y) {
+            r = Relu(x) s = Shape(r) t = Clip(s, low, high) q = Reshape(r, t) y = Gemm(q, w) }""",
+        low=np.asarray(0, np.int64),
+        high=np.asarray(1000, np.int64),
+        **normal(rng, w=(4, 2)),
+    )
+    assert_converges(model, rng.standard_normal((32, 4)).astype(np.float32))
+
+
+def test_infinity_is_a_bound_but_no_weight(rng):
+    x = rng.standard_normal((8, 4)).astype(np.float32)
+    text = "(float[N,4] x) => (float[N,4] y) { r = Clip(x, low, high) y = Add(r, b) }"
+    zero, infinity = np.zeros((), np.float32), np.asarray(np.inf, np.float32)
+    onnx2snn.compile(parse(text, low=zero, high=infinity, b=np.ones(4, np.float32)), x)
+    with pytest.raises(onnx2snn.ModelError, match=r"constant 'b'.*Inf"):
+        onnx2snn.compile(parse(text, low=zero, high=infinity, b=np.full(4, infinity)), x)
+
+
+def test_a_variance_below_zero_is_found_at_its_node(rng):
+    model = parse(
+        """(float[N,2,4,4] x) => (float[N,2,2,2] y) {
+            c = Conv(x, w) n = BatchNormalization(c, one, one, one, minus) y = Relu(n) }""",
+        one=np.ones(2, np.float32),
+        minus=-np.ones(2, np.float32),
+        **normal(rng, w=(2, 2, 3, 3)),
+    )
+    with pytest.raises(onnx2snn.ModelError, match=r"node 'n' \(BatchNormalization\).*variances"):
+        onnx2snn.compile(model, rng.standard_normal((4, 2, 4, 4)).astype(np.float32))
+
+
+@pytest.mark.parametrize("model", [b"bytes", None, 3])
+def test_only_paths_and_models_are_models(model):
+    with pytest.raises(onnx2snn.ModelError, match="expected a path"):
+        onnx2snn.compile(model, np.zeros((1, 1), np.float32))
+
+
+@pytest.mark.parametrize("package", ["passes", "emit"])
+def test_neither_passes_nor_emission_import_the_runtime(package):
+    for file in (Path(onnx2snn.__file__).parent / package).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("onnx2snn.runtime"), file
