@@ -59,7 +59,7 @@ def first_divergence(
 
 
 def tie_distances(session: onnx2snn.SpikingSession, inputs: dict[str, Array], timesteps: int) -> list[float]:
-    """For each sample whose spikes differ between the backends: how far its first difference is from a tie."""
+    """How far the first difference between the backends is from a tie, for each sample that has one."""
     numpy = onnx2snn.SpikingSession(session.artifact.model, backend="numpy")
     mine = numpy.run(inputs, timesteps, record=True).spikes
     other = session.run(inputs, timesteps, record=True).spikes

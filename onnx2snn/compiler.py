@@ -33,7 +33,7 @@ from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
 from onnx2snn.passes.remove_identity import RemoveIdentity
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
-from onnx2snn.runtime.artifact import input_specs
+from onnx2snn.runtime.artifact import input_specs, is_artifact
 from onnx2snn.runtime.engines import make_engine
 
 logger = logging.getLogger(__name__)
@@ -189,13 +189,18 @@ def _options(options: Mapping[str, Any]) -> CompileOptions:
 
 def _read(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
     if isinstance(model, str | Path):
-        return load_model(model)
-    if not isinstance(model, onnx.ModelProto):
+        source, loaded = str(model), load_model(model)
+    elif isinstance(model, onnx.ModelProto):
+        source, loaded = "model", model
+        check_model(model, source)
+    else:
+        found = type(model).__name__
+        raise ModelError(f"model: expected a path or an onnx.ModelProto, found {found}; use onnx.load")
+    if is_artifact(loaded):
         raise ModelError(
-            f"model: expected a path or an onnx.ModelProto, found {type(model).__name__}; use onnx.load"
+            f"{source}: expected an ANN, found a compiled spiking network; give the model it came from"
         )
-    check_model(model, "model")
-    return model
+    return loaded
 
 
 def _open(

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from onnx2snn.errors import ModelError, OutputError, Refusal, UnsupportedGraphError
-from onnx2snn.ops import OPSET_VERSION
+from onnx2snn.ops import DOMAIN, OPSET_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _write_out_constants(model: onnx.ModelProto) -> None:
 def _refuse_foreign(model: onnx.ModelProto) -> None:
     refusals = []
     for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx", DOMAIN):
             reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
             remedy = "export the model with ONNX's own operators"
             refusals.append(Refusal(node.name, f"{node.domain}.{node.op_type}", reason, remedy))

@@ -235,7 +235,7 @@ CASES = [
     *of_model("NaN in weights", nan_weights, "bad.onnx", "'w1'", "NaN", "retrain"),
     *of_model("NaN in a Constant", nan_constant, "NaN"),
     *of_model("no ReLU", no_relu, "ReLU", "found none", "train the model"),
-    *of_model("an operator between neurons", unsupported, "'squash'", "Tanh", "between neurons", "use ReLU"),
+    *of_model("an operator between neurons", unsupported, "'squash'", "Tanh", "between neurons", "with ReLU"),
     *of_model("control flow", control_flow, "'branch'", "If", "control flow", "trace it"),
     *of_model("opset 6", opset_6, "opset", "expected 7", "found 6", "export"),
     Case("inspect a text file", no_onnx, "inspect bad.onnx --json out", ["bad.onnx", "export it again"]),
