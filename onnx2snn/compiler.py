@@ -187,7 +187,7 @@ def _options(options: Mapping[str, Any]) -> CompileOptions:
         ) from error
 
 
-def _read(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
+def _read(model: object) -> onnx.ModelProto:
     if isinstance(model, str | Path):
         source, loaded = str(model), load_model(model)
     elif isinstance(model, onnx.ModelProto):
