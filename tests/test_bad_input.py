@@ -189,6 +189,15 @@ def pickle_named_npy() -> None:
     Path("bad.npy").write_bytes(pickle.dumps(Bomb()))
 
 
+def link_to_model() -> None:
+    Path("link").symlink_to("net.onnx")
+
+
+def model_as(text: str, **shapes: tuple[int, ...]) -> Callable[[], None]:
+    """Another net than the one that was compiled, for --reference."""
+    return lambda: onnx.save(parse(text, **normal(np.random.default_rng(2), **shapes)), "bad.onnx")
+
+
 def nothing() -> None:
     return None
 
@@ -207,6 +216,10 @@ ZEROS = np.zeros((4, 4), np.float32)
 COMPILE = "compile net.onnx --calib data.npz -o out"
 EVALUATE = "evaluate net.snn.onnx --data data.npz --json out"
 RUN = "run net.snn.onnx --input x.npy -o out"
+
+
+def onto(name: str, file: str, arguments: str, prepare: Callable[[], None] = nothing) -> list[Case]:
+    return [Case(f"onto {name}", prepare, arguments, [file, "of its own", "the input", "choose another"])]
 
 
 def of_model(name: str, prepare: Callable[[], None], *words: str) -> list[Case]:
@@ -229,6 +242,7 @@ CASES = [
     *of_model("an empty file", empty, "bad.onnx", "export it again"),
     *of_model("a truncated file", truncated, "bad.onnx", "export it again"),
     *of_model("no file", nothing, "bad.onnx", "nothing there", "check the path"),
+    Case("compile a folder", nothing, "compile . --calib data.npz", ["found a folder", "check the path"]),
     *of_model("a folder", folder, "bad.onnx", "a folder", "check the path"),
     *of_model("missing external data", no_external_data, "bad.onnx", "bad.data", "beside the model"),
     *of_model("short external data", short_external_data, "bad.onnx"),
@@ -248,6 +262,44 @@ CASES = [
     ),
     Case("run an ANN", nothing, "run net.onnx --input x.npy -o out", ["compile the model first"]),
     Case("a bad reference", no_onnx, f"{EVALUATE} --reference bad.onnx", ["bad.onnx", "export it again"]),
+    *[
+        Case(f"a reference with {name}", model_as(text, w=w), f"{EVALUATE} --reference bad.onnx", words)
+        for name, text, w, words in (
+            (
+                "another number of classes",
+                "(float[N,4] x) => (float[N,5] y) { y = Gemm(x, w) }",
+                (4, 5),
+                ["bad.onnx: output 'y'", "[16, 3]", "found [16, 5]", "give the ANN"],
+            ),
+            (
+                "another batch",
+                "(float[1,4] x) => (float[1,3] y) { y = Gemm(x, w) }",
+                (4, 3),
+                ["bad.onnx: input 'x'", "[any, 4]", "found float32 [1, 4]", "give the ANN"],
+            ),
+            (
+                "another type",
+                "(double[N,4] x) => (float[N,3] y) { c = Cast<to=1>(x) y = Gemm(c, w) }",
+                (4, 3),
+                ["bad.onnx: input 'x'", "expected float32", "found float64"],
+            ),
+            (
+                "other inputs",
+                "(float[N,4] x, float[N,4] z) => (float[N,3] y) { s = Add(x, z) y = Gemm(s, w) }",
+                (4, 3),
+                ["bad.onnx: inputs", "expected x", "found x, z", "give the ANN"],
+            ),
+            (
+                "other outputs",
+                "(float[N,4] x) => (float[N,3] p, float[N,3] q) { p = Gemm(x, w) q = Relu(p) }",
+                (4, 3),
+                ["bad.onnx: outputs", "expected y", "found p, q", "give the ANN"],
+            ),
+        )
+    ],
+    *of_data(
+        "a negative label", "bad.npz", arrays(images=ZEROS, labels=np.arange(-1, 3)), "labels", "found -1"
+    ),
     *of_data("another shape", "bad.npz", arrays(images=np.zeros((4, 5), np.float32)), "[4, 5]", "reshape"),
     *of_data("another rank", "bad.npz", arrays(images=np.zeros(4, np.float32)), "[4]", "reshape"),
     *of_data("text in an array", "bad.npz", arrays(images=np.full((4, 4), "a")), "<U1", "numeric"),
@@ -310,6 +362,22 @@ CASES = [
     ),
     Case(
         "compile onto the model", nothing, "compile net.onnx --calib data.npz -o net.onnx", ["net.onnx", "-o"]
+    ),
+    *onto("the model", "net.onnx", "compile net.onnx --calib data.npz --json net.onnx"),
+    *onto("a link to the model", "link", "compile net.onnx --calib data.npz -o link", link_to_model),
+    *onto("the calibration data", "data.npz", "compile net.onnx --calib data.npz -o data.npz"),
+    *onto("a file of the data's folder", "x.npy", "compile net.onnx --calib . -o ./x.npy"),
+    *onto("the network", "net.snn.onnx", "run net.snn.onnx --input x.npy -o net.snn.onnx"),
+    *onto("the samples", "x.npy", "run net.snn.onnx --input x.npy -o x.npy"),
+    *onto(
+        "the reference", "net.onnx", "evaluate net.snn.onnx --data x.npy --reference net.onnx --json net.onnx"
+    ),
+    *onto("what it looks at", "net.onnx", "inspect net.onnx --json net.onnx"),
+    Case(
+        "both outputs in one file",
+        nothing,
+        f"{COMPILE} --json ./out",
+        ["out", "of its own", "-o", "choose another with --json"],
     ),
     Case("report into no folder", nothing, f"{COMPILE} --json gone/x", ["gone/x", "does not exist"]),
     Case("evaluate into no folder", nothing, f"{EVALUATE} --json gone/x", ["gone/x", "does not exist"]),

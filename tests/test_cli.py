@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
+from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.cli import main
+from onnx2snn.model_file import write_atomically
 
 COMMANDS = ["compile", "evaluate", "run", "inspect", "demo"]
 DEMO = "onnx2snn.demo"
@@ -237,6 +242,86 @@ def test_demo(tmp_path):
     assert names == {"digits.onnx", "digits.snn.onnx", "digits_calibration.npz", "digits_test.npz"}
     again = call("demo", "--out", tmp_path / "demo").stdout
     assert "digits.snn.onnx" in again
+
+
+def test_demo_fits_its_tables_where_there_is_no_terminal(tmp_path):
+    result = CliRunner(env={"COLUMNS": "40"}).invoke(main, ["demo", "--out", str(tmp_path / "demo")])
+    assert "same answer as the ANN" in result.stdout
+
+
+def save_fixed(folder: Path, rng: np.random.Generator) -> np.ndarray:
+    """A compiled net whose batch is always 4, and 6 samples."""
+    text = "(float[4,3] x) => (float[4,2] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }"
+    samples = rng.standard_normal((6, 3)).astype(np.float32)
+    onnx2snn.compile(parse(text, **normal(rng, w1=(3, 5), w2=(5, 2))), samples).save(folder / "net.onnx")
+    np.save(folder / "x.npy", samples)
+    return samples
+
+
+def test_run_fills_the_last_batch_of_a_fixed_size(tmp_path, rng):
+    samples = save_fixed(tmp_path, rng)
+    call("run", tmp_path / "net.onnx", "--input", tmp_path / "x.npy", "-o", tmp_path / "y.npz")
+    session = onnx2snn.SpikingSession(tmp_path / "net.onnx")
+    expected = [session.run(samples[first : first + 4]).outputs["y"] for first in (0, 2)]
+    written = np.load(tmp_path / "y.npz")["y"]
+    np.testing.assert_allclose(written, [*expected[0], *expected[1][2:]], rtol=0, atol=1e-6)
+
+
+def test_evaluate_takes_a_reference_by_position(folder, tmp_path):
+    model = onnx.load(folder / "digits.onnx")
+    renamed = {model.graph.input[0].name: "picture", model.graph.output[0].name: "scores"}
+    for node in model.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    model.graph.input[0].name, model.graph.output[0].name = renamed.values()
+    onnx.save(model, tmp_path / "renamed.onnx")
+    found = [
+        json.loads(
+            call(
+                *("evaluate", folder / "digits.snn.onnx", "--data", folder / "digits_test.npz"),
+                *("--max-samples", 20, "--reference", reference, "--json", "-"),
+            ).stdout
+        )
+        for reference in (folder / "digits.onnx", tmp_path / "renamed.onnx")
+    ]
+    assert found[0]["agreement"] == found[1]["agreement"]
+    assert found[0]["output_error"] == found[1]["output_error"]
+
+
+def test_outputs_may_replace_outputs_and_lie_among_the_data(folder, tmp_path):
+    (tmp_path / "data.npz").write_bytes((folder / "digits_test.npz").read_bytes())
+    for _ in range(2):
+        arguments = ("--data", tmp_path, "--max-samples", 4, "--json", tmp_path / "figures.json")
+        call("evaluate", folder / "digits.snn.onnx", *arguments)
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "real", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert {path.name for path in target.parent.iterdir()} == {"real"}
+
+
+def test_new_files_get_the_users_mode_without_a_change_of_the_umask(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda _: pytest.fail("the umask is the whole process's"))
+            write_atomically(tmp_path / "new", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_no_arguments_give_the_help():
+    assert call().stdout == call("--help").stdout
+    assert "\nCommands:\n" in call().stdout
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -186,10 +186,12 @@ def test_all_refusals_are_listed_and_no_data_is_opened():
     assert [refusal.node for refusal in caught.value.refusals] == ["one", "two"]
 
 
-def test_an_input_with_our_name_is_refused():
+def test_an_input_with_our_name_is_the_users(rng):
     model = parse("(float[N,4] timesteps) => (float[N,4] y) { y = Relu(timesteps) }")
-    with pytest.raises(onnx2snn.ModelError, match="rename the input"):
-        onnx2snn.compile(model, np.ones((2, 4), np.float32))
+    x = rng.uniform(0, 1, (8, 4)).astype(np.float32)
+    compiled = onnx2snn.compile(model, x, timesteps=64)
+    result = onnx2snn.SpikingSession(compiled.model).run({"timesteps": x}, 32)
+    np.testing.assert_allclose(result.outputs["y"], x, rtol=0, atol=0.05)
 
 
 def test_save_leaves_the_old_file_when_it_cannot_write(mlp, samples, tmp_path, monkeypatch):

@@ -16,13 +16,13 @@ from onnx2snn.calibration.histogram import Vector
 from onnx2snn.channels import broadcastable, channel_axis
 from onnx2snn.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 from onnx2snn.sections import is_neuron
 
 Array = npt.NDArray[Any]
 
-_SHIFT, _RESULT = "onnx2snn/shift", "onnx2snn/result"
+_SHIFT, _CURRENT, _RESULT = "onnx2snn/shift", "onnx2snn/current", "onnx2snn/result"
 
 
 @dataclass
@@ -38,12 +38,14 @@ class Train:
     scale: Array | None
 
     def mean(self) -> Array:
-        """The output's mean over time, float32."""
-        total = np.zeros(self.steps[0].shape, dtype=np.float32)
+        """The output's mean over time, of the net's own float type; added up in float32 at least."""
+        dtype = (self.steps[0] if self.scale is None else self.scale).dtype
+        total = np.zeros(self.steps[0].shape, _wide(dtype))
         for step in self.steps:
             total += step
-        total /= np.float32(len(self.steps))
-        return total if self.scale is None else total * self.scale
+        total /= len(self.steps)
+        mean: Array = total if self.scale is None else total * self.scale
+        return mean.astype(dtype, copy=False)
 
 
 class Stage:
@@ -81,10 +83,11 @@ class Stage:
     def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train:
         """The cell's output for all timesteps, `shift` ([C], or [1] for all) added to its input."""
         assert self.cell is not None
-        operator, dtype = CELLS[self.cell.op], self.target.dtype or np.float32
+        operator, dtype = CELLS[self.cell.op], np.dtype(self.target.dtype or np.float32)
         parameters = [np.asarray(constant(tensor)) for tensor in self.cell.inputs[1:]]
-        initial = [value.astype(dtype) for value in operator.initial_state(parameters)]
-        state = dict(zip(operator.states, initial, strict=True))
+        initial = [value.astype(_wide(dtype)) for value in operator.initial_state(parameters)]
+        names = _state_names(operator)
+        state = dict(zip(names, initial, strict=True))
         added = broadcastable(shift, self.target, dtype)
         steps = []
         for time in range(timesteps):
@@ -92,7 +95,7 @@ class Stage:
                 name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()
             }
             results = self._step_engine.run({**now, **state, _SHIFT: added})
-            state = {name: results[f"{name}/next"] for name in operator.states}
+            state = {name: results[f"{name}/next"] for name in names}
             steps.append(results[_RESULT])
         return Train(steps, constant(self.cell.inputs[1]) if operator.kind == "neuron" else None)
 
@@ -101,58 +104,89 @@ def _step_model(
     graph: Graph, affine: onnx.ModelProto | None, sources: Sequence[str], target: Tensor, cell: Node
 ) -> onnx.ModelProto:
     """One timestep of a stage: spikes (or values) of the sources and the cell's state in, its spikes out."""
-    operator, dtype = CELLS[cell.op], target.dtype or np.dtype(np.float32)
-    float_type = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    tensors = graph.tensors()
-    weights: list[onnx.TensorProto] = [] if affine is None else list(affine.graph.initializer)
-    nodes: list[onnx.NodeProto] = []
-    inputs = [_SHIFT, *operator.states]
-    types = dict.fromkeys(inputs, float_type)
-    renamed: dict[str, str] = {}
-    for name in sources:
-        source = producer(tensors[name])
-        inputs.append(name)
-        types[name] = helper.np_dtype_to_tensor_dtype(np.dtype(tensors[name].dtype or dtype))
-        if source is None or not is_neuron(source):
-            continue
-        types[name] = helper.np_dtype_to_tensor_dtype(_spike_dtype(source))
-        renamed[name] = f"{name}/value"
-        weights.append(numpy_helper.from_array(np.asarray(constant(source.inputs[1])), f"{name}/threshold"))
-        nodes.append(helper.make_node("Cast", [name], [f"{name}/float"], to=float_type))
-        nodes.append(helper.make_node("Mul", [f"{name}/float", f"{name}/threshold"], [renamed[name]]))
+    dtype = np.dtype(target.dtype or np.float32)
+    part = _Part([], [] if affine is None else list(affine.graph.initializer), [], [])
+    values = _read_sources(part, graph, sources, dtype)
     for node in [] if affine is None else affine.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.input[:] = [renamed.get(name, name) for name in node.input]
-        nodes.append(copy)
-    read = renamed.get(target.name, target.name)
-    nodes.append(helper.make_node("Add", [read, _SHIFT], ["onnx2snn/shifted"]))
+        copy.input[:] = [values.get(name, name) for name in node.input]
+        part.nodes.append(copy)
+    part.inputs.append(_info(_SHIFT, dtype))
+    part.nodes.append(helper.make_node("Add", [values.get(target.name, target.name), _SHIFT], [_CURRENT]))
+    _call_cell(part, cell, dtype)
+    made = helper.make_graph(part.nodes, "stage", part.inputs, part.outputs, part.weights)
+    opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    functions = [CELLS[cell.op].function]
+    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, functions=functions)
+
+
+@dataclass
+class _Part:
+    """A graph in the making."""
+
+    nodes: list[onnx.NodeProto]
+    weights: list[onnx.TensorProto]
+    inputs: list[onnx.ValueInfoProto]
+    outputs: list[onnx.ValueInfoProto]
+
+
+def _read_sources(part: _Part, graph: Graph, sources: Sequence[str], dtype: np.dtype[Any]) -> dict[str, str]:
+    """Take the sources as inputs; returns the names of the values s·θ of those that come as spikes s."""
+    tensors = graph.tensors()
+    values: dict[str, str] = {}
+    for name in sources:
+        source = producer(tensors[name])
+        if source is None or not is_neuron(source):
+            part.inputs.append(_info(name, np.dtype(tensors[name].dtype or dtype)))
+            continue
+        part.inputs.append(_info(name, _spike_dtype(source)))
+        spikes, threshold = f"onnx2snn/{name}/spikes", f"onnx2snn/{name}/threshold"
+        values[name] = f"onnx2snn/{name}/value"
+        part.weights.append(numpy_helper.from_array(np.asarray(constant(source.inputs[1])), threshold))
+        part.nodes.append(_cast(name, spikes, dtype))
+        part.nodes.append(helper.make_node("Mul", [spikes, threshold], [values[name]]))
+    return values
+
+
+def _call_cell(part: _Part, cell: Node, dtype: np.dtype[Any]) -> None:
+    """From the current to the cell's spikes (a pool's values) and its next state, as outputs.
+
+    A cell computes in float32 at least, as it will in the artifact.
+    """
+    operator, wide, charge = CELLS[cell.op], _wide(dtype), "onnx2snn/charge"
+    states = _state_names(operator)
     parameters = [f"onnx2snn/parameter_{number}" for number in range(len(cell.inputs) - 1)]
     for name, tensor in zip(parameters, cell.inputs[1:], strict=True):
-        weights.append(numpy_helper.from_array(np.asarray(constant(tensor)), name))
-    outputs = [_RESULT, *(f"{name}/next" for name in operator.states)]
-    spiking = operator.kind == "neuron"
-    results = ["onnx2snn/value" if spiking else _RESULT, *outputs[1:]]
-    call = ["onnx2snn/shifted", *operator.states, *parameters]
-    nodes.append(helper.make_node(cell.op, call, results, domain=DOMAIN, **cell.attrs))
-    result_type = float_type
-    if spiking:
-        result_type = helper.np_dtype_to_tensor_dtype(_spike_dtype(cell))
-        nodes.append(helper.make_node("Div", [results[0], parameters[0]], ["onnx2snn/ratio"]))
-        nodes.append(helper.make_node("Round", ["onnx2snn/ratio"], ["onnx2snn/whole"]))
-        nodes.append(helper.make_node("Cast", ["onnx2snn/whole"], [_RESULT], to=result_type))
-    made = helper.make_graph(
-        nodes,
-        "stage",
-        [helper.make_tensor_value_info(name, types[name], None) for name in inputs],
-        [
-            helper.make_tensor_value_info(name, result_type if name == _RESULT else float_type, None)
-            for name in outputs
-        ],
-        weights,
-    )
-    opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, functions=[operator.function])
+        part.weights.append(numpy_helper.from_array(np.asarray(constant(tensor), wide), name))
+    part.nodes.append(_cast(_CURRENT, charge, wide))
+    call, results = [charge, *states, *parameters], ["onnx2snn/value", *(f"{name}/next" for name in states)]
+    part.nodes.append(helper.make_node(cell.op, call, results, domain=DOMAIN, **cell.attrs))
+    counted, result_type = results[0], dtype
+    if operator.kind == "neuron":
+        counted, result_type = "onnx2snn/whole", _spike_dtype(cell)
+        part.nodes.append(helper.make_node("Div", [results[0], parameters[0]], ["onnx2snn/ratio"]))
+        part.nodes.append(helper.make_node("Round", ["onnx2snn/ratio"], [counted]))
+    part.nodes.append(_cast(counted, _RESULT, result_type))
+    part.inputs += [_info(name, wide) for name in states]
+    part.outputs += [_info(_RESULT, result_type), *(_info(name, wide) for name in results[1:])]
+
+
+def _cast(source: str, result: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [result], to=helper.np_dtype_to_tensor_dtype(dtype))
+
+
+def _info(name: str, dtype: np.dtype[Any]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), None)
+
+
+def _state_names(operator: Cell) -> list[str]:
+    return [f"onnx2snn/{state}" for state in operator.states]
+
+
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What adds up values of a type over time: float32 for float16, else the type itself."""
+    return np.promote_types(dtype, np.float32)
 
 
 def _spike_dtype(cell: Node) -> np.dtype[Any]:

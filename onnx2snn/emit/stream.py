@@ -4,69 +4,107 @@
                   ─→ mean = sum / T ─→ head (once) ─→ outputs
 
 Weights of the body are initializers of the body, where onnxruntime can prepack them. States start as a
-constant that broadcasts on the first timestep, so no batch size is written into the file.
+constant that broadcasts on the first timestep, so no batch size is written into the file. What adds up over
+time, states and sums, is at least float32, also in a float16 net.
+
+All that is added to the user's graph is named `onnx2snn/…`, but for the trip count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.graph import Graph, write_model
+from onnx2snn.graph import (
+    Array,
+    Constant,
+    Graph,
+    Node,
+    Variable,
+    clone,
+    constant,
+    insert_after,
+    is_cell,
+    unique_name,
+    write_model,
+)
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.sections import Sections, divide
 
-#: Name of the Loop node, of its trip count, and of the float T that the sums are divided by.
+#: Name of the Loop node.
 LOOP = "onnx2snn/timesteps_loop"
-TIMESTEPS = "timesteps"
-_DIVISOR = "onnx2snn/timesteps_as_float"
+#: The trip count's name in the file, where the user's graph leaves it free.
+PUBLIC_TIMESTEPS = "timesteps"
+#: Its name where that is taken, and always in the parts that a session runs.
+TIMESTEPS = "onnx2snn/timesteps"
+#: How the names of T as a float begin, by which the sums over time are divided.
+DIVISOR = f"{TIMESTEPS}_as_"
 #: The Loop's condition. It may be omitted, but ONNX's reference evaluator then never enters the loop.
 _ALWAYS = "onnx2snn/always"
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """A value that the loop carries from one timestep to the next: a cell's state, or a sum over time."""
+
+    name: str
+    initial: Array
+
+    @property
+    def before(self) -> str:
+        return f"{self.name}/in"
+
+    @property
+    def after(self) -> str:
+        return f"{self.name}/out"
+
+    @property
+    def final(self) -> str:
+        return f"{self.name}/final"
+
+    def info(self, name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.initial.dtype), None)
 
 
 def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False) -> onnx.ModelProto:
     """Write the converted graph as a Loop over timesteps.
 
     Args:
-        graph: a flat graph with at least one cell; cells stand in it without their state.
+        graph: a flat graph with at least one cell; cells stand in it without their state. Not changed.
         timesteps: T, the default trip count.
-        dynamic_timesteps: make `timesteps` an optional input (onnxruntime warns when it loads such a file).
+        dynamic_timesteps: make the trip count an optional input (onnxruntime warns when it loads the file).
     """
+    graph = clone(graph)
+    _widen_cells(graph)
+    _name_apart(graph)
     flat = write_model(graph)
     parts = _Parts(flat, divide(graph))
+    trips = TIMESTEPS if PUBLIC_TIMESTEPS in graph.tensors() else PUBLIC_TIMESTEPS
     body, carried = _body(parts)
-    main: list[onnx.NodeProto] = [*parts.prefix]
+    fed = [trips, _ALWAYS, *(value.name for value in carried)]
+    loop = helper.make_node("Loop", fed, [value.final for value in carried], LOOP, body=body)
+    main = [*parts.prefix, loop, *_means(parts, trips), *parts.head]
     initializers = [
-        numpy_helper.from_array(np.asarray(timesteps, np.int64), TIMESTEPS),
+        numpy_helper.from_array(np.asarray(timesteps, np.int64), trips),
         numpy_helper.from_array(np.asarray(True), _ALWAYS),
+        *(numpy_helper.from_array(value.initial, value.name) for value in carried),
+        *parts.constants(parts.read_outside),
     ]
-    initializers += [numpy_helper.from_array(start, name) for name, start in carried]
-    finals = [f"{name}/final" for name, _ in carried]
-    fed = [TIMESTEPS, _ALWAYS, *(name for name, _ in carried)]
-    loop = helper.make_node("Loop", fed, finals, LOOP, body=body)
-    main += [loop, helper.make_node("Cast", [TIMESTEPS], [_DIVISOR], _DIVISOR, to=onnx.TensorProto.FLOAT)]
-    for name in parts.crossing:
-        divide_by = _DIVISOR
-        if parts.dtype(name) != onnx.TensorProto.FLOAT:
-            divide_by = f"{name}/timesteps"
-            main.append(helper.make_node("Cast", [_DIVISOR], [divide_by], divide_by, to=parts.dtype(name)))
-        main.append(helper.make_node("Div", [f"{_sum(name)}/final", divide_by], [name], f"{name}/mean"))
-    main += parts.head
-    weights = parts.constants(_reads([*parts.prefix, *parts.head]) | {o.name for o in flat.graph.output})
     inputs = list(flat.graph.input)
     if dynamic_timesteps:
-        inputs.append(helper.make_tensor_value_info(TIMESTEPS, onnx.TensorProto.INT64, []))
+        inputs.append(helper.make_tensor_value_info(trips, onnx.TensorProto.INT64, []))
     made = {name for node in main for name in node.output}
     result = helper.make_graph(
         main,
         flat.graph.name or "snn",
         inputs,
         flat.graph.output,
-        initializers + weights,
+        initializers,
         value_info=[item for item in flat.graph.value_info if item.name in made],
     )
     used = sorted({node.op_type for node in parts.body if node.domain == DOMAIN})
@@ -78,11 +116,44 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
     )
 
 
+def _name_apart(graph: Graph) -> None:
+    """Give every node a name of its own, which ONNX does not ask for: states are named after their cell."""
+    taken: set[str] = set()
+    for node in graph.nodes:
+        if node.name in taken:
+            node.name = unique_name(graph, node.name)
+        taken.add(node.name)
+
+
+def _widen_cells(graph: Graph) -> None:
+    """Let the cells of a float16 net compute in float32, or their states would stop adding up."""
+    for cell in [node for node in graph.nodes if is_cell(node)]:
+        current, output = cell.inputs[0], cell.outputs[0]
+        if output.dtype != np.float16:
+            continue
+        wide = Variable(unique_name(graph, f"{cell.name}/wide"), np.float32, current.shape)
+        widen = Node("Cast", f"{cell.name}/widen", {"to": onnx.TensorProto.FLOAT}, [current], [wide])
+        graph.nodes.append(widen)
+        parameters = [
+            Constant(unique_name(graph, tensor.name), np.asarray(constant(tensor), np.float32))
+            for tensor in cell.inputs[1:]
+        ]
+        cell.inputs = [wide, *parameters]
+        narrow = Node("Cast", f"{cell.name}/narrow", {"to": onnx.TensorProto.FLOAT16}, [output])
+        insert_after(graph, output, narrow)
+        output.dtype = np.float32
+
+
 class _Parts:
-    """The flat model's nodes by section, and the tensors that cross from the body into the head."""
+    """The flat model's nodes by section, and the tensors that cross from the body into the head.
+
+    Attributes:
+        prefix, body, head: the sections' nodes; the head repeats shape arithmetic of the body.
+        crossing: tensors of the body whose means the head reads, or that are outputs.
+        read_outside: names that the main graph reads or gives out.
+    """
 
     def __init__(self, flat: onnx.ModelProto, sections: Sections) -> None:
-        self.sections = sections
         self.prefix = [node for node in flat.graph.node if sections.of[node.name] == "prefix"]
         self.body = [node for node in flat.graph.node if sections.of[node.name] == "body"]
         self._initializers = {item.name: item for item in flat.graph.initializer}
@@ -91,7 +162,8 @@ class _Parts:
             for item in (*flat.graph.value_info, *flat.graph.output, *flat.graph.input)
         }
         producers = {name: node for node in self.body for name in node.output}
-        wanted = {o.name for o in flat.graph.output}
+        outputs = {output.name for output in flat.graph.output}
+        wanted = set(outputs)
         head: list[onnx.NodeProto] = []
         for node in reversed(flat.graph.node):
             section = sections.of[node.name]
@@ -105,91 +177,124 @@ class _Parts:
         self.head = head[::-1]
         own = {name for node in self.head for name in node.output}
         self.crossing = sorted(name for name in wanted if name in producers and name not in own)
+        self.read_outside = _reads([*self.prefix, *self.head]) | outputs
+        self._read_inside = _reads(self.body)
+        outside = {name for node in (*self.prefix, *self.head) for name in node.output}
+        outside |= {*self.crossing, *self.read_outside}
+        self._inner = {
+            name: f"onnx2snn/{name}/step"
+            for name in sorted({*producers, *(self._read_inside & set(self._initializers))} & outside)
+        }
 
     def constants(self, names: Iterable[str]) -> list[onnx.TensorProto]:
         """The initializers among the names, in the order of the flat model."""
         wanted = set(names)
         return [item for name, item in self._initializers.items() if name in wanted]
 
-    def constant(self, name: str) -> npt.NDArray[np.floating]:
+    def constant(self, name: str) -> Array:
         """The value of an initializer."""
         return numpy_helper.to_array(self._initializers[name])
 
-    def dtype(self, name: str) -> int:
-        """The element type of a tensor; float where inference left it open."""
-        return self._types.get(name, onnx.TensorProto.FLOAT) or onnx.TensorProto.FLOAT
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """The element type of a tensor; float32 where inference left it open."""
+        code = self._types.get(name, onnx.TensorProto.FLOAT) or onnx.TensorProto.FLOAT
+        return helper.tensor_dtype_to_np_dtype(code)
+
+    def inside(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        """The node under its names inside the body, where those of the main graph must not recur."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[:] = [self._inner.get(name, name) for name in node.input]
+        copy.output[:] = [self._inner.get(name, name) for name in node.output]
+        return copy
+
+    def weights_inside(self) -> list[onnx.TensorProto]:
+        """The initializers that the body reads, under their names inside it."""
+        weights = []
+        for item in self.constants(self._read_inside):
+            copy = onnx.TensorProto()
+            copy.CopyFrom(item)
+            copy.name = self._inner.get(item.name, item.name)
+            weights.append(copy)
+        return weights
 
 
-def _body(parts: _Parts) -> tuple[onnx.GraphProto, list[tuple[str, npt.NDArray[np.floating]]]]:
-    """The Loop's body, and name and initial value of everything it carries: states first, then sums."""
-    # Names inside a body must differ from the main graph's: what both have is renamed inside.
-    outside = {name for node in (*parts.prefix, *parts.head) for name in node.output} | set(parts.crossing)
-    inner = {name: f"{name}/step" for node in parts.body for name in node.output if name in outside}
+def _means(parts: _Parts, trips: str) -> list[onnx.NodeProto]:
+    """Behind the loop: every sum over time, divided by T, as the crossing tensor's own type."""
     nodes: list[onnx.NodeProto] = []
-    carried: list[tuple[str, npt.NDArray[np.floating]]] = []
-    results: list[str] = []
-    types: list[int] = []
+    divisors: dict[np.dtype[Any], str] = {}
+    for name in parts.crossing:
+        total, dtype = _sum(parts, name), parts.dtype(name)
+        wide = total.initial.dtype
+        if wide not in divisors:
+            divisors[wide] = f"{DIVISOR}{wide}"
+            nodes.append(_cast(trips, divisors[wide], wide))
+        mean = name if dtype == wide else f"onnx2snn/{name}/wide_mean"
+        nodes.append(helper.make_node("Div", [total.final, divisors[wide]], [mean], f"onnx2snn/{name}/mean"))
+        if mean != name:
+            nodes.append(_cast(mean, name, dtype))
+    return nodes
+
+
+def _body(parts: _Parts) -> tuple[onnx.GraphProto, list[_Carried]]:
+    """The Loop's body, and everything it carries: states first, then sums."""
+    nodes, states = _timestep(parts)
+    sums = [_sum(parts, name) for name in parts.crossing]
+    for name, total in zip(parts.crossing, sums, strict=True):
+        nodes += _add_up(parts, name, total)
+    condition, iteration = "onnx2snn/condition", "onnx2snn/timestep"
+    nodes.append(helper.make_node("Identity", [condition], [f"{condition}/out"], condition))
+    carried = [*states, *sums]
+    inputs = [
+        helper.make_tensor_value_info(iteration, onnx.TensorProto.INT64, []),
+        helper.make_tensor_value_info(condition, onnx.TensorProto.BOOL, []),
+        *(value.info(value.before) for value in carried),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(f"{condition}/out", onnx.TensorProto.BOOL, []),
+        *(value.info(value.after) for value in carried),
+    ]
+    inside = [parts.inside(node) for node in nodes]
+    return helper.make_graph(inside, "timestep", inputs, outputs, parts.weights_inside()), carried
+
+
+def _timestep(parts: _Parts) -> tuple[list[onnx.NodeProto], list[_Carried]]:
+    """The body's nodes, cells with their states, and these states."""
+    nodes: list[onnx.NodeProto] = []
+    carried: list[_Carried] = []
     for node in parts.body:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.input[:] = [inner.get(name, name) for name in node.input]
-        copy.output[:] = [inner.get(name, name) for name in node.output]
         if node.domain == DOMAIN:
-            cell = CELLS[node.op_type]
-            states = [f"{node.name}/{state}" for state in cell.states]
+            cell, dtype = CELLS[node.op_type], parts.dtype(node.output[0])
             initial = cell.initial_state([parts.constant(name) for name in node.input[1:]])
-            dtype = parts.dtype(node.output[0])
-            carried += [
-                (name, value.astype(helper.tensor_dtype_to_np_dtype(dtype)))
-                for name, value in zip(states, initial, strict=True)
+            states = [
+                _Carried(f"onnx2snn/{node.name}/{state}", value.astype(dtype))
+                for state, value in zip(cell.states, initial, strict=True)
             ]
-            types += [dtype] * len(states)
-            copy.input[1:1] = [f"{name}/in" for name in states]
-            copy.output.extend(f"{name}/out" for name in states)
-            results += [f"{name}/out" for name in states]
+            copy.input[1:1] = [state.before for state in states]
+            copy.output.extend(state.after for state in states)
+            carried += states
         nodes.append(copy)
-    for name in parts.crossing:
-        total = _sum(name)
-        dtype = parts.dtype(name)
-        carried.append((total, np.zeros((), helper.tensor_dtype_to_np_dtype(dtype))))
-        types.append(dtype)
-        nodes.append(helper.make_node("Add", [f"{total}/in", inner.get(name, name)], [f"{total}/out"], total))
-        results.append(f"{total}/out")
-    nodes.append(helper.make_node("Identity", ["condition"], ["condition/out"], "condition"))
-    inputs = [
-        helper.make_tensor_value_info("timestep", onnx.TensorProto.INT64, []),
-        helper.make_tensor_value_info("condition", onnx.TensorProto.BOOL, []),
-        *(
-            helper.make_tensor_value_info(f"{n}/in", t, None)
-            for (n, _), t in zip(carried, types, strict=True)
-        ),
-    ]
-    outputs = [
-        helper.make_tensor_value_info("condition/out", onnx.TensorProto.BOOL, []),
-        *(helper.make_tensor_value_info(name, t, None) for name, t in zip(results, types, strict=True)),
-    ]
-    weights = parts.constants(_reads(parts.body))
-    # The main graph may hold the same weights for the prefix: inside they need names of their own.
-    shared = _reads([*parts.prefix, *parts.head]) & {item.name for item in weights}
-    for item_name in sorted(shared):
-        weights = [
-            _renamed(item, f"{item_name}/step") if item.name == item_name else item for item in weights
-        ]
-        for node in nodes:
-            node.input[:] = [f"{item_name}/step" if name == item_name else name for name in node.input]
-    return helper.make_graph(nodes, "timestep", inputs, outputs, weights), carried
+    return nodes, carried
 
 
-def _renamed(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
-    copy = onnx.TensorProto()
-    copy.CopyFrom(tensor)
-    copy.name = name
-    return copy
+def _sum(parts: _Parts, name: str) -> _Carried:
+    """The sum over time of a tensor, in float32 at least."""
+    return _Carried(f"onnx2snn/{name}/sum", np.zeros((), np.promote_types(parts.dtype(name), np.float32)))
+
+
+def _add_up(parts: _Parts, name: str, total: _Carried) -> list[onnx.NodeProto]:
+    nodes, term, wide = [], name, total.initial.dtype
+    if parts.dtype(name) != wide:
+        term = f"onnx2snn/{name}/wide"
+        nodes.append(_cast(name, term, wide))
+    return [*nodes, helper.make_node("Add", [total.before, term], [total.after], total.name)]
+
+
+def _cast(source: str, result: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [result], result, to=helper.np_dtype_to_tensor_dtype(dtype))
 
 
 def _reads(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     return {name for node in nodes for name in node.input}
-
-
-def _sum(name: str) -> str:
-    return f"{name}/sum"

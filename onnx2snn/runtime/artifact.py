@@ -39,7 +39,7 @@ class Artifact:
         timesteps: T, as compiled.
         prefix: from the inputs to what the loop and the head read; None when they read the inputs only.
         step: one timestep, from the carried values and the prefix to the carried values.
-        head: from the sums over time and `timesteps` to the outputs.
+        head: from the sums over time and `TIMESTEPS` to the outputs.
         carried: states and sums, in the loop's order.
         cells: neuron and pool nodes of the step, in order.
         metadata: what `onnx2snn.emit.metadata` wrote, decoded.
@@ -56,8 +56,8 @@ class Artifact:
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """The ANN's inputs (never `timesteps`)."""
-        return tuple(spec for spec in input_specs(self.model) if spec.name != TIMESTEPS)
+        """The ANN's inputs; an optional trip count is none of them."""
+        return tuple(input_specs(self.model))
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -76,7 +76,11 @@ class Artifact:
 
 def is_artifact(model: onnx.ModelProto) -> bool:
     """Whether a model was written by `onnx2snn compile`."""
-    return any(node.op_type == "Loop" and node.name == LOOP for node in model.graph.node)
+    return any(_is_time_loop(node) for node in model.graph.node)
+
+
+def _is_time_loop(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Loop" and node.name == LOOP
 
 
 def take_apart(model: onnx.ModelProto) -> Artifact:
@@ -91,10 +95,13 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
             "loop; compile the model first"
         )
     graph = model.graph
-    position = next(i for i, node in enumerate(graph.node) if node.name == LOOP)
-    before, loop, after = graph.node[:position], graph.node[position], graph.node[position + 1 :]
+    position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
+    before, loop = graph.node[:position], graph.node[position]
+    trips = loop.input[0]
+    after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[position + 1 :]]
     body = helper.get_node_attr_value(loop, "body")
     weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
+    timesteps = int(numpy_helper.to_array(weights.pop(trips)))
     types = _element_types(model, body)
 
     carried = tuple(
@@ -107,8 +114,8 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
         nodes, outputs = list(nodes), list(dict.fromkeys(outputs))
         made = {tensor for node in nodes for tensor in node.output}
         read = dict.fromkeys([t for node in nodes for t in node.input if t] + outputs)
-        inputs = [t for t in read if t not in made and (t not in weights or t == TIMESTEPS)]
-        used = [weights[t] for t in read if t in weights and t != TIMESTEPS]
+        inputs = [t for t in read if t not in made and t not in weights]
+        used = [weights[t] for t in read if t in weights]
         return _model(name, nodes, inputs, outputs, used, types, model)
 
     step = part("timestep", steps, [value.after for value in carried])
@@ -119,7 +126,7 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
     ]
     return Artifact(
         model=model,
-        timesteps=int(numpy_helper.to_array(weights[TIMESTEPS])),
+        timesteps=timesteps,
         prefix=part("prefix", before, bridges) if bridges else None,
         step=step,
         head=head,
@@ -127,6 +134,13 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
         cells=tuple(node for node in steps if node.domain == DOMAIN),
         metadata=_metadata(model),
     )
+
+
+def _with_input_renamed(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [new if name == old else name for name in node.input]
+    return copy
 
 
 def final_name(value: Carried) -> str:

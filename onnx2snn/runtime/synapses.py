@@ -6,18 +6,19 @@ weights, over a residual Add. Pooling and reshaping route spikes and cost nothin
 s times; a spike taken back counts like one sent.
 
 Counting is itself an ONNX graph, so it holds for every geometry: spike counts flow through the net's own
-operators, with every weight set to one.
+operators, with every weight set to one. Where they cannot be followed exactly, through a ReduceMax, say,
+nothing is guessed: the layers behind are listed as not counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.emit.stream import DIVISOR, TIMESTEPS
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name
 from onnx2snn.sections import SHAPE_OPS
@@ -59,11 +60,15 @@ class EventCounter:
         carried: the counts that `step` carries beyond the artifact's own states.
         synapses: spike counts of all cells, and what the step and the head read of the inputs and the prefix
             → synaptic operations per sample, one output a layer.
+        uncounted: weighted layers and neurons that are not among these outputs although values that change
+            over time reach them: over an operator that cannot be followed, or, for weighted layers, from
+            another weighted layer with no neuron between.
     """
 
     step: onnx.ModelProto
     carried: tuple[Carried, ...]
     synapses: onnx.ModelProto
+    uncounted: tuple[str, ...]
 
 
 def make_counter(artifact: Artifact) -> EventCounter:
@@ -78,7 +83,7 @@ def make_counter(artifact: Artifact) -> EventCounter:
         step.graph.input.append(_float(count.before))
         step.graph.output.append(_float(count.after))
         carried.append(count)
-    return EventCounter(step, tuple(carried), _synapses(artifact))
+    return EventCounter(step, tuple(carried), *_synapses(artifact))
 
 
 def events(cell: onnx.NodeProto) -> str:
@@ -89,12 +94,17 @@ def events(cell: onnx.NodeProto) -> str:
 def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     """The model with the multiply-accumulates of every weighted layer, per sample, as further outputs.
 
-    Every input of a layer counts as active; zero padding does not. Returns the model and the new outputs.
+    Every input of a layer counts as active; zero padding does not. What depends on no input of the model is
+    not computed for a sample and does not count. Returns the model and the new outputs.
     """
     counted = onnx.ModelProto()
     counted.CopyFrom(model)
     graph, names = counted.graph, []
+    computed = {item.name for item in model.graph.input}  # from the inputs, not from constants alone
     for node in model.graph.node:
+        if computed.isdisjoint(node.input):
+            continue
+        computed.update(node.output)
         if node.op_type not in WEIGHTED:
             continue
         name = f"{node.name}/macs"
@@ -108,7 +118,11 @@ def _count_events(
     cell: onnx.NodeProto, producers: dict[str, onnx.NodeProto], count: Carried
 ) -> list[onnx.NodeProto]:
     """Add |y|/θ to the counts; for a pool that is not fed by a neuron, one for every non-zero output."""
-    source = cell if CELLS[cell.op_type].kind == "neuron" else producers.get(cell.input[0])
+    source: onnx.NodeProto | None = cell
+    if CELLS[cell.op_type].kind != "neuron":
+        source = producers.get(cell.input[0])
+        while source is not None and source.op_type == "Cast":
+            source = producers.get(source.input[0])
     size = f"{cell.name}/size"
     nodes = [helper.make_node("Abs", [cell.output[0]], [size])]
     if source is not None and source.domain == DOMAIN and CELLS[source.op_type].kind == "neuron":
@@ -123,31 +137,21 @@ def _count_events(
     return nodes
 
 
-def _synapses(artifact: Artifact) -> onnx.ModelProto:
+def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph from spike counts to synaptic operations, and the layers that it cannot count."""
     inner, head = artifact.step.graph, artifact.head.graph
     weights = {item.name: item for graph in (inner, head) for item in graph.initializer}
     changing = {TIMESTEPS, *(value.before for value in artifact.carried)}
     changing |= {final_name(value) for value in artifact.carried}
     fed = {item.name: item for graph in (inner, head) for item in graph.input if item.name not in changing}
-    # What counting may read beside counts: weights, the prefix, and shape arithmetic on either.
-    still = {*weights, *fed}
-    counts = {cell.output[0]: events(cell) for cell in artifact.cells}
-    nodes: list[onnx.NodeProto] = []
-    outputs: list[str] = []
+    tracer = _Tracer(
+        # What counting may read beside counts: weights, the prefix, and shape arithmetic on either.
+        still={*weights, *fed},
+        counts={cell.output[0]: events(cell) for cell in artifact.cells},
+    )
     for node in (*inner.node, *_joined(artifact)):
-        carrying = [name for name in node.input if name in counts]
-        if node.domain == DOMAIN:
-            if carrying and CELLS[node.op_type].kind == "neuron":
-                outputs.append(f"{node.name}/synapses")
-                nodes += _total(counts[node.input[0]], outputs[-1])
-        elif carrying and node.op_type in WEIGHTED:
-            outputs.append(f"{node.name}/synapses")
-            nodes += _fan_out(node, counts, outputs[-1])
-        elif carrying and node.op_type not in SHAPE_OPS:
-            nodes += _route(node, counts, still)
-        elif all(name in still or name in counts for name in node.input if name):
-            nodes.append(_reading_counts(node, counts))
-            still.update(node.output)
+        tracer.follow(node)
+    nodes, outputs = tracer.nodes, tracer.outputs
     for node in nodes:
         node.name = ""  # body and head may hold the same shape arithmetic under the same name
     used = {name for node in nodes for name in node.input}
@@ -161,9 +165,79 @@ def _synapses(artifact: Artifact) -> onnx.ModelProto:
         [helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in outputs],
         [item for name, item in weights.items() if name in used],
     )
-    return helper.make_model(
+    model = helper.make_model(
         graph, opset_imports=artifact.step.opset_import, ir_version=artifact.step.ir_version
     )
+    return model, tuple(tracer.uncounted)
+
+
+@dataclass
+class _Tracer:
+    """Follows spike counts from cell to layer, node by node.
+
+    Attributes:
+        still: tensors at hand that do not change over time.
+        counts: tensor → the tensor with its spike counts.
+        currents: tensors with what weighted layers made of spikes, which are no spikes.
+        lost: tensors with spikes whose counts are not known.
+        nodes: the counting graph.
+        outputs: its outputs.
+        uncounted: see `EventCounter`.
+    """
+
+    still: set[str]
+    counts: dict[str, str]
+    currents: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    uncounted: list[str] = field(default_factory=list)
+
+    def follow(self, node: onnx.NodeProto) -> None:
+        """Take in the next node in topological order."""
+        moving = [n for n in node.input if n in self.counts or n in self.currents or n in self.lost]
+        if node.domain == DOMAIN:
+            self._enter_cell(node)
+        elif not moving or node.op_type in SHAPE_OPS:
+            if all(name in self.still or name in self.counts for name in node.input if name):
+                self.nodes.append(_reading_counts(node, self.counts))
+                self.still.update(node.output)
+        elif node.op_type in WEIGHTED:
+            self._enter_weights(node, moving)
+        else:
+            self._pass_on(node, moving)
+
+    def _enter_cell(self, cell: onnx.NodeProto) -> None:
+        source = cell.input[0]
+        if CELLS[cell.op_type].kind != "neuron":
+            return
+        if source in self.lost:
+            self.uncounted.append(cell.name)
+        elif source in self.counts:
+            self.outputs.append(f"{cell.name}/synapses")
+            self.nodes += _total(self.counts[source], self.outputs[-1])
+
+    def _enter_weights(self, node: onnx.NodeProto, moving: list[str]) -> None:
+        self.currents.update(node.output)
+        (source, *others) = moving
+        if others or source in self.currents | self.lost or source not in node.input[:2]:
+            self.uncounted.append(node.name)
+            return
+        self.outputs.append(f"{node.name}/synapses")
+        self.nodes += _fan_out(node, self.counts, self.outputs[-1])
+
+    def _pass_on(self, node: onnx.NodeProto, moving: list[str]) -> None:
+        if not self.currents.isdisjoint(moving):
+            self.currents.update(node.output)
+        routed = None
+        if self.lost.isdisjoint(moving):
+            if self.counts.keys().isdisjoint(moving):
+                return
+            routed = _route(node, self.counts, self.still)
+        if routed is None:
+            self.lost.update(node.output)
+        else:
+            self.nodes += routed
 
 
 def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
@@ -177,18 +251,20 @@ def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
     return [_reading_counts(node, sums) for node in artifact.head.graph.node]
 
 
-def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> list[onnx.NodeProto]:
-    """Let counts through an operator without weights; anything unknown ends them."""
+def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> list[onnx.NodeProto] | None:
+    """Let counts through an operator without weights; None for one that they cannot be followed through."""
     name = f"{node.output[0]}/events"
     carrying = [counts[item] for item in node.input if item in counts]
     if node.op_type in _SUMS:
         counts[node.output[0]] = name
         return [helper.make_node("Sum", carrying, [name])]
-    if node.op_type in ("Mul", "Div", "Neg", "BatchNormalization", "Cast"):
+    if node.op_type in ("Neg", "BatchNormalization", "Cast"):
         counts[node.output[0]] = carrying[0]
         return []
+    if node.op_type in ("Mul", "Div"):
+        return _scale(node, counts, still)
     if any(item and item not in counts and item not in still for item in node.input):
-        return []
+        return None
     if node.op_type == "GlobalAveragePool":
         counts[node.output[0]] = name
         return _spatial_sum(carrying[0], name)
@@ -201,7 +277,7 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
         if copy.op_type == "LpPool":
             copy.attribute.append(helper.make_attribute("p", 1))
     elif node.op_type not in _ROUTING or not _moves_whole_spikes(node):
-        return []
+        return None
     elif node.op_type == "Concat":
         for index, item in enumerate(node.input):
             if item not in counts:  # analog values or constants: no spikes
@@ -213,6 +289,21 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
     for item in node.output:
         counts[item] = f"{item}/events"
     return [*zeros, copy]
+
+
+def _scale(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> list[onnx.NodeProto] | None:
+    """A factor changes no counts, but it may broadcast them; the division by T does not even that."""
+    source, factor = node.input if node.input[0] in counts else reversed(node.input)
+    if node.op_type == "Div" and node.input[0] not in counts:
+        return None
+    if factor.startswith(DIVISOR):
+        counts[node.output[0]] = counts[source]
+        return []
+    if factor not in still:
+        return None
+    name, ones = f"{node.output[0]}/events", f"{node.output[0]}/events/ones"
+    counts[node.output[0]] = name
+    return [*_filled_like(factor, ones, 1.0), helper.make_node("Mul", [counts[source], ones], [name])]
 
 
 def _moves_whole_spikes(node: onnx.NodeProto) -> bool:

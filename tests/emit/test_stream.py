@@ -14,7 +14,7 @@ from helpers import Arrays, feeds, normal, parse, relative_error, run
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
-from onnx2snn.emit.stream import LOOP, TIMESTEPS, emit_stream
+from onnx2snn.emit.stream import LOOP, PUBLIC_TIMESTEPS, emit_stream
 from onnx2snn.graph import read_graph
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -195,8 +195,8 @@ def test_sections(rng):
         "q/threshold",
         "w2",
         "z/bias",
-        "zero/step",
-        "rest/step",
+        "onnx2snn/zero/step",
+        "onnx2snn/rest/step",
     }
 
 
@@ -241,10 +241,10 @@ def test_dynamic_timesteps(rng):
 
     flexible = make(8, dynamic=True)
     onnx.checker.check_model(flexible, full_check=True)
-    assert [item.name for item in flexible.graph.input] == ["x", TIMESTEPS]
+    assert [item.name for item in flexible.graph.input] == ["x", PUBLIC_TIMESTEPS]
     np.testing.assert_array_equal(execute(flexible, data)[0], execute(make(8, dynamic=False), data)[0])
     for steps in (1, 3, 16):
-        given = {**data, TIMESTEPS: np.asarray(steps, np.int64)}
+        given = {**data, PUBLIC_TIMESTEPS: np.asarray(steps, np.int64)}
         expected = execute(make(steps, dynamic=False), data)[0]
         np.testing.assert_array_equal(execute(flexible, given)[0], expected)
         reference = ReferenceEvaluator(flexible).run(None, given)
@@ -262,3 +262,80 @@ def test_other_float_types(dtype, rng):
     (found,) = execute(artifact, {"x": data})
     assert found.dtype == kind
     assert relative_error([found], run(model, {"x": data})) < 0.05
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_float16_keeps_converging(signed, rng):
+    """What adds up over time adds up in float32: the error falls to float16's own and stays there."""
+    nodes = f"{IMAGE} m = {POOL}(r) z = Conv(m, w2) q = Relu(z) f = Flatten(q) y = Gemm(f, w3)"
+    shapes = {"w1": (4, 2, 3, 3), "w2": (4, 4, 1, 1), "w3": (16, 3)}
+    weights = {name: (w / 4).astype(np.float16) for name, w in normal(rng, **shapes).items()}
+    model = parse(f"(float16[N,2,4,4] x) => (float16[N,3] y) {{ {nodes} }}", **weights)
+    data = rng.standard_normal((32, 2, 4, 4)).astype(np.float16)
+    options = {"threshold": "max", "signed": signed, "correct_bias": False}
+    artifact = onnx2snn.compile(model, data, timesteps=8, **options).model
+    session = onnx2snn.SpikingSession(artifact)
+    expected = run(model, {"x": data})
+    error = {
+        steps: relative_error([session.run(data, steps).outputs["y"]], expected) for steps in (8, 128, 4096)
+    }
+    assert error[128] < error[8] / 4
+    assert error[4096] < 0.004
+    assert onnx2snn.SpikingSession(artifact, backend="numpy").run(data).outputs["y"].dtype == np.float16
+
+
+TRICKY = {
+    "input": ("timesteps", "h", "r", "w1", "y"),
+    "input timestep": ("timestep", "h", "r", "w1", "y"),
+    "inner tensors": ("x", "condition", "timestep", "w1", "y"),
+    "timesteps inside": ("x", "timesteps", "condition", "w1", "y"),
+    "weight": ("x", "h", "r", "timesteps", "y"),
+    "weight timestep": ("x", "h", "r", "timestep", "y"),
+    "output": ("x", "h", "r", "w1", "timesteps"),
+    "output timestep": ("x", "h", "r", "w1", "timestep"),
+    "sums and states": ("x", "r/sum", "r", "r/potential", "y/mean"),
+    "suffixes": ("x", "condition/out", "r/final", "r/step", "r/in"),
+}
+
+
+@pytest.mark.parametrize("name", TRICKY)
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_no_name_is_reserved(name, dynamic, rng):
+    x, h, r, w, y = (f'"{word}"' for word in TRICKY[name])
+    text = f"{h} = Gemm({x}, {w}) {r} = Relu({h}) z = Gemm({r}, {w}) q = Relu(z) {y} = Gemm(q, w2)"
+    weights = normal(rng, w2=(4, 3)) | {w.strip('"'): normal(rng, w=(4, 4))["w"]}
+    model = parse(f"(float[N,4] {x}) => (float[N,3] {y}, float[N,4] {r}) {{ {text} }}", **weights)
+    artifact = compiled(model, rng, signed=True, timesteps=32, dynamic_timesteps=dynamic)
+    onnx.checker.check_model(artifact, full_check=True)
+    samples = feeds(rng, model, 16)
+    expected = run(model, samples)
+    whole = execute(artifact, samples)
+    assert relative_error(whole, expected) < 0.15
+    session = onnx2snn.SpikingSession(artifact)
+    assert [spec.name for spec in session.inputs] == [x.strip('"')]
+    (counted,) = session.run_counted(samples, [32])
+    assert relative_error(list(counted.outputs.values()), whole) < 1e-5
+    assert session.macs_per_sample(samples) == (16 + 16 + 12, 16)
+
+
+def test_nodes_that_share_a_name():
+    """ONNX allows it; each cell still has states of its own."""
+    graph = read_graph(
+        parse(
+            """(float[N,2] x) => (float[N,2] y) {
+                r = onnx2snn.BurstIF<max_spikes=2>(x, theta1)
+                z = Gemm(r, w)
+                y = onnx2snn.BurstIF<max_spikes=2>(z, theta2)
+            }""",
+            theta1=np.float32([0.5]),
+            theta2=np.float32([0.25]),
+            w=np.eye(2, dtype=np.float32),
+        )
+    )
+    for node in graph.nodes:
+        node.name = "layer"
+    model = emit_stream(graph, 4)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.name for node in graph.nodes] == ["layer"] * 3  # the caller's graph is left as it was
+    x = np.float32([[0.5, 1]])
+    np.testing.assert_array_equal(execute(model, {"x": x})[0], [[0.5, 0.5]])

@@ -341,11 +341,11 @@ def test_inputs_that_do_not_fit(net, rng, inputs, words, method):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("timesteps", [0, -1])
+@pytest.mark.parametrize("timesteps", [0, -1, 2.5, "4"])
 def test_too_few_timesteps(net, rng, timesteps):
     session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
     for call in (lambda: session.run(GOOD, timesteps), lambda: session.run_counted(GOOD, [2, timesteps])):
-        with pytest.raises(onnx2snn.OptionError, match=f"at least 1, found {timesteps}"):
+        with pytest.raises(onnx2snn.OptionError, match=f"at least 1, found {timesteps!r}"):
             call()
 
 
@@ -372,3 +372,50 @@ def test_onnxruntime_errors_are_ours():
     broken = parse("(float[N,2] x) => (float[N,2] y) { y = onnx2snn.Unknown(x) }")
     with pytest.raises(onnx2snn.ModelError, match="onnxruntime cannot load the model"):
         OnnxruntimeEngine(broken)
+
+
+def test_no_timesteps_at_all(net, rng):
+    session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
+    with pytest.raises(onnx2snn.OptionError, match=r"at least one number, found none; give \[8\]"):
+        session.run_counted(GOOD, [])
+
+
+def test_numpy_integers_are_timesteps(net, rng):
+    session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
+    assert session.run(GOOD, np.int64(3)).timesteps == 3
+
+
+def test_unknown_provider(net, rng):
+    words = "expected some of .*CPUExecutionProvider.*, found 'TpuExecutionProvider'; choose"
+    with pytest.raises(onnx2snn.OptionError, match=words):
+        onnx2snn.SpikingSession(snn(net, rng, correct_bias=False), providers=["TpuExecutionProvider"])
+
+
+def test_stream_refuses_another_batch_until_reset(net, rng):
+    session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
+    x = feeds(rng, net, 3)["x"]
+    first = next(session.stream([x]))["y"]
+    for other in (x[:1], x[:2]):
+        with pytest.raises(onnx2snn.DataError, match=r"expected 3 samples.*call reset\(\)"):
+            next(session.stream([other]))
+    session.reset()
+    np.testing.assert_allclose(next(session.stream([x[:1]]))["y"], first[:1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_numpy_transposes_convolutions_of_groups(rng, group):
+    attributes = f"group={group}, strides=[2,2], pads=[1,0,0,1], output_padding=[1,0]"
+    text = f"(float[N,4,3,5] x) => (float[N,M,P,Q] y) {{ y = ConvTranspose<{attributes}>(x, w, b) }}"
+    model = parse(text, **normal(rng, w=(4, 3, 3, 2), b=(3 * group,)))
+    x = feeds(rng, model, 2)
+    expected = OnnxruntimeEngine(model).run(x)["y"]
+    np.testing.assert_allclose(NumpyEngine(model).run(x)["y"], expected, rtol=0, atol=1e-5)
+
+
+def test_errors_of_the_reference_implementation_are_ours(rng):
+    unknown = parse("(float[N,2] x) => (float[N,2] y) { y = onnx2snn.Unknown(x) }")
+    with pytest.raises(onnx2snn.ModelError, match=r"cannot load the model .*; use onnxruntime"):
+        NumpyEngine(unknown)
+    broken = parse("(float[N,2] x) => (float[N,2] y) { y = MatMul(x, w) }", **normal(rng, w=(3, 2)))
+    with pytest.raises(onnx2snn.ModelError, match=r"cannot run the model .*; use onnxruntime"):
+        NumpyEngine(broken).run({"x": np.zeros((1, 2), np.float32)})

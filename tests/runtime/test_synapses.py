@@ -1,0 +1,126 @@
+"""What is counted is exact, and what cannot be is said to be missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import batchnorm, feeds, normal, parse
+
+import onnx2snn
+from onnx2snn.runtime.synapses import make_counter
+
+FIRST = "h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h)"
+SHAPES = {"w1": (3, 2, 3, 3), "w2": (3, 3, 3, 3), "w3": (3, 5)}
+PIXELS = {"axes": np.int64([2, 3])}
+DOUBLE = {"roi": np.float32([]), "scales": np.float32([1, 1, 2, 2])}
+
+#: name → nodes behind the first neuron, extra weights, layers counted, layers listed as not counted
+NETS: dict[str, tuple[str, dict[str, np.ndarray], set[str], tuple[str, ...]]] = {
+    "all followed": ("g = GlobalAveragePool(r) f = Flatten(g) y = Gemm(f, w3)", {}, {"y"}, ()),
+    "max over all pixels": (
+        "g = ReduceMax<keepdims=0>(r, axes) y = Gemm(g, w3)",
+        PIXELS,
+        set(),
+        ("y",),
+    ),
+    "nothing weighted behind": (
+        "c = Conv(r, w2) y = ReduceMax<keepdims=0>(c, axes)",
+        PIXELS,
+        {"c"},
+        (),
+    ),
+    "linear resize": (
+        'u = Resize<mode="linear">(r, roi, scales) c = Conv(u, w2) q = Relu(c) '
+        "g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)",
+        DOUBLE,
+        {"y"},
+        ("c",),
+    ),
+    "linear resize before a neuron": (
+        'u = Resize<mode="linear">(r, roi, scales) q = Relu(u) g = GlobalAveragePool(q) f = Flatten(g) '
+        "y = Gemm(f, w3)",
+        DOUBLE,
+        {"y"},
+        ("q",),
+    ),
+    "lost joins followed": (
+        'u = Resize<mode="linear">(r, roi, scales) v = Resize(r, roi, scales) s = Add(u, v) c = Conv(s, w2) '
+        "g = GlobalAveragePool(c) y = Flatten(g)",
+        DOUBLE,
+        set(),
+        ("c",),
+    ),
+    "two weighted layers in a row": (
+        "c = Conv<pads=[1,1,1,1]>(r, w2) d = Conv<pads=[1,1,1,1]>(c, w2) q = Relu(d) "
+        "g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)",
+        {},
+        {"c", "y"},
+        ("d",),
+    ),
+    "analog head": (
+        "g = GlobalAveragePool(r) f = Flatten(g) z = Gemm(f, w3) p = Softmax(z) y = Gemm(p, w4)",
+        {"w4": np.ones((5, 5), np.float32)},
+        {"z"},
+        ("y",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_layers_are_counted_or_listed(name, rng):
+    nodes, extra, counted, uncounted = NETS[name]
+    weights = {key: w for key, w in normal(rng, **SHAPES).items() if key in FIRST + nodes}
+    output = "[N,P]"
+    model = parse(f"(float[N,2,4,4] x) => (float{output} y) {{ {FIRST} {nodes} }}", **weights, **extra)
+    data = feeds(rng, model, 16)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    assert make_counter(session.artifact).uncounted == uncounted
+    (found,) = session.run_counted(data, [4])
+    assert set(found.synaptic_operations) == counted
+    assert all(operations.sum() > 0 for operations in found.synaptic_operations.values())
+
+
+def test_a_factor_that_broadcasts(rng):
+    """One spike over [1] × [4] reaches the Gemm four times."""
+    text = "r = Relu(x) m = Mul(r, gains) y = Gemm(m, w)"
+    model = parse(
+        f"(float[N,1] x) => (float[N,3] y) {{ {text} }}",
+        gains=np.float32([[1, 2, 3, 4]]),
+        **normal(rng, w=(4, 3)),
+    )
+    data = feeds(rng, model, 16)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    (found,) = session.run_counted(data, [4])
+    np.testing.assert_array_equal(found.synaptic_operations["y"], 12 * found.spikes["r"])
+
+
+def test_float16_spikes_are_counted(rng):
+    text = "h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h) m = MaxPool<kernel_shape=[1,1]>(r) y = Conv(m, w2)"
+    shapes = {"w1": (3, 2, 3, 3), "w2": (5, 3, 1, 1)}
+    weights = {name: w.astype(np.float16) for name, w in normal(rng, **shapes).items()}
+    model = parse(f"(float16[N,2,4,4] x) => (float16[N,5,4,4] y) {{ {text} }}", **weights)
+    data = feeds(rng, model, 8)["x"].astype(np.float16)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    (found,) = session.run_counted(data, [8])
+    np.testing.assert_array_equal(found.synaptic_operations["y"], 5 * found.spikes["r"])
+    recorded = session.run(data, record=True).spikes["r"].astype(int)
+    np.testing.assert_array_equal(found.spikes["r"], recorded.sum(axis=(0, 2, 3, 4)))
+
+
+def test_a_batchnorm_costs_no_macs(rng):
+    """Behind an activation it becomes a plane of shifts, which depends on no sample."""
+    layers = "q = Relu(c) g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)"
+    plain = f"{FIRST} c = Conv<pads=[1,1,1,1]>(r, w2) {layers}"
+    normed = (
+        f"{FIRST} n = BatchNormalization(r, gamma, beta, mean, var) c = Conv<pads=[1,1,1,1]>(n, w2) {layers}"
+    )
+    weights = normal(rng, **SHAPES)
+    macs = []
+    for text, more in ((plain, {}), (normed, batchnorm(rng, 3))):
+        model = parse(f"(float[N,2,4,4] x) => (float[N,5] y) {{ {text} }}", **weights, **more)
+        data = feeds(rng, model, 8)
+        artifact = onnx2snn.compile(model, data, correct_bias=False).model
+        if more:
+            assert "c/shift" in {node.name for node in artifact.graph.node}
+        macs.append(onnx2snn.SpikingSession(artifact).macs_per_sample(data))
+    assert macs[0] == macs[1]
