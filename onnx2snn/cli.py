@@ -20,16 +20,23 @@ import onnx2snn
 from onnx2snn import tables
 from onnx2snn.analysis.coverage import ROLES, count_roles
 from onnx2snn.analysis.evaluation import evaluate as evaluate_session
-from onnx2snn.analysis.evaluation import top1
+from onnx2snn.analysis.evaluation import open_reference, top1
 from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.errors import OptionError, OutputError
-from onnx2snn.model_file import check_writable, load_model, write_atomically
+from onnx2snn.model_file import load_model, write_atomically
 from onnx2snn.options import CompileOptions
 from onnx2snn.runtime.artifact import is_artifact, take_apart
-from onnx2snn.runtime.engines import make_engine
 from onnx2snn.runtime.session import SpikingSession
-from onnx2snn.terminal import OneLineErrors, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.terminal import (
+    OneLineErrors,
+    check_outputs,
+    console_for,
+    json_path,
+    progress_bar,
+    say,
+    write_json,
+)
 
 _DEFAULTS = CompileOptions()
 _DATA_HELP = (
@@ -130,12 +137,8 @@ def compile_command(
     MODEL.onnx is a feed-forward net with ReLU activations, from any framework. The result is one ordinary
     ONNX file with the same inputs and outputs, which a stock onnxruntime runs.
     """
-    target = Path(output) if output else Path(Path(model).name).with_suffix(".snn.onnx")
-    for path in (target, json_path(json_file)):
-        if path is not None:
-            check_writable(path)
-    if target.exists() and Path(model).exists() and target.samefile(model):
-        raise OutputError(f"{target}: expected another file than the model itself; choose one with -o")
+    target = Path(output or f"{Path(model).stem}.snn.onnx")
+    check_outputs([model, calib], {"-o": target, "--json": json_path(json_file)})
     preprocessing = _preprocessing(values, Preprocessing())
     with progress_bar() as advance:
         compiled = onnx2snn.compile(
@@ -180,19 +183,18 @@ def evaluate(
     Accuracy, agreement with the ANN, spikes, synaptic operations, energy and speed, after each number of
     timesteps. Preprocessing is the one recorded in the artifact, unless options change it.
     """
-    if (path := json_path(json_file)) is not None:
-        check_writable(path)
+    check_outputs([snn, data, reference], {"--json": json_path(json_file)})
     _positive("--batch-size", batch_size)
     session = SpikingSession(snn)
     steps = _timesteps(timesteps, session.timesteps)
     dataset = open_dataset(data, session.inputs, _recorded(session, values), max_samples)
-    engine = None if reference is None else make_engine(load_model(reference))
+    ann = None if reference is None else open_reference(reference, session)
     with progress_bar() as advance:
         figures = evaluate_session(
             session,
             dataset,
             steps,
-            engine,
+            ann,
             batch_size=batch_size,
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
@@ -213,14 +215,18 @@ def run(snn: str, data: str, output: str | None, timesteps: int | None, **values
 
     Shows the outputs' shapes and the winning classes, or writes the outputs.
     """
-    if output is not None:
-        check_writable(output)
+    check_outputs([snn, data], {"-o": output})
     session = SpikingSession(snn)
     dataset = open_dataset(data, session.inputs, _recorded(session, values))
-    fixed = session.inputs[0].shape[0]
-    runs = [session.run(batch, timesteps).outputs for batch in dataset.batches(fixed or _DEFAULTS.batch_size)]
-    outputs = {name: np.concatenate([part[name] for part in runs]) for name in session.artifact.outputs}
-    out = Console(highlight=False)
+    runs = [
+        (session.run(batch, timesteps).outputs, count)
+        for batch, count in session.batches(dataset, _DEFAULTS.batch_size)
+    ]
+    outputs = {
+        name: np.concatenate([part[name][:count] for part, count in runs])
+        for name in session.artifact.outputs
+    }
+    out = console_for(None)
     if output is not None:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **outputs)
@@ -243,8 +249,7 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     Of an ANN: what each node would become. Of a compiled network: what became of the ANN's nodes, and its
     neurons.
     """
-    if (path := json_path(json_file)) is not None:
-        check_writable(path)
+    check_outputs([model], {"--json": json_path(json_file)})
     loaded = load_model(model)
     report: dict[str, Any]
     if is_artifact(loaded):
@@ -292,7 +297,7 @@ def demo(out: str) -> None:
     for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
         write_atomically(folder / name, resources.files("onnx2snn.demo").joinpath(name).read_bytes())
     model, target = folder / "digits.onnx", folder / "digits.snn.onnx"
-    console = Console(highlight=False)
+    console = console_for(None)
     console.print(
         "A small CNN (BatchNorm, a residual Add, a MaxPool) that reads 8×8 pictures of handwritten digits\n"
         "becomes a spiking network: its neurons send spikes instead of numbers, for T timesteps.\n"
@@ -312,7 +317,7 @@ def demo(out: str) -> None:
             session,
             dataset,
             [1, 2, 4, 8],
-            make_engine(load_model(model)),
+            open_reference(model, session),
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
     console.print(tables.role_table(compiled.report["roles"]))

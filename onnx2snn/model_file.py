@@ -6,7 +6,8 @@ import hashlib
 import logging
 import os
 import re
-import tempfile
+import shutil
+import uuid
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
@@ -192,39 +193,40 @@ def check_writable(path: str | Path) -> None:
     """Find out before any work that a file cannot be written there.
 
     Raises:
-        OutputError: the folder does not exist or cannot be written to, or the path is a folder.
+        OutputError: the folder does not exist or cannot be written to, or the path is no regular file.
     """
-    path = Path(path)
-    folder = path.absolute().parent
+    target = Path(os.path.realpath(path))
+    folder = target.parent
     if not folder.is_dir():
-        raise OutputError(f"{path}: the folder '{path.parent}' does not exist; create it or choose another")
-    if path.is_dir():
-        raise OutputError(f"{path}: expected a file to write, found a folder; add a file name")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise OutputError(f"{path}: the folder '{folder}' does not exist; create it or choose another")
+    if target.exists() and not target.is_file():
+        found = "a folder" if target.is_dir() else "a device or pipe"
+        raise OutputError(f"{path}: expected a file to write, found {found}; add a file name")
+    if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
         raise OutputError(f"{path}: no permission to write there; choose another place with -o")
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write to a temporary file beside the target and rename it: the target is whole, old or new.
 
+    A symbolic link stays one, its target is written; an existing file keeps its permissions.
+
     Raises:
         OutputError: the file cannot be written; an existing one is left as it was.
     """
-    path = Path(path)
     check_writable(path)
-    temporary: str | None = None
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{uuid.uuid4().hex}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=".", delete=False) as file:
-            temporary = file.name
+        with temporary.open("xb") as file:
             file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)  # temporary files are private; results are not
-        Path(temporary).replace(path)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written ({first_line(error)}); choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def first_line(error: BaseException) -> str:

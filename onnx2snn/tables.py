@@ -18,7 +18,7 @@ _MEANINGS = {
 }
 
 
-def node_table(nodes: Sequence[Mapping[str, str]], *, show_folded: bool = True) -> Table:
+def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
     """Every node with its verdict."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("node", overflow="fold")
@@ -26,8 +26,6 @@ def node_table(nodes: Sequence[Mapping[str, str]], *, show_folded: bool = True) 
     table.add_column("becomes", no_wrap=True)
     table.add_column("why", overflow="fold")
     for node in nodes:
-        if node["role"] == "folded" and not show_folded:
-            continue
         reason = f"{node['reason']}; {node['remedy']}" if node["remedy"] else node["reason"]
         table.add_row(Text(node["node"]), node["op"], Text(node["role"], _STYLES[node["role"]]), Text(reason))
     return table

@@ -1,10 +1,11 @@
-"""What every command needs of a terminal: one-line errors, a progress bar, tables here and JSON there."""
+"""What every command needs: one-line errors, outputs that overwrite nothing else, progress, tables, JSON."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from onnx2snn.errors import Onnx2SnnError
-from onnx2snn.model_file import write_atomically
+from onnx2snn.calibration.image_folder import IMAGE_SUFFIXES
+from onnx2snn.calibration.readers import ARRAY_SUFFIXES
+from onnx2snn.errors import Onnx2SnnError, OutputError
+from onnx2snn.model_file import check_writable, write_atomically
 
 
 class OneLineErrors(click.Group):
     """Exit 2 with one line for what the user can mend; a traceback and exit 1 for a bug of ours."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take no arguments for a call for help."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and exit."""
@@ -41,6 +48,38 @@ def _fail(message: str) -> None:
     line = " ".join(message.split())
     Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error: ", "bold red"), line))
     sys.exit(2)
+
+
+def check_outputs(inputs: Sequence[str | None], outputs: Mapping[str, str | Path | None]) -> None:
+    """Find out before any work that an output cannot be written or would overwrite something of the command.
+
+    Args:
+        inputs: files and folders that the command reads.
+        outputs: option → the file that it names; None where there is none.
+
+    Raises:
+        OutputError: no way to write there, or the file is an input or another option's output.
+    """
+    taken: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        check_writable(path)
+        target = Path(os.path.realpath(path))
+        sources = (source for source in inputs if source is not None and _reads(Path(source), target))
+        if found := next((f"the input {source}" for source in sources), taken.get(target)):
+            raise OutputError(
+                f"{path}: expected a file of its own, found {found}; choose another with {option}"
+            )
+        taken[target] = f"the output of {option}"
+
+
+def _reads(source: Path, target: Path) -> bool:
+    """Whether a command reads the file `target`, given the file or folder `source`."""
+    if not (source.exists() and target.exists()):
+        return False
+    is_data = target.suffix.lower() in ARRAY_SUFFIXES | IMAGE_SUFFIXES
+    return target.samefile(source) or (is_data and source.resolve() in target.parents)
 
 
 def json_path(json_file: str | None) -> Path | None:

@@ -2,19 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.analysis.energy import estimate_energy
-from onnx2snn.calibration.readers import Dataset
-from onnx2snn.errors import DataError
-from onnx2snn.runtime.engines import Engine
+from onnx2snn.calibration.readers import Dataset, InputSpec
+from onnx2snn.errors import DataError, ModelError
+from onnx2snn.model_file import load_model
+from onnx2snn.runtime.artifact import input_specs
+from onnx2snn.runtime.engines import Engine, make_engine
 from onnx2snn.runtime.session import Checkpoint, SpikingSession
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The ANN that a spiking network is compared with.
+
+    Attributes:
+        source: its file, for messages.
+        engine: what runs it.
+        inputs: name of each of its inputs → that of the network's input that feeds it.
+        output: name of its output that stands for the network's first.
+    """
+
+    source: str
+    engine: Engine
+    inputs: Mapping[str, str]
+    output: str
+
+    def run(self, feeds: Mapping[str, Array], scores: Array) -> Array:
+        """The ANN's scores of a batch, beside the network's.
+
+        Raises:
+            ModelError: scores of another shape than the network's.
+        """
+        found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})[self.output]
+        if found.shape != scores.shape:
+            raise ModelError(
+                f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
+                f"spiking network, found {list(found.shape)}; give the ANN that it was compiled from"
+            )
+        return found
+
+
+def open_reference(path: str | Path, session: SpikingSession) -> Reference:
+    """Load the ANN to compare a network with; a single input or output may have another name than there.
+
+    Raises:
+        ModelError: no model, or one that does not take the network's inputs or lacks its first output.
+    """
+    model = load_model(path)
+    specs = {spec.name: spec for spec in input_specs(model)}
+    inputs = _pair(f"{path}: inputs", list(specs), [spec.name for spec in session.inputs])
+    outputs = _pair(f"{path}: outputs", [o.name for o in model.graph.output], session.artifact.outputs)
+    for theirs in session.inputs:
+        mine = specs[inputs[theirs.name]]
+        fits = len(mine.shape) == len(theirs.shape) and all(
+            size in (None, other) for size, other in zip(mine.shape, theirs.shape, strict=True)
+        )
+        if mine.dtype != theirs.dtype or not fits:
+            raise ModelError(
+                f"{path}: input '{mine.name}': expected {_describe(theirs)} as in the spiking network, "
+                f"found {_describe(mine)}; give the ANN that it was compiled from"
+            )
+    names = {mine: theirs for theirs, mine in inputs.items()}
+    return Reference(str(path), make_engine(model), names, outputs[session.artifact.outputs[0]])
+
+
+def _pair(where: str, found: Sequence[str], expected: Sequence[str]) -> dict[str, str]:
+    """Which of the names found stands for each expected one: the same, or the only one for the only one."""
+    if len(found) == len(expected) == 1:
+        return {expected[0]: found[0]}
+    if set(found) != set(expected):
+        raise ModelError(
+            f"{where}: expected {', '.join(expected)} as in the spiking network, "
+            f"found {', '.join(found) or 'none'}; give the ANN that it was compiled from"
+        )
+    return {name: name for name in expected}
+
+
+def _describe(spec: InputSpec) -> str:
+    return f"{spec.dtype} [{', '.join('any' if size is None else str(size) for size in spec.shape)}]"
 
 
 class _Tally:
@@ -40,6 +115,10 @@ class _Tally:
         reference: Array | None,
         count: int,
     ) -> None:
+        """Add a batch of `count` samples; what the checkpoints hold beyond them fills it up and is left out.
+
+        `labels` [count] and `reference`, the ANN's scores [count, …], are None where there are none.
+        """
         self.samples += count
         expected = None if reference is None else top1(reference)
         if reference is not None:
@@ -66,7 +145,7 @@ def evaluate(
     session: SpikingSession,
     dataset: Dataset,
     timesteps: Sequence[int],
-    reference: Engine | None = None,
+    reference: Reference | None = None,
     *,
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
@@ -86,47 +165,50 @@ def evaluate(
         `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
         the last), `energy`, `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is
         None without labels, agreement without a reference, both where the output is not [N, classes].
+
+    Raises:
+        DataError: labels past the output's classes.
+        ModelError: a reference whose output has another shape.
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
-    fixed = session.inputs[0].shape[0] if session.inputs[0].shape else None
     tally = _Tally(len(wanted))
     macs: tuple[int, int] | None = None
     classes = 0
-    for batch in dataset.batches(fixed or batch_size):
-        count = len(next(iter(batch.values())))
-        padded = batch if fixed is None else {name: _fill(array, fixed) for name, array in batch.items()}
-        checkpoints = session.run_counted(padded, wanted)
+    for batch, count in session.batches(dataset, batch_size):
+        checkpoints = session.run_counted(batch, wanted)
         scores = checkpoints[-1].outputs[output]
         classes = scores.shape[1] if scores.ndim == 2 else 0
-        labels = None if dataset.labels is None else dataset.labels[tally.samples : tally.samples + count]
-        if labels is not None and classes and labels.max(initial=0) >= classes:
-            raise DataError(
-                f"{dataset.source}: labels: expected classes 0 to {classes - 1}, those of output '{output}', "
-                f"found {labels.max()}; give the data the model was trained for"
-            )
-        expected = None if reference is None else reference.run(padded)[output][:count]
+        labels = _labels(dataset, slice(tally.samples, tally.samples + count), output, classes)
+        expected = None if reference is None else reference.run(batch, scores)[:count]
         tally.add(checkpoints, output, labels, expected, count)
-        macs = macs or session.macs_per_sample(padded)
+        macs = macs or session.macs_per_sample(batch)
         if progress is not None:
             progress(tally.samples)
     if macs is None:
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
-    return _figures(
-        tally,
-        wanted,
-        macs,
-        labelled=dataset.labels is not None and classes > 0,
-        compared=reference is not None,
-        classes=classes,
-    )
+    labelled, compared = dataset.labels is not None and classes > 0, reference is not None
+    return _figures(tally, wanted, macs, labelled=labelled, compared=compared, classes=classes)
 
 
 def top1(scores: Array) -> Array | None:
     """The class of each sample, None where the output is not [N, classes]."""
     return scores.argmax(axis=1) if scores.ndim == 2 and scores.shape[1] > 1 else None
+
+
+def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array | None:
+    """The labels of a batch, which must be classes of the output; None where there are none."""
+    if dataset.labels is None:
+        return None
+    labels = dataset.labels[batch]
+    if classes and labels.max(initial=0) >= classes:
+        raise DataError(
+            f"{dataset.source}: labels: expected classes 0 to {classes - 1}, those of output '{output}', "
+            f"found {labels.max()}; give the data the model was trained for"
+        )
+    return labels
 
 
 def _figures(
@@ -155,9 +237,3 @@ def _figures(
         "energy": estimate_energy(*macs, operations),
         "samples_per_second": (samples / tally.seconds).tolist(),
     }
-
-
-def _fill(array: Array, size: int) -> Array:
-    """Repeat the last sample until the batch is as large as the model's fixed one."""
-    missing = size - len(array)
-    return array if missing == 0 else np.concatenate([array, np.repeat(array[-1:], missing, axis=0)])

@@ -144,6 +144,7 @@ def dataset_from_arrays(
     if labels is not None:
         labels = np.asarray(labels)
         _check_labels("labels", _Header(labels.shape, labels.dtype), part.samples)
+        _check_classes("labels", labels)
     return _assemble([part], [labels], inputs, preprocessing, max_samples, "arrays")
 
 
@@ -259,8 +260,11 @@ def _npz_part(
     part = _array_part(str(file), keys, headers, partial(_read_npz, file, keys), inputs, preprocessing)
     if LABELS_KEY not in headers or LABELS_KEY in keys.values():
         return part, None
-    _check_labels(f"{file}['{LABELS_KEY}']", headers[LABELS_KEY], part.samples)
-    return part, _read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
+    where = f"{file}['{LABELS_KEY}']"
+    _check_labels(where, headers[LABELS_KEY], part.samples)
+    labels = _read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
+    _check_classes(where, labels)
+    return part, labels
 
 
 def _npz_headers(file: Path) -> dict[str, _Header]:
@@ -319,6 +323,13 @@ def _check_labels(where: str, header: _Header, samples: int) -> None:
     if header.shape[0] != samples:
         raise DataError(
             f"{where}: expected {samples} labels, one a sample, found {header.shape[0]}; {remedy}"
+        )
+
+
+def _check_classes(where: str, labels: NDArray[Any]) -> None:
+    if (lowest := labels.min(initial=0)) < 0:
+        raise DataError(
+            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_conv_transpose
 
 from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.model_file import first_line, serialize
@@ -41,9 +43,16 @@ class OnnxruntimeEngine:
 
     Raises:
         ModelError: onnxruntime cannot load the model, or fails to run it.
+        OptionError: a provider that this onnxruntime does not have.
     """
 
     def __init__(self, model: onnx.ModelProto, providers: Sequence[str] | None = None) -> None:
+        available = onnxruntime.get_available_providers()
+        if unknown := [name for name in providers or () if name not in available]:
+            raise OptionError(
+                f"providers: expected some of {', '.join(available)}, found {', '.join(map(repr, unknown))}; "
+                "choose from these, or install the onnxruntime that has it"
+            )
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3  # errors only: its warnings speak of our own initializers
         try:
@@ -67,17 +76,29 @@ class OnnxruntimeEngine:
 
 
 class NumpyEngine:
-    """ONNX's reference implementation in NumPy; our own operators by their NumPy step, not their body."""
+    """ONNX's reference implementation in NumPy; our own operators by their NumPy step, not their body.
+
+    Raises:
+        ModelError: the reference implementation cannot load the model, or fails to run it.
+    """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         plain = onnx.ModelProto()
         plain.CopyFrom(model)
         del plain.functions[:]
-        self._evaluator = ReferenceEvaluator(plain, new_ops=[_reference_op(cell) for cell in CELLS.values()])
+        own = [_reference_op(cell) for cell in CELLS.values()]
+        try:
+            self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, *own])
+        except Exception as error:
+            raise _numpy_cannot("load", error) from error
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Engine.run`."""
-        results = self._evaluator.run(None, {n: feeds[n] for n in self._evaluator.input_names if n in feeds})
+        known = {name: feeds[name] for name in self._evaluator.input_names if name in feeds}
+        try:
+            results = self._evaluator.run(None, known)
+        except Exception as error:
+            raise _numpy_cannot("run", error) from error
         return dict(zip(self._evaluator.output_names, map(np.asarray, results), strict=True))
 
 
@@ -87,14 +108,36 @@ def make_engine(
     """Load a graph into the named backend; `providers` are onnxruntime's and mean nothing to NumPy.
 
     Raises:
-        OptionError: no such backend.
+        OptionError: no such backend or provider.
         ModelError: the backend cannot load the model.
     """
     if backend == "onnxruntime":
         return OnnxruntimeEngine(model, providers)
     if backend == "numpy":
         return NumpyEngine(model)
-    raise OptionError(f"backend: expected 'onnxruntime' or 'numpy', found {backend!r}")
+    raise OptionError(f"backend: expected 'onnxruntime' or 'numpy', found {backend!r}; choose one of these")
+
+
+class ConvTranspose(op_conv_transpose.ConvTranspose):
+    """Group by group, since ONNX's own gets every group wrong that makes more than one channel."""
+
+    op_domain = ""
+
+    def _run(  # type: ignore[override]
+        self, x: Array, w: Array, b: Array | None = None, *, group: int | None = None, **attributes: Any
+    ) -> tuple[Array]:
+        groups = group or 1
+        biases = [None] * groups if b is None else np.split(b, groups)
+        convolve = partial(super()._run, group=1, **attributes)
+        parts = map(convolve, np.split(x, groups, axis=1), np.split(w, groups), biases)
+        return (np.concatenate([part for (part,) in parts], axis=1),)
+
+
+def _numpy_cannot(what: str, error: Exception) -> ModelError:
+    # ONNX's operators raise whatever the NumPy below them raises.
+    return ModelError(
+        f"ONNX's NumPy implementation cannot {what} the model ({first_line(error)}); use onnxruntime"
+    )
 
 
 def _reference_op(cell: Cell) -> type[OpRun]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import index
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from onnx2snn.calibration.readers import InputSpec
+from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
@@ -66,7 +67,7 @@ class SpikingSession:
 
     Raises:
         ModelError: the file cannot be read, or was not written by onnx2snn.
-        OptionError: an unknown backend.
+        OptionError: an unknown backend or provider.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class SpikingSession:
         self._providers = providers
         self._state: dict[str, Array] = zero_state(self.artifact.carried)
         self._elapsed = 0
+        self._samples: int | None = None
         # The NumPy backend always steps: it is what the loop is checked against.
         self._whole: Engine | None = None if backend == "numpy" else make_engine(loaded, backend, providers)
 
@@ -111,7 +113,7 @@ class SpikingSession:
 
         Raises:
             DataError: arrays that do not fit the inputs.
-            OptionError: timesteps below 1.
+            OptionError: timesteps that are no whole number of at least 1.
         """
         feeds = self._feeds(inputs)
         steps = self._check(timesteps)
@@ -145,12 +147,20 @@ class SpikingSession:
         Returns:
             One checkpoint for each of `timesteps`, in ascending order, with spikes and synaptic operations
             of every sample so far.
+
+        Raises:
+            DataError: arrays that do not fit the inputs.
+            OptionError: no timesteps, or some that are no whole number of at least 1.
         """
         feeds = self._feeds(inputs)
         wanted = sorted({self._check(value) for value in timesteps})
+        if not wanted:
+            raise OptionError(
+                f"timesteps: expected at least one number, found none; give [{self.timesteps}] as compiled"
+            )
         counter, step, synapses = self._counting
         carried = (*self.artifact.carried, *counter.carried)
-        samples = len(next(iter(feeds.values())))
+        samples = self._count(feeds)
         started = time.perf_counter()
         bridge = self._bridge(feeds)
         state = zero_state(carried)
@@ -195,19 +205,42 @@ class SpikingSession:
         """Feed one frame a timestep and give the outputs' mean since the last `reset`.
 
         The state persists from frame to frame, and from call to call, until `reset`.
+
+        Raises:
+            DataError: arrays that do not fit the inputs, or as many samples as the state was not made for.
         """
         for frame in frames:
             feeds = self._feeds(frame)
+            samples = self._count(feeds)
+            if self._samples not in (None, samples):
+                raise DataError(
+                    f"frame: expected {self._samples} samples, as the frames since the last reset had, "
+                    f"found {samples}; call reset() first"
+                )
             bridge = self._bridge(feeds)
             results = self._step.run({**bridge, **self._state})
             self._state = _advance(self._state, results, self.artifact.carried)
             self._elapsed += 1
+            self._samples = samples
             yield self._read_out(bridge, self._state, self._elapsed)
 
     def reset(self) -> None:
         """Put `stream` back to the initial state."""
         self._state = zero_state(self.artifact.carried)
         self._elapsed = 0
+        self._samples = None
+
+    def batches(self, dataset: Dataset, batch_size: int) -> Iterator[tuple[dict[str, Array], int]]:
+        """Batches of a data set that fit the inputs, each with how many samples it has.
+
+        Where the model's batch is fixed it counts instead of `batch_size`, and copies of its last sample fill
+        up the last batch.
+        """
+        fixed = next((spec.shape[0] for spec in self.inputs if spec.shape and spec.shape[0]), None)
+        for batch in dataset.batches(fixed or batch_size):
+            samples = self._count(batch)
+            rows = np.minimum(np.arange(fixed or samples), samples - 1)
+            yield {name: array[rows] for name, array in batch.items()}, samples
 
     @cached_property
     def _prefix(self) -> Engine | None:
@@ -270,12 +303,20 @@ class SpikingSession:
         }
 
     def _check(self, timesteps: int | None) -> int:
-        value = self.timesteps if timesteps is None else timesteps
+        try:
+            value = self.timesteps if timesteps is None else index(timesteps)
+        except TypeError:
+            value = 0
         if value < 1:
             raise OptionError(
-                f"timesteps: expected at least 1, found {value}; leave it out for {self.timesteps}"
+                f"timesteps: expected a whole number, at least 1, found {timesteps!r}; "
+                f"leave it out for {self.timesteps}"
             )
         return value
+
+    def _count(self, feeds: Mapping[str, Array]) -> int:
+        """How many samples a batch has."""
+        return next((len(feeds[spec.name]) for spec in self.inputs if spec.shape), 1)
 
     def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
         """The inputs by name, checked against the model."""
