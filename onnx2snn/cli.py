@@ -201,6 +201,7 @@ def evaluate(
     out = console_for(json_file)
     out.print(tables.evaluation_table(figures))
     _print_reference(out, figures)
+    _print_uncounted(out, figures)
     write_json(json_file, figures)
 
 
@@ -375,6 +376,13 @@ def _timesteps(text: str | None, compiled: int) -> list[int]:
 def _positive(flag: str, value: int) -> None:
     if value < 1:
         raise OptionError(f"{flag}: expected at least 1, found {value}; leave it out for the default")
+
+
+def _print_uncounted(console: Console, figures: dict[str, Any]) -> None:
+    if figures["uncounted"]:
+        names = ", ".join(figures["uncounted"])
+        text = f"not counted as operations or energy, since no spikes reach it directly: {names}"
+        console.print(Text(text, "yellow"), soft_wrap=True)
 
 
 def _print_reference(console: Console, figures: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
+from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.calibration.readers import dataset_from_arrays
 from onnx2snn.model_file import flatten_model
 
 
@@ -140,3 +142,17 @@ def test_neither_passes_nor_emission_import_the_runtime(package):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("onnx2snn.runtime"), file
+
+
+def test_a_layer_that_reads_no_spikes_is_named_in_the_figures(rng):
+    """A linear bottleneck: the second convolution adds up what the first gives, which is no spikes."""
+    model = parse(
+        """(float[N,2,6,6] x) => (float[N,3] y) {
+            r = Relu(x) a = Conv(r, w) b = Conv(a, w) q = Relu(b) p = GlobalAveragePool(q)
+            f = Flatten(p) y = Gemm(f, v) }""",
+        **normal(rng, w=(2, 2, 3, 3), v=(2, 3)),
+    )
+    x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    figures = evaluate(session, dataset_from_arrays(x, session.inputs), [8])
+    assert figures["uncounted"] == ["b"]

@@ -163,7 +163,8 @@ def evaluate(
     Returns:
         JSON-able figures: `samples`, `timesteps`, `accuracy`, `agreement`, `output_error` (relative L2),
         `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
-        the last), `energy`, `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is
+        the last), `uncounted` (layers without synaptic operations, because they read no spikes), `energy`,
+        `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is
         None without labels, agreement without a reference, both where the output is not [N, classes].
 
     Raises:
@@ -190,7 +191,8 @@ def evaluate(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
-    return _figures(tally, wanted, macs, labelled=labelled, compared=compared, classes=classes)
+    figures = _figures(tally, wanted, macs, labelled=labelled, compared=compared, classes=classes)
+    return figures | {"uncounted": list(session.uncounted)}
 
 
 def top1(scores: Array) -> Array | None:

@@ -101,6 +101,11 @@ class SpikingSession:
         """Names of the neurons, in the order in which they fire."""
         return tuple(cell.name for cell in self.artifact.neurons)
 
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Layers whose operations are not counted: what they read changes over time, but is no spikes."""
+        return self._counting[0].uncounted
+
     def run(
         self, inputs: Array | Mapping[str, Array], timesteps: int | None = None, *, record: bool = False
     ) -> Run:
