@@ -156,3 +156,35 @@ def test_a_layer_that_reads_no_spikes_is_named_in_the_figures(rng):
     session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
     figures = evaluate(session, dataset_from_arrays(x, session.inputs), [8])
     assert figures["uncounted"] == ["b"]
+
+
+def exported(rng: np.random.Generator, opset: int) -> onnx.ModelProto:
+    """Conv, BatchNormalization, Relu, MaxPool, Dropout, Flatten, Gemm: as old as opset 7."""
+    text = f"""<ir_version: 8, opset_import: ["" : {opset}]> g (float[N,3,6,6] x) => (float[N,5] y) {{
+        c = Conv<pads=[1,1,1,1]>(x, w) n = BatchNormalization(c, s, b, b, s) r = Relu(n)
+        p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) d = Dropout(p)
+        f = Flatten(d) y = Gemm(f, g, h) }}"""
+    model = onnx.parser.parse_model(text)
+    weights = normal(rng, w=(4, 3, 3, 3), b=(4,), g=(36, 5), h=(5,))
+    weights["s"] = rng.uniform(0.5, 1.5, 4).astype(np.float32)
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, name) for name, array in weights.items()
+    )
+    return model
+
+
+@pytest.mark.parametrize("opset", [7, 8, 9, 11, 13, 15, 18, 20, 21, 22])
+def test_every_opset_from_seven_up(rng, opset):
+    model, x = exported(rng, opset), rng.standard_normal((32, 3, 6, 6)).astype(np.float32)
+    compiled = onnx2snn.compile(model, x, timesteps=128, signed=True)
+    assert compiled.report["roles"] == {"spiking": 2, "linear": 3, "analog": 0, "folded": 2, "refused": 0}
+    expected = run(model, x=x)
+    assert np.linalg.norm(run(compiled.model, x=x) - expected) < 0.02 * np.linalg.norm(expected)
+
+
+def test_external_data_is_read(rng, tmp_path):
+    model, x = exported(rng, 17), rng.standard_normal((8, 3, 6, 6)).astype(np.float32)
+    inside = onnx2snn.compile(model, x).model
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    outside = onnx2snn.compile(tmp_path / "m.onnx", x).model
+    np.testing.assert_array_equal(run(outside, x=x), run(inside, x=x))
