@@ -108,7 +108,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     """
     chosen = _options(options)
     started = time.perf_counter()
-    original = flatten_model(_read(model))
+    source = _read(model)
+    original = flatten_model(source)
     graph = read_graph(original)
     context = Context(chosen, original)
     seconds = {"read": time.perf_counter() - started}
@@ -125,7 +126,7 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
         check_stage(graph, step)
         logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
     started = time.perf_counter()
-    artifact, report = _emit(graph, context)
+    artifact, report = _emit(graph, context, digest(source))
     seconds["emit"] = time.perf_counter() - started
     return CompiledModel(artifact, {**report, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
 
@@ -144,7 +145,7 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> lis
     return judge(original, graph, context.reasons, strict=strict)
 
 
-def _emit(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
     options, original, dataset = context.options, context.model, context.dataset
     assert dataset is not None
@@ -160,7 +161,7 @@ def _emit(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, An
             **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
             "preprocessing": dataset.preprocessing.to_dict(),
             "schedule": "stream",
-            "source_sha256": digest(original),
+            "source_sha256": source_sha256,
             "version": onnx2snn.__version__,
         },
     )

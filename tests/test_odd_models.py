@@ -14,7 +14,7 @@ from helpers import normal, parse
 import onnx2snn
 from onnx2snn.analysis.evaluation import evaluate
 from onnx2snn.calibration.readers import dataset_from_arrays
-from onnx2snn.model_file import flatten_model
+from onnx2snn.model_file import digest, flatten_model
 
 
 def run(model: onnx.ModelProto, **feeds: np.ndarray) -> np.ndarray:
@@ -188,3 +188,15 @@ def test_external_data_is_read(rng, tmp_path):
     onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
     outside = onnx2snn.compile(tmp_path / "m.onnx", x).model
     np.testing.assert_array_equal(run(outside, x=x), run(inside, x=x))
+
+
+@pytest.mark.parametrize("kind", ["float16", "float", "double"])
+def test_metadata_names_the_source_and_the_thresholds(rng, kind):
+    model = parse(f"({kind}[N,4] x) => ({kind}[N,4] y) {{ r = Relu(x) y = Neg(r) }}")
+    assert not any(node.name for node in model.graph.node)  # naming them must not change the hash
+    dtype = {"float16": np.float16, "float": np.float32, "double": np.float64}[kind]
+    compiled = onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(dtype))
+    artifact = onnx2snn.SpikingSession(compiled.model).artifact
+    assert artifact.metadata["source_sha256"] == digest(model)
+    held = {item.name for item in artifact.step.graph.initializer}
+    assert {neuron["theta"] for neuron in artifact.metadata["neurons"].values()} <= held

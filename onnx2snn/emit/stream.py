@@ -135,8 +135,7 @@ def _widen_cells(graph: Graph) -> None:
         widen = Node("Cast", f"{cell.name}/widen", {"to": onnx.TensorProto.FLOAT}, [current], [wide])
         graph.nodes.append(widen)
         parameters = [
-            Constant(unique_name(graph, tensor.name), np.asarray(constant(tensor), np.float32))
-            for tensor in cell.inputs[1:]
+            Constant(tensor.name, np.asarray(constant(tensor), np.float32)) for tensor in cell.inputs[1:]
         ]
         cell.inputs = [wide, *parameters]
         narrow = Node("Cast", f"{cell.name}/narrow", {"to": onnx.TensorProto.FLOAT16}, [output])

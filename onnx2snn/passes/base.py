@@ -17,7 +17,7 @@ from onnx2snn.options import CompileOptions
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal["folded", "kept", "spiking", "corrected"]
+Outcome = Literal["folded", "kept", "spiking"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Context:
 
     Attributes:
         options: the user's choices.
-        model: the user's model, as it was read.
+        model: the user's model, flattened: every node has a name of its own.
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.

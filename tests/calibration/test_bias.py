@@ -130,22 +130,18 @@ def reader_of(tensor, graph):
     return next(node.name for node in graph.nodes if node.inputs[0].name == tensor and is_cell(node))
 
 
-def test_bias_of_a_conv_or_gemm_takes_the_correction(rng):
-    model, x = build("conv chain with pooling", rng)
+@pytest.mark.parametrize(
+    ("net", "layer", "current"),
+    [("conv chain with pooling", "c2", "c2"), ("residual Add", "g3", "s")],
+    ids=["of the layer itself", "of an operand of the Add"],
+)
+def test_a_bias_takes_the_correction(net, layer, current, rng):
+    model, x = build(net, rng)
     _, before, after, context = convert(model, x)
     assert [node.op for node in after.nodes] == [node.op for node in before.nodes]
-    (conv,) = [node for node in after.nodes if node.name == "c2"]
-    expected = context.corrections[reader_of("c2", after)]
-    np.testing.assert_allclose(constant(conv.inputs[2]), expected, rtol=1e-6)
-
-
-def test_operand_of_an_add_takes_the_correction(rng):
-    model, x = build("residual Add", rng)
-    _, before, after, context = convert(model, x)
-    assert [node.op for node in after.nodes] == [node.op for node in before.nodes]
-    (gemm,) = [node for node in after.nodes if node.name == "g3"]
-    expected = context.corrections[reader_of("s", after)]
-    np.testing.assert_allclose(constant(gemm.inputs[2]), expected, rtol=1e-6)
+    (taker,) = [node for node in after.nodes if node.name == layer]
+    expected = context.corrections[reader_of(current, after)]
+    np.testing.assert_allclose(constant(taker.inputs[2]), expected, rtol=1e-6)
 
 
 def test_anything_else_gets_an_add(rng):
