@@ -59,14 +59,16 @@ def channel_count(tensor: Tensor) -> int | None:
     return None if axis is None else int(tensor.shape[axis])
 
 
+def along_axis(vector: npt.NDArray[Any], axis: int | None, dims: int) -> npt.NDArray[Any]:
+    """A vector [C] that broadcasts along `axis` of an array of `dims` dimensions; [1] as it is."""
+    if axis is None or vector.size == 1:
+        return vector.reshape(())
+    return vector.reshape([-1 if index == axis else 1 for index in range(dims)])
+
+
 def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.float32) -> npt.NDArray[Any]:
     """A vector [C] (or [1], for a whole layer) shaped to broadcast along the tensor's channels."""
-    axis = channel_axis(tensor)
-    if axis is None or vector.size == 1:
-        return vector.reshape(()).astype(dtype)
-    shape = [1] * len(tensor.shape)
-    shape[axis] = -1
-    return vector.reshape(shape).astype(dtype)
+    return along_axis(vector, channel_axis(tensor), rank(tensor) or 0).astype(dtype)
 
 
 def channels_first(values: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 import onnx2snn
 from onnx2snn import tables
-from onnx2snn.analysis.coverage import ROLES, count_roles
+from onnx2snn.analysis.coverage import count_roles
 from onnx2snn.analysis.evaluation import evaluate as evaluate_session
 from onnx2snn.analysis.evaluation import open_reference, top1
 from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
@@ -256,15 +256,10 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     if is_artifact(loaded):
         artifact = take_apart(loaded)
         nodes = artifact.metadata.get("nodes", [])
-        roles = {role: sum(node["role"] == role for node in nodes) for role in ROLES}
-        report = {"kind": "snn", "roles": roles, **artifact.metadata}
+        report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
     else:
-        verdicts = onnx2snn.inspect(loaded, strict=strict)
-        report = {
-            "kind": "ann",
-            "roles": count_roles(verdicts),
-            "nodes": [verdict.to_dict() for verdict in verdicts],
-        }
+        nodes = [verdict.to_dict() for verdict in onnx2snn.inspect(loaded, strict=strict)]
+        report = {"kind": "ann", "roles": count_roles(nodes), "nodes": nodes}
     out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()

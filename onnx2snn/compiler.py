@@ -26,13 +26,17 @@ from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
+from onnx2snn.passes.enclose_islands import EncloseIslands
 from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
+from onnx2snn.passes.normalize_pool import NormalizePool
+from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
 from onnx2snn.passes.normalize_relu import NormalizeRelu
 from onnx2snn.passes.push_batchnorm import PushBatchNorm
 from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
 from onnx2snn.passes.remove_identity import RemoveIdentity
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.passes.split_clip import SplitClip
 from onnx2snn.runtime.artifact import input_specs, is_artifact
 from onnx2snn.runtime.engines import make_engine
 
@@ -45,7 +49,10 @@ Progress = Callable[[str, float], None]
 #: Passes that need no data: what `inspect` runs.
 PREPARATION: tuple[Pass, ...] = (
     RemoveIdentity(),
+    NormalizeQuantizer(),
     NormalizeRelu(),
+    SplitClip(),
+    NormalizePool(),
     FoldBatchNorm(),
     PushBatchNorm(),
 )
@@ -56,6 +63,7 @@ PIPELINE: tuple[Pass, ...] = (
     Calibrate(),
     ReplaceRelu(),
     ReplaceMaxPool(),
+    EncloseIslands(),
     CorrectBias(),
 )
 
@@ -142,7 +150,7 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> lis
     context = Context(CompileOptions(), original)
     for step in PREPARATION:
         step.run(graph, context)
-    return judge(original, graph, context.reasons, strict=strict)
+    return judge(original, graph, context.last_notes, strict=strict)
 
 
 def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
@@ -151,7 +159,7 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     assert dataset is not None
     artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
-    verdicts = judge(original, graph, context.reasons)
+    verdicts = judge(original, graph, context.last_notes)
     if refusals(verdicts):
         raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
     report = _report(verdicts, context, dataset)
@@ -219,9 +227,10 @@ def _open(
 
 def _report(verdicts: list[Verdict], context: Context, dataset: Dataset) -> dict[str, Any]:
     assert context.statistics is not None
+    nodes = [verdict.to_dict() for verdict in verdicts]
     return {
-        "nodes": [verdict.to_dict() for verdict in verdicts],
-        "roles": count_roles(verdicts),
+        "nodes": nodes,
+        "roles": count_roles(nodes),
         "neurons": context.neurons,
         "options": context.options.to_dict(),
         "calibration": {"samples": context.statistics.samples, "source": dataset.source},

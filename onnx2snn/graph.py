@@ -24,7 +24,7 @@ from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx2snn.model_file import IR_VERSION, flatten_model, normalize_model
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,19 @@ def infer_shapes(graph: Graph) -> Graph:
 
 
 def write_model(graph: Graph) -> onnx.ModelProto:
-    """The graph as a ModelProto, in topological order, without functions or metadata."""
+    """The graph as a ModelProto, in topological order, without metadata.
+
+    Cells stand in it without their state; the bodies of other operators of ours come with it.
+    """
     tidy(graph)
     model: onnx.ModelProto
+    own = sorted({node.op for node in graph.nodes if node.domain == DOMAIN})
+    # A foreign domain gets a version as well: its nodes are refused, but with all the others.
+    domains = sorted({node.domain for node in graph.nodes if node.domain})
     opsets = [onnx.helper.make_opsetid("", OPSET_VERSION)]
-    if any(node.domain == DOMAIN for node in graph.nodes):
-        opsets.append(onnx.helper.make_opsetid(DOMAIN, DOMAIN_VERSION))
+    opsets += [onnx.helper.make_opsetid(domain, DOMAIN_VERSION) for domain in domains]
     model = gs.export_onnx(graph, do_type_check=False, opset_imports=opsets)
+    model.functions.extend(FUNCTIONS[op] for op in own if op not in CELLS)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "", ""
     return model

@@ -21,15 +21,14 @@ import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from onnx2snn.errors import ModelError, OutputError, Refusal, UnsupportedGraphError
-from onnx2snn.ops import DOMAIN, OPSET_VERSION
+from onnx2snn.errors import ModelError, OutputError
+from onnx2snn.ops import OPSET_VERSION
 
 logger = logging.getLogger(__name__)
 
 #: The newest IR version that onnxruntime ≥ 1.20 accepts.
 IR_VERSION = 10
 OLDEST_OPSET = 7
-_CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 #: Operators whose further inputs may be infinite: bounds, padding, masks.
 _BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
 
@@ -98,11 +97,7 @@ def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]
 
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without local functions, in which every node has a name of its own: what the reports speak of.
-
-    Raises:
-        UnsupportedGraphError: control flow, or operators of other domains than ONNX's (all are listed).
-    """
+    """A copy without local functions, every node with a name of its own: what the reports speak of."""
     flat = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.
@@ -110,8 +105,8 @@ def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
         wanted = node.name or next((name for name in node.output if name), node.op_type)
         numbered = (f"{wanted}_{number}" for number in count(1))
         node.name = next(name for name in chain([wanted], numbered) if name not in taken)
+        node.domain = "" if node.domain == "ai.onnx" else node.domain
         taken.add(node.name)
-    _refuse_foreign(flat)
     return flat
 
 
@@ -163,20 +158,6 @@ def _write_out_constants(model: onnx.ModelProto) -> None:
                 value = np.asarray(onnx.helper.get_attribute_value(attribute), types[attribute.name])
                 node.attribute.remove(attribute)
                 node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(value)))
-
-
-def _refuse_foreign(model: onnx.ModelProto) -> None:
-    refusals = []
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx", DOMAIN):
-            reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
-            remedy = "export the model with ONNX's own operators"
-            refusals.append(Refusal(node.name, f"{node.domain}.{node.op_type}", reason, remedy))
-        elif node.op_type in _CONTROL_FLOW:
-            remedy = "export the model with fixed control flow (trace it rather than script it)"
-            refusals.append(Refusal(node.name, node.op_type, "control flow in the input model", remedy))
-    if refusals:
-        raise UnsupportedGraphError(refusals)
 
 
 def serialize(model: onnx.ModelProto) -> bytes:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from onnx2snn.graph import Graph, Node, is_cell, operands, scalar
+from onnx2snn.graph import Graph, Node, is_cell, is_output, operands, rank, static_dims
 from onnx2snn.ops import CELLS
+from onnx2snn.rectifiers import rectifier
 
 Section = Literal["prefix", "body", "head"]
 
@@ -35,29 +34,40 @@ class Sections:
     cells: frozenset[str]
 
 
-def relu_ceiling(node: Node) -> float | None:
-    """The c of a `Clip(0, c)`, infinity for a plain ReLU, None for a node that is neither."""
-    dtype = node.inputs[0].dtype if node.inputs else None
-    if node.domain not in (None, "") or (dtype is not None and np.dtype(dtype).kind != "f"):
-        return None
-    if node.op == "Relu":
-        return float("inf")
-    if node.op != "Clip":
-        return None
-    bounds = [scalar(tensor) for tensor in node.inputs[1:3]]
-    if not bounds or bounds[0] != 0.0:
-        return None
-    if len(bounds) < 2 or node.inputs[2].is_empty():
-        return float("inf")
-    ceiling = bounds[1]
-    if ceiling is None or not ceiling > 0:
-        return None
-    return float("inf") if ceiling >= np.finfo(np.float32).max else ceiling
-
-
 def is_neuron(node: Node) -> bool:
-    """Whether the node is a neuron, or a ReLU that becomes one."""
-    return (is_cell(node) and CELLS[node.op].kind == "neuron") or relu_ceiling(node) is not None
+    """Whether the node is a neuron, or an activation that becomes one."""
+    return (is_cell(node) and CELLS[node.op].kind == "neuron") or rectifier(node) is not None
+
+
+def is_pool(graph: Graph, node: Node) -> bool:
+    """Whether the node is a pool, or becomes one once its input changes over time.
+
+    Maximum pooling does whose indices nobody reads, and whose window is known.
+    """
+    if is_cell(node):
+        return CELLS[node.op].kind == "pool"
+    if node.domain or node.op not in ("MaxPool", "GlobalMaxPool", "ReduceMax"):
+        return False
+    if node.op == "GlobalMaxPool":
+        return static_dims(node.inputs[0], 2) is not None
+    if node.op == "ReduceMax":
+        return reduced_axes(node) is not None
+    return not any(indices.outputs or is_output(graph, indices) for indices in node.outputs[1:])
+
+
+def reduced_axes(node: Node) -> list[int] | None:
+    """The axes of a reduction, all of them where it names none; None if they are not known."""
+    if len(node.inputs) > 1 and not node.inputs[1].is_empty():
+        values = getattr(node.inputs[1], "values", None)
+        given = None if values is None else [int(axis) for axis in values.reshape(-1)]
+    else:
+        given = []
+    if given or given is None:
+        return given
+    if node.attrs.get("noop_with_empty_axes", 0):
+        return None
+    dims = rank(node.inputs[0])
+    return None if dims is None else list(range(dims))
 
 
 def divide(graph: Graph) -> Sections:
@@ -69,7 +79,7 @@ def divide(graph: Graph) -> Sections:
         read = [tensor.name for tensor in operands(node)]
         outputs = [tensor.name for tensor in node.outputs]
         moves = any(name in temporal for name in read)
-        if is_neuron(node) or is_cell(node) or (node.op in ("MaxPool", "GlobalMaxPool") and moves):
+        if is_neuron(node) or is_cell(node) or (moves and is_pool(graph, node)):
             cells.add(node.name)
             moves = True
         if moves and node.op not in SHAPE_OPS:

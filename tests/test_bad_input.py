@@ -104,7 +104,7 @@ def no_relu() -> None:
 def unsupported() -> None:
     save(
         "(float[N,4] x) => (float[N,3] y) { h = Gemm(x, w1) r = Relu(h) "
-        "[squash] t = Tanh(r) q = Relu(t) y = Gemm(q, w2) }",
+        "[noise] t = RandomNormalLike(r) q = Relu(t) y = Gemm(q, w2) }",
     )
 
 
@@ -249,7 +249,7 @@ CASES = [
     *of_model("NaN in weights", nan_weights, "bad.onnx", "'w1'", "NaN", "retrain"),
     *of_model("NaN in a Constant", nan_constant, "NaN"),
     *of_model("no ReLU", no_relu, "ReLU", "found none", "train the model"),
-    *of_model("an operator between neurons", unsupported, "'squash'", "Tanh", "between neurons", "with ReLU"),
+    *of_model("a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"),
     *of_model("control flow", control_flow, "'branch'", "If", "control flow", "trace it"),
     *of_model("opset 6", opset_6, "opset", "expected 7", "found 6", "export"),
     Case("inspect a text file", no_onnx, "inspect bad.onnx --json out", ["bad.onnx", "export it again"]),

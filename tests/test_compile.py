@@ -179,10 +179,12 @@ def test_strict_accepts_shape_arithmetic(rng):
 
 
 def test_all_refusals_are_listed_and_no_data_is_opened():
-    nodes = "a = Relu(x) [one] b = Tanh(a) c = Relu(b) [two] d = Exp(c) y = Relu(d)"
+    nodes = "a = Relu(x) [one] b = RandomNormalLike(a) c = Add(a, b) [two] d = own.Thing(c) y = Relu(d)"
     text = f"(float[N,4] x) => (float[N,4] y) {{ {nodes} }}"
+    model = parse(text)
+    model.opset_import.append(onnx.helper.make_opsetid("own", 1))
     with pytest.raises(onnx2snn.UnsupportedGraphError) as caught:
-        onnx2snn.compile(parse(text), "no such file.npz")
+        onnx2snn.compile(model, "no such file.npz")
     assert [refusal.node for refusal in caught.value.refusals] == ["one", "two"]
 
 

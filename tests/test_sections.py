@@ -5,7 +5,7 @@ import pytest
 from helpers import parse
 
 from onnx2snn.graph import read_graph
-from onnx2snn.sections import divide, relu_ceiling
+from onnx2snn.sections import divide
 
 CONSTANTS = {
     "zero": np.float32(0),
@@ -88,25 +88,3 @@ def test_without_neurons_everything_is_prefix():
     assert set(result.of.values()) == {"prefix"}
     assert not result.temporal
     assert not result.cells
-
-
-@pytest.mark.parametrize(
-    ("node", "ceiling"),
-    [
-        ("Relu(x)", np.inf),
-        ("Clip(x, zero)", np.inf),
-        ("Clip(x, zero, big)", np.inf),
-        ("Clip(x, zero, six)", 6.0),
-        ("Clip(x, zero, below)", None),
-        ("Clip(x, zero, zero)", None),
-        ("Clip(x, below, six)", None),
-        ("Clip(x, , six)", None),
-        ("Clip(x, zero, top)", None),
-        ("Clip(x)", None),
-        ("Neg(x)", None),
-        pytest.param("Clip(x, zero1)", np.inf),
-    ],
-)
-def test_ceiling_of_a_rectifier(node, ceiling):
-    graph = read_graph(parse(f"(float[N,3] x, float top) => (float[] y) {{ y = {node} }}", **CONSTANTS))
-    assert relu_ceiling(graph.nodes[0]) == ceiling

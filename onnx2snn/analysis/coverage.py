@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import onnx
 
 from onnx2snn.errors import Refusal
-from onnx2snn.graph import Graph, Node, Tensor, is_output, static_dims
-from onnx2snn.linear import LINEAR_RULES, why_not_linear
-from onnx2snn.sections import SHAPE_OPS, Section, Sections, divide
+from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_output
+from onnx2snn.islands import find_islands
+from onnx2snn.linear import LINEAR_RULES, REARRANGES, why_not_linear
+from onnx2snn.ops import CELLS
+from onnx2snn.passes.base import Note
+from onnx2snn.sections import SHAPE_OPS, Section, Sections, divide, is_neuron
+from onnx2snn.unsupported import VALUE_SHAPED, why_unsupported
 
 Role = Literal["spiking", "linear", "analog", "folded", "refused"]
 ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
-
-_ACTIVATIONS = frozenset(
-    {
-        "Celu",
-        "Elu",
-        "Gelu",
-        "HardSigmoid",
-        "HardSwish",
-        "LeakyRelu",
-        "Mish",
-        "PRelu",
-        "Selu",
-        "Sigmoid",
-        "Softplus",
-        "Softsign",
-        "Tanh",
-        "ThresholdedRelu",
-    }
-)
 
 _PLACES: dict[Section, str] = {
     "prefix": "before the first neuron: computed once",
@@ -52,6 +38,7 @@ class Verdict:
         role: see `ROLES`.
         reason: one phrase.
         remedy: for refused nodes, what the user can do; else empty.
+        island: name of the first node of the analog island that the node belongs to; else empty.
     """
 
     node: str
@@ -59,6 +46,7 @@ class Verdict:
     role: Role
     reason: str
     remedy: str = ""
+    island: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """The verdict as JSON-able values."""
@@ -66,31 +54,38 @@ class Verdict:
 
 
 def judge(
-    model: onnx.ModelProto, graph: Graph, reasons: Mapping[str, str], *, strict: bool = False
+    model: onnx.ModelProto, graph: Graph, notes: Mapping[str, Note], *, strict: bool = False
 ) -> list[Verdict]:
     """A verdict for every node of the user's model, in its order.
 
-    A node that ONNX's version converter has put in gets one too, where it is not linear.
+    A node that ONNX's version converter or a pass has put in gets one too, where it is not linear.
 
     Args:
         model: the user's model, flattened.
         graph: what the preparing passes (or all) made of it.
-        reasons: node name → what a pass did to it (of nodes that are no longer there, or are cells now).
+        notes: node name → what a pass said of it last.
         strict: refuse analog nodes.
     """
-    sections = divide(graph)
+    surroundings = _Surroundings(graph)
     present = {node.name: node for node in graph.nodes}
     verdicts = []
     for node in model.graph.node:
-        found = present.pop(node.name, None)
-        if found is None:
-            reason = reasons.get(node.name, "constant or unused: computed while compiling")
-            verdicts.append(Verdict(node.name, node.op_type, "folded", reason))
+        found, note = present.pop(node.name, None), notes.get(node.name)
+        if found is not None:
+            verdict = surroundings.judge(found, "" if note is None else note.reason)
+            domain = f"{node.domain}." if node.domain else ""
+            verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
+        elif note is not None:
+            role: Role = "spiking" if note.outcome == "spiking" else "folded"
+            verdicts.append(Verdict(node.name, node.op_type, role, note.reason))
         else:
-            verdict = _judge_node(graph, found, sections, reasons.get(node.name, ""))
-            verdicts.append(replace(verdict, op=node.op_type))
-    added = [_judge_node(graph, node, sections, "") for node in present.values()]
-    verdicts += [verdict for verdict in added if verdict.role != "linear"]
+            reason = "constant or unused: computed while compiling"
+            verdicts.append(Verdict(node.name, node.op_type, "folded", reason))
+    for extra in present.values():
+        if not (is_cell(extra) and CELLS[extra.op].kind == "rate"):
+            note = notes.get(extra.name)
+            verdict = surroundings.judge(extra, "" if note is None else note.reason)
+            verdicts += [verdict] if verdict.role != "linear" else []
     return [_strictly(verdict) for verdict in verdicts] if strict else verdicts
 
 
@@ -106,45 +101,67 @@ def refusals(verdicts: Iterable[Verdict]) -> list[Refusal]:
     return [Refusal(v.node, v.op, v.reason, v.remedy) for v in verdicts if v.role == "refused"]
 
 
-def count_roles(verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """Nodes by role, every role named."""
-    return {role: sum(verdict.role == role for verdict in verdicts) for role in ROLES}
+def count_roles(nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Nodes (verdicts as `to_dict` gives them) by role, every role named."""
+    return {role: sum(node["role"] == role for node in nodes) for role in ROLES}
 
 
-def _judge_node(graph: Graph, node: Node, sections: Sections, said: str) -> Verdict:
-    section = sections.of[node.name]
-    if node.name in sections.cells:
-        if node.op == "MaxPool" and len(node.outputs) > 1 and _is_read(graph, node.outputs[1]):
-            return _refused(
-                node, "its indices are used, and spikes have none", "use MaxPool without its indices"
-            )
-        if node.op == "GlobalMaxPool" and static_dims(node.inputs[0], 2) is None:
-            return _refused(node, "its input's size is not known", "export the model with a fixed size")
-        becomes = "lateral inhibition pooling" if "Pool" in node.op else "burst integrate-and-fire neuron"
-        return Verdict(node.name, node.op, "spiking", said or becomes)
-    reason = why_not_linear(node, sections.temporal)
-    if reason is None:
-        return Verdict(node.name, node.op, "linear", said or _PLACES[section])
-    changes = any(tensor.name in sections.temporal for tensor in node.outputs)
-    if node.op in SHAPE_OPS or (section != "prefix" and not changes):
-        return Verdict(node.name, node.op, "linear", "shape arithmetic")
-    if section != "body":
+class _Surroundings:
+    """The graph that nodes are judged in."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sections: Sections = divide(graph)
+        self.islands = find_islands(graph, self.sections)
+
+    def judge(self, node: Node, said: str) -> Verdict:
+        """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
+        section, temporal = self.sections.of[node.name], self.sections.temporal
+        unsupported = why_unsupported(node)
+        if unsupported is not None:
+            return _refused(node, *unsupported)
+        if node.name in self.sections.cells:
+            pools = "burst integrate-and-fire neuron" if is_neuron(node) else "lateral inhibition pooling"
+            return Verdict(node.name, node.op, "spiking", said or pools)
+        if node.name in self.islands:
+            return self._judge_analog(node)
+        if why_not_linear(node, temporal) is None:
+            return Verdict(node.name, node.op, "linear", said or _PLACES[section])
+        changes = any(tensor.name in temporal for tensor in node.outputs)
+        if node.op in SHAPE_OPS or (section != "prefix" and not changes):
+            return Verdict(node.name, node.op, "linear", "shape arithmetic")
         return Verdict(node.name, node.op, "analog", _PLACES[section])
-    if node.op in ("Clip", "Min", "Max"):
-        return _refused(node, "its bounds are not 0 below and a constant above", "use ReLU, or Clip(0, c)")
-    return _refused(node, f"{reason}, and stands between neurons", _remedy(node))
+
+    def _judge_analog(self, node: Node) -> Verdict:
+        """The verdict on a node of an island."""
+        reason = why_not_linear(node, self.sections.temporal)
+        fixed = "export the model with fixed shapes, or end it before this node"
+        if reason == REARRANGES and node.op in LINEAR_RULES and not _only_indexes(node):
+            return _refused(node, reason, fixed)
+        if node.op in VALUE_SHAPED:
+            return _refused(node, "its output's shape depends on activations", fixed)
+        if any(self._leaves(tensor) for tensor in node.outputs if not _is_float(tensor)):
+            return _refused(
+                node,
+                "its result is not of a float type, and is read where spikes arrive or given out",
+                "use it only after the last ReLU, or for computing floats",
+            )
+        why = "computed exactly, on running means" if reason is None else f"{reason}: exact, on running means"
+        return Verdict(node.name, node.op, "analog", why, island=self.islands[node.name])
+
+    def _leaves(self, tensor: Tensor) -> bool:
+        return is_output(self.graph, tensor) or any(
+            reader.name not in self.islands and reader.op not in SHAPE_OPS for reader in tensor.outputs
+        )
 
 
-def _remedy(node: Node) -> str:
-    if node.op in LINEAR_RULES:
-        return "make one operand constant"
-    if node.op in _ACTIVATIONS:
-        return "train the model with ReLU instead"
-    return "replace it by linear operators and ReLU, or move it before the first or after the last ReLU"
+def _only_indexes(node: Node) -> bool:
+    """Whether computed indices pick values but cannot change the output's shape."""
+    return node.op in ("Gather", "GatherElements", "GatherND", "GridSample", "ReverseSequence")
 
 
-def _is_read(graph: Graph, tensor: Tensor) -> bool:
-    return bool(tensor.outputs) or is_output(graph, tensor)
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.dtype is None or np.dtype(tensor.dtype).kind == "f"
 
 
 def _refused(node: Node, reason: str, remedy: str) -> Verdict:

@@ -3,11 +3,12 @@
 The SNN and the ANN go through the net side by side, layer by layer. Each neuron's input current is shifted,
 per channel, until the rectified mean current has the ANN's mean activation,
 
-    E[f(Ī + c)] = E[f(z)]        f(x) = clip(x, 0, ceiling)
+    E[f(Ī + c)] = E[f(z)]        f(x) = clip(x, 0, ceiling), below zero slope·x for a leaky one
 
 with Ī the SNN's mean current over time and z the ANN's pre-activation; for the layer that the outputs are
-made of, f is the identity. Matching after the rectifier matters: what happens far below zero, where the
-neuron is silent, would otherwise shift the values that it does send.
+made of, f is the identity. A neuron that stands for a trained quantiser is exact and gets no correction.
+Matching after the rectifier matters: what happens far below zero, where the neuron is silent, would
+otherwise shift the values that it does send.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import numpy.typing as npt
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
-from onnx2snn.calibration.stages import Stage, Train
+from onnx2snn.calibration.stages import Stage, Train, pool
 from onnx2snn.calibration.statistics import calibration_batches, ignore
-from onnx2snn.channels import channels_first
+from onnx2snn.channels import along_axis, channels_first
 from onnx2snn.graph import Graph, is_cell, operands, producer
-from onnx2snn.ops.li_pool import max_pool
-from onnx2snn.sections import divide, is_neuron
+from onnx2snn.ops import CELLS
+from onnx2snn.rectifiers import Rectifier
+from onnx2snn.sections import divide
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ class _Batch:
 def measure_corrections(
     graph: Graph,
     dataset: Dataset,
-    ceilings: Mapping[str, float],
+    rectifiers: Mapping[str, Rectifier],
     batch_size: int,
     timesteps: int,
     advance: Callable[[float], None] = ignore,
@@ -68,7 +70,7 @@ def measure_corrections(
     Args:
         graph: the converted graph, with cells for rectifiers and pools.
         dataset: calibration samples.
-        ceilings: neuron → c of the Clip(0, c) that it stands for; none for a ReLU.
+        rectifiers: neuron → the activation that it stands for.
         batch_size: samples a batch.
         timesteps: T.
         advance: called with the share of the sweep that is done.
@@ -83,19 +85,17 @@ def measure_corrections(
         count = sum(batch.samples for batch in chunk)
         for number, stage in enumerate(stages):
             shift = np.zeros(1)
-            if stage.cell is None or is_neuron(stage.cell):
-                ceiling = ceilings.get(stage.key, np.inf)
-                ann, snn = _currents(stage, chunk, ceiling)
-                lacking = _mean_gap(ann, snn) if stage.cell is None else rectified_shift(ann, snn, ceiling)
+            kind = rectifiers.get(stage.key)
+            ann, snn = _currents(stage, chunk, kind)
+            if stage.cell is None or (kind is not None and kind.step is None):
+                lacking = rectified_shift(ann, snn, kind, stage.axis)
                 earlier = corrections.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
                 corrections[stage.key] = shift
             if stage.cell is not None:
-                name = stage.cell.outputs[0].name
                 for batch in chunk:
-                    if not is_neuron(stage.cell):
-                        batch.ann[name] = max_pool(stage.current(batch.inputs | batch.ann), stage.cell.attrs)
-                    batch.snn[name] = stage.run({**batch.inputs, **batch.snn}, shift, timesteps)
+                    feeds: dict[str, Train | Array] = {**batch.inputs, **batch.snn}
+                    batch.snn[stage.cell.outputs[0].name] = stage.run(feeds, shift, timesteps)
             for batch in chunk:
                 batch.drop(_last_read(stages, number))
             advance((seen + count * (number + 1) / len(stages)) / len(dataset))
@@ -104,51 +104,68 @@ def measure_corrections(
     return corrections
 
 
-def rectified_shift(ann: Array, snn: Array, ceiling: float) -> Vector:
-    """The shift c of each channel for which E[f(snn + c)] = E[f(ann)], f(x) = clip(x, 0, ceiling).
+def rectified_shift(
+    ann: Sequence[Array], snn: Sequence[Array], kind: Rectifier | None, axis: int | None
+) -> Vector:
+    """The shift c of each channel for which E[f(snn + c)] = E[f(ann)].
 
     Args:
-        ann: pre-activations [C, n].
-        snn: mean currents [C, n].
-        ceiling: infinity for a ReLU.
+        ann: pre-activations, batch by batch.
+        snn: mean currents, of the same shapes.
+        kind: f; None for the identity.
+        axis: of the channels; None where all is one channel.
 
     A channel that is silent in both gets no shift.
     """
-    wanted = np.clip(ann, 0, ceiling)
-    shift = np.zeros(len(ann))
+    if kind is None:
+        sums = sum(_channel_sums(a - s, axis) for a, s in zip(ann, snn, strict=True))
+        return np.asarray(sums / sum(channels_first(a, axis).shape[1] for a in ann))
+    wanted = [kind(array) for array in ann]
+    gain = 0.0 if kind.slope is None else np.maximum(kind.slope, 0)
+    shift = np.zeros(len(channels_first(ann[0], axis)))
     for _ in range(_ITERATIONS):
-        given = np.clip(snn + shift[:, None].astype(snn.dtype), 0, ceiling)
-        # The slope over all that is active on either side: less than Newton's step, so it cannot overshoot.
-        active = ((wanted > 0) | (given > 0)).sum(axis=1)
-        shift += (wanted - given).sum(axis=1, dtype=np.float64) / np.maximum(active, 1)
+        gap, slope = np.zeros_like(shift), np.zeros_like(shift)
+        for current, target in zip(snn, wanted, strict=True):
+            given = kind(current + along_axis(shift, axis, current.ndim).astype(current.dtype))
+            gap += _channel_sums(target - given, axis)
+            # The slope over all that is active on either side: less than Newton's step, so no overshoot.
+            slope += _channel_sums(np.where((target > 0) | (given > 0), 1.0, gain), axis)
+        shift += np.divide(gap, slope, out=np.zeros_like(gap), where=slope > 0)
     return shift
 
 
-def _mean_gap(ann: Array, snn: Array) -> Vector:
-    gap: Vector = (ann - snn).mean(axis=1, dtype=np.float64)
-    return gap
+def _channel_sums(values: Array, axis: int | None) -> Vector:
+    sums: Vector = channels_first(values, axis).sum(axis=1, dtype=np.float64)
+    return sums
 
 
-def _currents(stage: Stage, chunk: Sequence[_Batch], ceiling: float) -> tuple[Array, Array]:
-    """The ANN's pre-activations and the SNN's mean currents, both [C, n]; the ANN's activations are kept.
+def _currents(
+    stage: Stage, chunk: Sequence[_Batch], kind: Rectifier | None
+) -> tuple[list[Array], list[Array]]:
+    """The ANN's pre-activations and the SNN's mean currents, by batch; the ANN's activations are kept.
 
-    What lies between cells is affine, so means over time go in and the mean over time comes out.
+    What lies between cells is affine, or exact on means, so means over time go in and the mean comes out.
     """
     ann, snn = [], []
     for batch in chunk:
         exact = stage.current(batch.inputs | batch.ann)
-        means = {name: batch.snn[name].mean() for name in stage.sources if name in batch.snn}
-        ann.append(channels_first(exact, stage.axis))
-        snn.append(channels_first(stage.current(batch.inputs | means), stage.axis))
+        if stage.cell is None or kind is not None:
+            means = {name: batch.snn[name].mean() for name in stage.sources if name in batch.snn}
+            ann.append(exact)
+            snn.append(stage.current(batch.inputs | means))
         if stage.cell is not None:
-            batch.ann[stage.cell.outputs[0].name] = np.clip(exact, 0, ceiling)
-    return np.concatenate(ann, axis=1), np.concatenate(snn, axis=1)
+            batch.ann[stage.cell.outputs[0].name] = pool(stage.cell, exact) if kind is None else kind(exact)
+    return ann, snn
 
 
 def _stages(graph: Graph) -> list[Stage]:
     """Every cell, then every layer that outputs are made of."""
     tensors = graph.tensors()
-    cells = [Stage(graph, node.inputs[0], node) for node in graph.nodes if is_cell(node)]
+    cells = [
+        Stage(graph, node.inputs[0], node)
+        for node in graph.nodes
+        if is_cell(node) and CELLS[node.op].kind != "rate"
+    ]
     return cells + [Stage(graph, tensors[name], None) for name in _output_layers(graph)]
 
 

@@ -15,15 +15,15 @@ class ChannelHistogram:
     """Counts of non-negative activations in `BINS` equal bins from 0, per channel.
 
     Attributes:
-        counts: int64 [C, BINS], values above zero.
-        zeros: int64 [C], values that are exactly zero.
+        counts: float64 [C, BINS], values above zero, each counted with its weight.
+        zeros: float64 [C], values that are exactly zero.
         width: float64 [C], width of a channel's bins; 0 while the channel has shown nothing but zeros.
         maximum: float64 [C], largest value seen.
     """
 
     def __init__(self, channels: int) -> None:
-        self.counts = np.zeros((channels, BINS), dtype=np.int64)
-        self.zeros = np.zeros(channels, dtype=np.int64)
+        self.counts = np.zeros((channels, BINS))
+        self.zeros = np.zeros(channels)
         self.width = np.zeros(channels)
         self.maximum = np.zeros(channels)
 
@@ -32,8 +32,8 @@ class ChannelHistogram:
         """C."""
         return len(self.width)
 
-    def add(self, values: npt.NDArray[np.floating]) -> None:
-        """Count a batch of activations [C, n], all finite and at least zero."""
+    def add(self, values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None) -> None:
+        """Count a batch of activations [C, n], all finite and at least zero, each with a weight (one)."""
         highest = values.max(axis=1).astype(np.float64)
         self.maximum = np.maximum(self.maximum, highest)
         self._cover(highest)
@@ -42,7 +42,8 @@ class ChannelHistogram:
         channel, _ = np.nonzero(active)
         positive = values[active]
         index = np.minimum((positive / self.width[channel]).astype(np.int64), BINS - 1)
-        flat = np.bincount(channel * BINS + index, minlength=self.counts.size)
+        counted = None if weights is None else weights[active]
+        flat = np.bincount(channel * BINS + index, counted, minlength=self.counts.size)
         self.counts += flat.reshape(self.counts.shape)
 
     def centers(self) -> Vector:
@@ -64,9 +65,7 @@ class ChannelHistogram:
         whole._cover(whole.maximum)
         if whole.width[0] > 0:
             index = np.minimum((self.centers() / whole.width[0]).astype(np.int64), BINS - 1)
-            whole.counts[0] = np.bincount(
-                index.ravel(), weights=self.counts.ravel().astype(np.float64), minlength=BINS
-            ).astype(np.int64)
+            whole.counts[0] = np.bincount(index.ravel(), self.counts.ravel(), minlength=BINS)
         return whole
 
     def _cover(self, highest: Vector) -> None:

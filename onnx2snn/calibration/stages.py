@@ -1,4 +1,8 @@
-"""The net in stages, each ready to run on its own: what lies between cells, and the cell behind it."""
+"""The net in stages, each ready to run on its own: a neuron or a pool, and what leads to it from others.
+
+An analog island lies inside a stage. On means over time its entrances and exits change nothing, so there they
+are left out; from timestep to timestep they have their state, like the cell at the stage's end.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,8 @@ from onnx2snn.calibration.histogram import Vector
 from onnx2snn.channels import broadcastable, channel_axis
 from onnx2snn.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, QUANTIZED_IF, Cell
 from onnx2snn.runtime.engines import OnnxruntimeEngine
-from onnx2snn.sections import is_neuron
 
 Array = npt.NDArray[Any]
 
@@ -27,11 +30,11 @@ _SHIFT, _CURRENT, _RESULT = "onnx2snn/shift", "onnx2snn/current", "onnx2snn/resu
 
 @dataclass
 class Train:
-    """A cell's output over all timesteps, small: a neuron's spikes as integers, a pool's output as it is.
+    """A cell's output over all timesteps, small: spikes that carry θ each as integers, the rest as it is.
 
     Attributes:
         steps: [N, …] for each timestep; int8, or what Γ asks for, for spikes.
-        scale: θ, what one spike carries, broadcastable to a step; None for a pool.
+        scale: θ, what one spike carries, broadcastable to a step; None where the output is held as it is.
     """
 
     steps: list[Array]
@@ -49,7 +52,7 @@ class Train:
 
 
 class Stage:
-    """One part of the sweep: the stateless nodes up to one target, and the cell behind it, if any."""
+    """One part of the sweep: the nodes up to one target, and the neuron or pool behind it, if any."""
 
     def __init__(self, graph: Graph, target: Tensor, cell: Node | None) -> None:
         self.target, self.cell = target, cell
@@ -62,7 +65,7 @@ class Stage:
 
     @cached_property
     def _target_engine(self) -> OnnxruntimeEngine | None:
-        return None if self._affine is None else OnnxruntimeEngine(self._affine)
+        return None if self._affine is None else OnnxruntimeEngine(_on_means(self._affine))
 
     @cached_property
     def _step_engine(self) -> OnnxruntimeEngine:
@@ -83,11 +86,8 @@ class Stage:
     def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train:
         """The cell's output for all timesteps, `shift` ([C], or [1] for all) added to its input."""
         assert self.cell is not None
-        operator, dtype = CELLS[self.cell.op], np.dtype(self.target.dtype or np.float32)
-        parameters = [np.asarray(constant(tensor)) for tensor in self.cell.inputs[1:]]
-        initial = [value.astype(_wide(dtype)) for value in operator.initial_state(parameters)]
-        names = _state_names(operator)
-        state = dict(zip(names, initial, strict=True))
+        dtype = np.dtype(self.target.dtype or np.float32)
+        state = _initial_states(self.cell, self._affine, dtype)
         added = broadcastable(shift, self.target, dtype)
         steps = []
         for time in range(timesteps):
@@ -95,9 +95,43 @@ class Stage:
                 name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()
             }
             results = self._step_engine.run({**now, **state, _SHIFT: added})
-            state = {name: results[f"{name}/next"] for name in names}
+            state = {name: results[f"{name}/next"] for name in state}
             steps.append(results[_RESULT])
-        return Train(steps, constant(self.cell.inputs[1]) if operator.kind == "neuron" else None)
+        return Train(steps, threshold(self.cell) if CELLS[self.cell.op].sends_units else None)
+
+
+def threshold(neuron: Node) -> Array:
+    """θ of a neuron: the last of its parameters."""
+    return np.asarray(constant(neuron.inputs[-1]))
+
+
+def pool(cell: Node, x: Array) -> Array:
+    """What the ANN's pool gives for `x`: the first step from nothing."""
+    operator = CELLS[cell.op]
+    return operator.step(x, operator.initial_state([]), [], cell.attrs)[0].astype(x.dtype, copy=False)
+
+
+def _on_means(part: onnx.ModelProto) -> onnx.ModelProto:
+    """The part without the entrances and exits of islands, which leave a mean as it is."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(part)
+    for node in plain.graph.node:
+        if node.domain == DOMAIN:
+            node.op_type, node.domain = "Identity", ""
+    return plain
+
+
+def _initial_states(cell: Node, part: onnx.ModelProto | None, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """The states before the first timestep, by their names in the stage, of the cell and of islands."""
+    parameters = [np.asarray(constant(tensor)) for tensor in cell.inputs[1:]]
+    values = zip(_state_names(CELLS[cell.op]), CELLS[cell.op].initial_state(parameters), strict=True)
+    states = {name: value.astype(_wide(dtype)) for name, value in values}
+    for node in [] if part is None else part.graph.node:
+        if node.domain == DOMAIN:
+            names = _state_names(CELLS[node.op_type], node.name)
+            initial = CELLS[node.op_type].initial_state([])
+            states |= {n: v.astype(_wide(dtype)) for n, v in zip(names, initial, strict=True)}
+    return states
 
 
 def _step_model(
@@ -107,17 +141,22 @@ def _step_model(
     dtype = np.dtype(target.dtype or np.float32)
     part = _Part([], [] if affine is None else list(affine.graph.initializer), [], [])
     values = _read_sources(part, graph, sources, dtype)
+    used = {cell.op}
     for node in [] if affine is None else affine.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.input[:] = [values.get(name, name) for name in node.input]
-        part.nodes.append(copy)
+        if node.domain == DOMAIN:
+            used.add(node.op_type)
+            _call_gate(part, copy, dtype)
+        else:
+            part.nodes.append(copy)
     part.inputs.append(_info(_SHIFT, dtype))
     part.nodes.append(helper.make_node("Add", [values.get(target.name, target.name), _SHIFT], [_CURRENT]))
     _call_cell(part, cell, dtype)
     made = helper.make_graph(part.nodes, "stage", part.inputs, part.outputs, part.weights)
     opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    functions = [CELLS[cell.op].function]
+    functions = [CELLS[op].function for op in sorted(used)]
     return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, functions=functions)
 
 
@@ -131,21 +170,33 @@ class _Part:
     outputs: list[onnx.ValueInfoProto]
 
 
+def _call_gate(part: _Part, gate: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
+    """The entrance or exit of an island, its state in and out; what it hands on keeps its type."""
+    wide, result = _wide(dtype), gate.output[0]
+    states = _state_names(CELLS[gate.op_type], gate.name)
+    part.nodes.append(_cast(gate.input[0], f"{gate.name}/wide", wide))
+    gate.input[:] = [f"{gate.name}/wide", *states]
+    gate.output[:] = [f"{gate.name}/result", *(f"{name}/next" for name in states)]
+    part.nodes += [gate, _cast(gate.output[0], result, dtype)]
+    part.inputs += [_info(name, wide) for name in states]
+    part.outputs += [_info(f"{name}/next", wide) for name in states]
+
+
 def _read_sources(part: _Part, graph: Graph, sources: Sequence[str], dtype: np.dtype[Any]) -> dict[str, str]:
     """Take the sources as inputs; returns the names of the values s·θ of those that come as spikes s."""
     tensors = graph.tensors()
     values: dict[str, str] = {}
     for name in sources:
         source = producer(tensors[name])
-        if source is None or not is_neuron(source):
+        if source is None or not is_cell(source) or not CELLS[source.op].sends_units:
             part.inputs.append(_info(name, np.dtype(tensors[name].dtype or dtype)))
             continue
         part.inputs.append(_info(name, _spike_dtype(source)))
-        spikes, threshold = f"onnx2snn/{name}/spikes", f"onnx2snn/{name}/threshold"
+        spikes, theta = f"onnx2snn/{name}/spikes", f"onnx2snn/{name}/threshold"
         values[name] = f"onnx2snn/{name}/value"
-        part.weights.append(numpy_helper.from_array(np.asarray(constant(source.inputs[1])), threshold))
+        part.weights.append(numpy_helper.from_array(threshold(source), theta))
         part.nodes.append(_cast(name, spikes, dtype))
-        part.nodes.append(helper.make_node("Mul", [spikes, threshold], [values[name]]))
+        part.nodes.append(helper.make_node("Mul", [spikes, theta], [values[name]]))
     return values
 
 
@@ -163,9 +214,9 @@ def _call_cell(part: _Part, cell: Node, dtype: np.dtype[Any]) -> None:
     call, results = [charge, *states, *parameters], ["onnx2snn/value", *(f"{name}/next" for name in states)]
     part.nodes.append(helper.make_node(cell.op, call, results, domain=DOMAIN, **cell.attrs))
     counted, result_type = results[0], dtype
-    if operator.kind == "neuron":
+    if operator.sends_units:
         counted, result_type = "onnx2snn/whole", _spike_dtype(cell)
-        part.nodes.append(helper.make_node("Div", [results[0], parameters[0]], ["onnx2snn/ratio"]))
+        part.nodes.append(helper.make_node("Div", [results[0], parameters[-1]], ["onnx2snn/ratio"]))
         part.nodes.append(helper.make_node("Round", ["onnx2snn/ratio"], [counted]))
     part.nodes.append(_cast(counted, _RESULT, result_type))
     part.inputs += [_info(name, wide) for name in states]
@@ -180,8 +231,8 @@ def _info(name: str, dtype: np.dtype[Any]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), None)
 
 
-def _state_names(operator: Cell) -> list[str]:
-    return [f"onnx2snn/{state}" for state in operator.states]
+def _state_names(operator: Cell, owner: str = "cell") -> list[str]:
+    return [f"onnx2snn/{owner}/{state}" for state in operator.states]
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -190,11 +241,12 @@ def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _spike_dtype(cell: Node) -> np.dtype[Any]:
-    return np.min_scalar_type(-int(cell.attrs["max_spikes"]) - 1)  # -128 fits int8, +128 does not
+    most = int(cell.attrs["levels" if cell.op == QUANTIZED_IF.op else "max_spikes"])
+    return np.min_scalar_type(-most - 1)  # -128 fits int8, +128 does not
 
 
 def _sources(target: Tensor) -> list[str]:
-    """The cell outputs and graph inputs that a tensor is computed from without passing another cell."""
+    """The outputs of neurons and pools, and graph inputs, that a tensor is computed from directly."""
     found: dict[str, None] = {}
     visited: set[str] = set()
     pending = [target]
@@ -204,7 +256,7 @@ def _sources(target: Tensor) -> list[str]:
             continue
         visited.add(tensor.name)
         node = producer(tensor)
-        if node is None or is_cell(node):
+        if node is None or (is_cell(node) and CELLS[node.op].kind != "rate"):
             found[tensor.name] = None
         else:
             pending.extend(operands(node))

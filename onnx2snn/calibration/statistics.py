@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,13 +26,27 @@ def ignore(done: float) -> None:
     del done
 
 
+@dataclass(frozen=True)
+class Activation:
+    """Which tensor tells of an activation.
+
+    Attributes:
+        tensor: its output, or its input where it has a slope.
+        slope: gain below zero, broadcastable to the tensor; None for one that is zero there.
+    """
+
+    tensor: str
+    slope: npt.NDArray[Any] | None = None
+
+
 @dataclass
 class Statistics:
     """What the ANN's activations look like over the calibration data.
 
     Attributes:
         samples: how many samples were seen.
-        histograms: activation tensor → its histogram per channel.
+        histograms: activation's output → histogram per channel of its magnitude. What lies below zero counts
+            with the square of its slope, which is how much its error weighs.
     """
 
     samples: int = 0
@@ -43,7 +57,7 @@ def collect_statistics(
     graph: Graph,
     dataset: Dataset,
     batch_size: int,
-    activations: list[str],
+    activations: Mapping[str, Activation],
     advance: Callable[[float], None] = ignore,
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
@@ -52,7 +66,7 @@ def collect_statistics(
         graph: the ANN.
         dataset: calibration samples.
         batch_size: samples a batch; the model's own batch size where that is fixed.
-        activations: tensors (at least zero everywhere) to make histograms of.
+        activations: by the name of their output.
         advance: called after each batch with the share of the samples that is done.
 
     Raises:
@@ -60,25 +74,31 @@ def collect_statistics(
         DataError: the data cannot be read.
     """
     tensors = graph.tensors()
-    axes = {name: channel_axis(tensors[name]) for name in activations}
+    axes = {name: channel_axis(tensors[activation.tensor]) for name, activation in activations.items()}
     model = write_model(graph)
     del model.graph.output[:]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in activations)
+    read = dict.fromkeys(activation.tensor for activation in activations.values())
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in read)
     engine = OnnxruntimeEngine(model)
     statistics = Statistics()
     for batch, count in calibration_batches(graph, dataset, batch_size):
         results = _run(engine, batch)
         statistics.samples += count
-        for name in activations:
-            values = channels_first(results[name], axes[name])
+        for name, activation in activations.items():
+            found = results[activation.tensor]
+            values = channels_first(found, axes[name])
             if not np.isfinite(values).all():
                 raise ModelError(
-                    f"tensor '{name}': expected finite activations on calibration data, found NaN or Inf; "
-                    "check the preprocessing (--scale, --mean, --std) and the model"
+                    f"tensor '{activation.tensor}': expected finite activations on calibration data, "
+                    "found NaN or Inf; check the preprocessing (--scale, --mean, --std) and the model"
                 )
             if name not in statistics.histograms:
                 statistics.histograms[name] = ChannelHistogram(len(values))
-            statistics.histograms[name].add(values)
+            if activation.slope is None:
+                statistics.histograms[name].add(values)
+                continue
+            weights = channels_first(np.where(found < 0, activation.slope**2, 1.0), axes[name])
+            statistics.histograms[name].add(np.abs(values), weights)
         advance(statistics.samples / len(dataset))
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics

@@ -51,14 +51,13 @@ def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
     f(a) = q·clip(floor(a/q + 1/2), 0, Γ·T) with q = R/N: the half shift makes it round to the nearest.
     """
     centers = histogram.centers()
-    counts = histogram.counts.astype(np.float64)
     best = histogram.maximum.copy()
     least = np.full(histogram.channels, np.inf)
     for share in _SHARES:
         candidate = histogram.maximum * share
         quantum = np.where(candidate > 0, candidate / transfer.steps, 1.0)[:, None]
         steps = np.clip(np.floor(centers / quantum + 0.5), 0, transfer.most_steps)
-        error = np.einsum("cb,cb->c", (steps * quantum - centers) ** 2, counts)
+        error = np.einsum("cb,cb->c", (steps * quantum - centers) ** 2, histogram.counts)
         better = error < least
         best[better], least[better] = candidate[better], error[better]
     return best

@@ -29,19 +29,28 @@ class Cell:
 
     Attributes:
         op: operator name in domain `onnx2snn`.
-        kind: `neuron` sends spikes of its own; `pool` passes on those of others.
+        kind: `neuron` sends spikes of its own; `pool` passes on those of others; `rate` leads into an analog
+            island or out of it, and knows no spikes.
         states: names of the state tensors, in the order of the inputs.
         function: the body in standard ONNX operators.
         step: the same in NumPy: `(x_t, state, parameters, attributes) -> (y_t, next_state)`.
         initial_state: state before the first timestep, from the parameters; it broadcasts to any batch.
+        graded: whether its spikes may carry something else than θ each; then it has a state `sent`, the net
+            number of spikes so far.
     """
 
     op: str
-    kind: Literal["neuron", "pool"]
+    kind: Literal["neuron", "pool", "rate"]
     states: tuple[str, ...]
     function: onnx.FunctionProto
     step: Step
     initial_state: Callable[[Sequence[Array]], State]
+    graded: bool = False
+
+    @property
+    def sends_units(self) -> bool:
+        """Whether all that it sends are spikes of its own that carry θ each."""
+        return self.kind == "neuron" and not self.graded
 
 
 def function_body(text: str) -> onnx.FunctionProto:

@@ -14,6 +14,7 @@ from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics, ignore
 from onnx2snn.graph import Graph, Node, tidy
 from onnx2snn.options import CompileOptions
+from onnx2snn.rectifiers import Rectifier
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Context:
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
+        rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         notes: per node, in the order in which the passes spoke of them.
         advance: called by long passes with the share of their work that is done.
@@ -50,14 +52,15 @@ class Context:
     dataset: Dataset | None = None
     statistics: Statistics | None = None
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rectifiers: dict[str, Rectifier] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     advance: Callable[[float], None] = ignore
 
     @property
-    def reasons(self) -> dict[str, str]:
-        """Per node, the reason of its last note."""
-        return {note.node: note.reason for note in self.notes}
+    def last_notes(self) -> dict[str, Note]:
+        """Per node, its last note."""
+        return {note.node: note for note in self.notes}
 
     def note(self, node: str, op: str, outcome: Outcome, reason: str) -> None:
         """Record a note once: passes run again say nothing new."""

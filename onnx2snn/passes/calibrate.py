@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from onnx2snn.calibration.statistics import collect_statistics
+from onnx2snn.calibration.statistics import Activation, collect_statistics
 from onnx2snn.graph import Graph
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import is_neuron
+from onnx2snn.rectifiers import rectifier
 
 
 class Calibrate:
-    """Fill `context.statistics`: histograms of every rectifier's output.
+    """Fill `context.statistics`: histograms of every rectifier's output; of a leaky one's input.
 
-    Requires rectifiers written as Relu or Clip(0, c). Changes nothing in the graph.
+    Requires rectifiers in their normal forms. A trained quantiser needs no statistics.
+    Changes nothing in the graph.
     """
 
     name = "Calibrate"
@@ -19,12 +20,15 @@ class Calibrate:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.statistics is None and context.dataset is not None:
-            context.statistics = collect_statistics(
-                graph,
-                context.dataset,
-                context.options.batch_size,
-                activations=[node.outputs[0].name for node in graph.nodes if is_neuron(node)],
-                advance=context.advance,
-            )
+        if context.statistics is not None or context.dataset is None:
+            return False
+        activations: dict[str, Activation] = {}
+        for node in graph.nodes:
+            kind = rectifier(node)
+            if kind is not None and kind.step is None:
+                read = node.outputs[0] if kind.slope is None else node.inputs[0]
+                activations[node.outputs[0].name] = Activation(read.name, kind.slope)
+        context.statistics = collect_statistics(
+            graph, context.dataset, context.options.batch_size, activations, context.advance
+        )
         return False

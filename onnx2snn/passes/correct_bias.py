@@ -47,11 +47,10 @@ class CorrectBias:
         """See `Pass.run`."""
         if not context.options.correct_bias or context.dataset is None or context.corrections:
             return False
-        ceilings = {name: said["clip"] for name, said in context.neurons.items() if said["clip"] is not None}
         context.corrections = measure_corrections(
             graph,
             context.dataset,
-            ceilings,
+            context.rectifiers,
             context.options.batch_size,
             context.options.timesteps,
             context.advance,

@@ -20,7 +20,7 @@ from onnx2snn.graph import (
     unique_name,
 )
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import relu_ceiling
+from onnx2snn.rectifiers import Rectifier, rectifier
 
 
 class NormalizeRelu:
@@ -57,7 +57,7 @@ def _write_plainly(node: Node) -> bool:
                 node.op, node.inputs = "Relu", [other]
                 return True
     elif (node.op == "LeakyRelu" and node.attrs.get("alpha", 0.01) == 0) or (
-        node.op == "Clip" and relu_ceiling(node) == float("inf")
+        node.op == "Clip" and rectifier(node) == Rectifier()
     ):
         node.op, node.inputs = "Relu", node.inputs[:1]
         node.attrs.clear()
@@ -70,15 +70,15 @@ def _merge_into_rectifier(graph: Graph, node: Node, context: Context) -> bool:
     if found is None:
         return False
     index, ceiling = found
-    rectifier = producer(node.inputs[index])
-    if rectifier is None or sole_consumer(graph, node.inputs[index]) is None:
+    inner = producer(node.inputs[index])
+    if inner is None or sole_consumer(graph, node.inputs[index]) is None:
         return False
-    inner = relu_ceiling(rectifier)
-    if inner is None:
+    kind = rectifier(inner)
+    if kind is None or kind.slope is not None or kind.step is not None:
         return False
-    lowest, source = min(inner, ceiling), rectifier.inputs[0]
-    context.note(rectifier.name, rectifier.op, "folded", f"merged into the rectifier '{node.name}'")
-    rectifier.inputs.clear()
+    lowest, source = min(kind.ceiling, ceiling), inner.inputs[0]
+    context.note(inner.name, inner.op, "folded", f"merged into the rectifier '{node.name}'")
+    inner.inputs.clear()
     if np.isinf(lowest):
         node.op, node.inputs = "Relu", [source]
     else:

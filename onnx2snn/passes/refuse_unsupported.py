@@ -23,7 +23,7 @@ class RefuseUnsupported:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        verdicts = judge(context.model, graph, context.reasons, strict=context.options.strict)
+        verdicts = judge(context.model, graph, context.last_notes, strict=context.options.strict)
         refused = refusals(verdicts)
         if refused:
             raise UnsupportedGraphError(refused)

@@ -1,21 +1,22 @@
-"""MaxPool behind a neuron → LIPool."""
+"""MaxPool behind a neuron → LIPool; ReduceMax → LIReduceMax."""
 
 from __future__ import annotations
 
-from onnx2snn.graph import Graph, Node, static_dims
-from onnx2snn.ops import DOMAIN, LI_POOL
+from onnx2snn.graph import Graph, Node, is_cell, static_dims
+from onnx2snn.ops import DOMAIN, LI_POOL, LI_REDUCE_MAX
 from onnx2snn.ops.li_pool import same_pads
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import divide
+from onnx2snn.sections import divide, is_pool, reduced_axes
 
 
 class ReplaceMaxPool:
-    """Turn every MaxPool whose input changes over time into lateral inhibition pooling.
+    """Turn every maximum pooling whose input changes over time into lateral inhibition pooling.
 
     Cases:
         1. MaxPool in any geometry → LIPool with all of MaxPool's attributes written out.
         2. GlobalMaxPool of known size → LIPool with a kernel of that size.
-        3. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
+        3. ReduceMax over known axes → LIReduceMax.
+        4. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
     """
 
     name = "ReplaceMaxPool"
@@ -26,13 +27,19 @@ class ReplaceMaxPool:
         sections = divide(graph)
         changed = False
         for node in graph.nodes:
-            if node.op not in ("MaxPool", "GlobalMaxPool") or node.name not in sections.cells:
+            if node.name not in sections.cells or is_cell(node) or not is_pool(graph, node):
                 continue
-            context.note(node.name, node.op, "spiking", "LIPool: lateral inhibition pooling")
-            if node.op == "GlobalMaxPool":
-                node.attrs = {"kernel_shape": static_dims(node.inputs[0], 2)}
-            node.op, node.domain, node.attrs = LI_POOL.op, DOMAIN, _geometry(node)
-            node.outputs = node.outputs[:1]  # nobody reads the indices, and spikes have none
+            if node.op == "ReduceMax":
+                keepdims = int(node.attrs.get("keepdims", 1))
+                node.attrs = {"axes": reduced_axes(node), "keepdims": keepdims}
+                cell, node.inputs = LI_REDUCE_MAX, node.inputs[:1]
+            else:
+                if node.op == "GlobalMaxPool":
+                    node.attrs = {"kernel_shape": static_dims(node.inputs[0], 2)}
+                cell, node.attrs = LI_POOL, _geometry(node)
+                node.outputs = node.outputs[:1]  # nobody reads the indices, and spikes have none
+            context.note(node.name, node.op, "spiking", f"{cell.op}: lateral inhibition pooling")
+            node.op, node.domain = cell.op, DOMAIN
             changed = True
         return changed
 

@@ -1,4 +1,4 @@
-"""Relu(x), Clip(x, 0, c) → BurstIF(x, θ) or SignedBurstIF(x, θ)."""
+"""Rectifier(x) → a burst neuron with thresholds θ: BurstIF, SignedBurstIF, LeakyBurstIF or QuantizedIF."""
 
 from __future__ import annotations
 
@@ -11,57 +11,83 @@ from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.thresholds import Transfer, choose_ranges
 from onnx2snn.channels import broadcastable
 from onnx2snn.graph import Constant, Graph, Node, is_cell, unique_name
-from onnx2snn.ops import BURST_IF, DOMAIN, SIGNED_BURST_IF
+from onnx2snn.ops import BURST_IF, DOMAIN, LEAKY_BURST_IF, QUANTIZED_IF, SIGNED_BURST_IF
+from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import relu_ceiling
+from onnx2snn.rectifiers import Rectifier, rectifier
 
 
 class ReplaceRelu:
-    """Turn every rectifier into a burst neuron with thresholds θ = R/levels.
+    """Turn every rectifier into a neuron; θ = R/levels, with the range R from calibration.
 
     Cases:
-        1. Relu → neuron with Γ = max_spikes.
-        2. Clip(0, c) → neuron with R ≤ c and Γ = levels: without headroom it saturates at Γ·θ = R ≤ c.
+        1. Relu → BurstIF (SignedBurstIF with `signed`) with Γ = max_spikes.
+        2. Clip(0, c) → the same with R ≤ c and Γ = levels: without headroom it saturates at Γ·θ = R ≤ c.
+        3. LeakyRelu, PRelu → LeakyBurstIF with Γ = max_spikes.
+        4. QuantizedRelu → QuantizedIF with θ = q·T: q and N are the trained quantiser's.
     Requires `Calibrate`. Ensures that no rectifier is left.
     """
 
     name = "ReplaceRelu"
-    removes = frozenset({"Relu"})
+    removes = frozenset({"Relu", "LeakyRelu"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        neuron = SIGNED_BURST_IF if context.options.signed else BURST_IF
         changed = False
         for node in graph.nodes:
-            ceiling = None if is_cell(node) else relu_ceiling(node)
-            if ceiling is None:
+            kind = None if is_cell(node) else rectifier(node)
+            if kind is None:
                 continue
-            context.note(node.name, node.op, "spiking", f"{neuron.op}: a rectifier of its input")
-            self._replace(graph, node, neuron.op, ceiling, context)
+            op, node_inputs, attributes, said = _convert(graph, node, kind, context)
+            what = "a rectifier of its input" if kind.step is None else f"the {kind.levels} levels it has"
+            context.note(node.name, node.op, "spiking", f"{op}: {what}")
+            context.rectifiers[node.name], context.neurons[node.name] = kind, said
+            node.op, node.domain, node.inputs, node.attrs = op, DOMAIN, node_inputs, attributes
             changed = True
         return changed
 
-    def _replace(self, graph: Graph, node: Node, op: str, ceiling: float, context: Context) -> None:
-        options, statistics = context.options, context.statistics
-        assert statistics is not None, "Calibrate runs first"
-        levels = options.range_levels
-        max_spikes = options.max_spikes if math.isinf(ceiling) else levels
-        histogram = statistics.histograms[node.outputs[0].name]
-        if options.granularity == "layer":
-            histogram = histogram.merged()
-        transfer = Transfer(levels * options.timesteps, max_spikes * options.timesteps, options.percentile)
-        ranges = choose_ranges(histogram, options.threshold, transfer, ceiling)
-        source = node.inputs[0]
-        dtype = source.dtype or np.float32
-        theta = Constant(
-            unique_name(graph, f"{node.name}/threshold"),
-            broadcastable(_representable(ranges / levels, dtype), node.outputs[0], dtype),
-        )
-        context.neurons[node.name] = _describe(op, ranges, levels, max_spikes, ceiling) | {
-            "theta": theta.name
-        }
-        node.op, node.domain, node.inputs = op, DOMAIN, [source, theta]
-        node.attrs = {"max_spikes": max_spikes}
+
+def _convert(
+    graph: Graph, node: Node, kind: Rectifier, context: Context
+) -> tuple[str, list[Any], dict[str, int], dict[str, Any]]:
+    """Operator, inputs, attributes and description of the neuron that a rectifier becomes."""
+    options, source = context.options, node.inputs[0]
+    dtype = source.dtype or np.float32
+    if kind.step is not None:
+        step = np.asarray(kind.step, np.float64)
+        theta = _threshold(graph, node, np.asarray(step * options.timesteps, dtype))
+        attributes = {"levels": kind.levels, "timesteps": options.timesteps}
+        said = _describe(QUANTIZED_IF.op, theta, kind, kind.levels / options.timesteps, kind.levels)
+        return QUANTIZED_IF.op, [source, theta], attributes, said
+    ranges = _ranges(node, kind, context)
+    levels = options.range_levels
+    values = _representable(ranges / levels, dtype)
+    theta = _threshold(graph, node, broadcastable(values, node.outputs[0], dtype))
+    max_spikes = options.max_spikes if math.isinf(kind.ceiling) else levels
+    if kind.slope is not None:
+        op = LEAKY_BURST_IF.op
+        slope = Constant(unique_name(graph, f"{node.name}/slope"), np.asarray(kind.slope, dtype))
+        inputs = [source, slope, theta]
+    else:
+        op = SIGNED_BURST_IF.op if options.signed else BURST_IF.op
+        inputs = [source, theta]
+    return op, inputs, {"max_spikes": max_spikes}, _describe(op, theta, kind, levels, max_spikes)
+
+
+def _ranges(node: Node, kind: Rectifier, context: Context) -> Vector:
+    options: CompileOptions = context.options
+    assert context.statistics is not None, "Calibrate runs first"
+    histogram = context.statistics.histograms[node.outputs[0].name]
+    if options.granularity == "layer":
+        histogram = histogram.merged()
+    levels = options.range_levels
+    max_spikes = options.max_spikes if math.isinf(kind.ceiling) else levels
+    transfer = Transfer(levels * options.timesteps, max_spikes * options.timesteps, options.percentile)
+    return choose_ranges(histogram, options.threshold, transfer, kind.ceiling)
+
+
+def _threshold(graph: Graph, node: Node, value: Any) -> Constant:
+    return Constant(unique_name(graph, f"{node.name}/threshold"), value)
 
 
 def _representable(threshold: Vector, dtype: Any) -> Vector:
@@ -69,17 +95,18 @@ def _representable(threshold: Vector, dtype: Any) -> Vector:
     return np.maximum(threshold, 4.0 * float(np.finfo(dtype).tiny))
 
 
-def _describe(op: str, ranges: Vector, levels: int, max_spikes: int, ceiling: float) -> dict[str, Any]:
-    threshold = ranges / levels
+def _describe(op: str, theta: Constant, kind: Rectifier, levels: float, max_spikes: int) -> dict[str, Any]:
+    threshold = np.asarray(theta.values, np.float64)
     return {
         "op": op,
         "max_spikes": max_spikes,
         "levels": levels,
-        "channels": len(ranges),
+        "channels": threshold.size,
         "threshold": {
             "least": float(threshold.min()),
             "median": float(np.median(threshold)),
             "greatest": float(threshold.max()),
         },
-        "clip": None if math.isinf(ceiling) else ceiling,
+        "clip": None if math.isinf(kind.ceiling) else kind.ceiling,
+        "theta": theta.name,
     }

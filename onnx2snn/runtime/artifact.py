@@ -41,7 +41,7 @@ class Artifact:
         step: one timestep, from the carried values and the prefix to the carried values.
         head: from the sums over time and `TIMESTEPS` to the outputs.
         carried: states and sums, in the loop's order.
-        cells: neuron and pool nodes of the step, in order.
+        cells: the step's nodes with a state, in order.
         metadata: what `onnx2snn.emit.metadata` wrote, decoded.
     """
 
@@ -63,6 +63,11 @@ class Artifact:
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
         return tuple(output.name for output in self.model.graph.output)
+
+    @property
+    def spiking(self) -> tuple[onnx.NodeProto, ...]:
+        """The cells that send spikes, their own or others': neurons and pools."""
+        return tuple(cell for cell in self.cells if CELLS[cell.op_type].kind != "rate")
 
     @property
     def neurons(self) -> tuple[onnx.NodeProto, ...]:

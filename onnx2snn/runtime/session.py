@@ -16,6 +16,7 @@ from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
+from onnx2snn.ops import CELLS
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.engines import Array, Backend, Engine, make_engine
 from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
@@ -130,13 +131,13 @@ class SpikingSession:
         spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
         for number in range(1, steps + 1):
             results = (self._recording_step if record else self._step).run({**bridge, **state})
+            before = state
             state = _advance(state, results, self.artifact.carried)
             if record or number == steps:
                 outputs.append(self._read_out(bridge, state, number))
             if record:
                 for cell in self.artifact.neurons:
-                    sent = np.rint(results[cell.output[0]] / self.artifact.threshold(cell))
-                    spikes[cell.name].append(sent.astype(np.int16))
+                    spikes[cell.name].append(self._spikes(cell, before, results))
         if not record:
             return Run(steps, outputs[-1])
         return Run(
@@ -272,6 +273,19 @@ class SpikingSession:
     def _counting(self) -> tuple[EventCounter, Engine, Engine]:
         counter = make_counter(self.artifact)
         return counter, self._engine(counter.step), self._engine(counter.synapses)
+
+    def _spikes(
+        self, cell: onnx.NodeProto, before: Mapping[str, Array], results: Mapping[str, Array]
+    ) -> Array:
+        """What a neuron sent in a step, from the state before it and the step's results."""
+        operator = CELLS[cell.op_type]
+        if operator.graded:
+            place = 1 + operator.states.index("sent")
+            sent = results[cell.output[place]] - before[cell.input[place]]
+        else:
+            sent = results[cell.output[0]] / self.artifact.threshold(cell)
+        spikes: Array = np.rint(sent).astype(np.int16)
+        return spikes
 
     def _engine(self, model: onnx.ModelProto) -> Engine:
         return make_engine(model, self._backend, self._providers)

@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.emit.stream import DIVISOR, TIMESTEPS
-from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops import CELLS, DOMAIN, LI_POOL
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name
 from onnx2snn.sections import SHAPE_OPS
 
@@ -77,7 +77,7 @@ def make_counter(artifact: Artifact) -> EventCounter:
     step.CopyFrom(artifact.step)
     producers = {name: node for node in artifact.step.graph.node for name in node.output}
     carried = []
-    for cell in artifact.cells:
+    for cell in artifact.spiking:
         count = Carried(f"{cell.name}/events/in", events(cell), np.zeros((), np.float32))
         step.graph.node.extend(_count_events(cell, producers, count))
         step.graph.input.append(_float(count.before))
@@ -117,15 +117,28 @@ def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
 def _count_events(
     cell: onnx.NodeProto, producers: dict[str, onnx.NodeProto], count: Carried
 ) -> list[onnx.NodeProto]:
-    """Add |y|/θ to the counts; for a pool that is not fed by a neuron, one for every non-zero output."""
+    """Add the step's spikes to the counts.
+
+    They are |y|/θ, or the change of what a neuron has sent in all where not every spike carries θ; for a pool
+    that is not fed by such a neuron or mixes channels, one for every non-zero output.
+    """
+    if CELLS[cell.op_type].graded:
+        size, place = f"{cell.name}/size", 1 + CELLS[cell.op_type].states.index("sent")
+        return [
+            helper.make_node("Sub", [cell.output[place], cell.input[place]], [f"{size}/signed"]),
+            helper.make_node("Abs", [f"{size}/signed"], [size]),
+            helper.make_node("Cast", [size], [f"{size}/float"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Add", [count.before, f"{size}/float"], [count.after]),
+        ]
     source: onnx.NodeProto | None = cell
     if CELLS[cell.op_type].kind != "neuron":
         source = producers.get(cell.input[0])
         while source is not None and source.op_type == "Cast":
             source = producers.get(source.input[0])
+        source = source if cell.op_type == LI_POOL.op else None
     size = f"{cell.name}/size"
     nodes = [helper.make_node("Abs", [cell.output[0]], [size])]
-    if source is not None and source.domain == DOMAIN and CELLS[source.op_type].kind == "neuron":
+    if source is not None and source.domain == DOMAIN and CELLS[source.op_type].sends_units:
         nodes += [
             helper.make_node("Div", [size, source.input[-1]], [f"{size}/ratio"]),
             helper.make_node("Round", [f"{size}/ratio"], [f"{size}/spikes"]),
@@ -147,7 +160,7 @@ def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     tracer = _Tracer(
         # What counting may read beside counts: weights, the prefix, and shape arithmetic on either.
         still={*weights, *fed},
-        counts={cell.output[0]: events(cell) for cell in artifact.cells},
+        counts={cell.output[0]: events(cell) for cell in artifact.spiking},
     )
     for node in (*inner.node, *_joined(artifact)):
         tracer.follow(node)
@@ -159,7 +172,7 @@ def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
         nodes,
         "synapses",
         [
-            *(_float(events(cell)) for cell in artifact.cells if events(cell) in used),
+            *(_float(events(cell)) for cell in artifact.spiking if events(cell) in used),
             *(item for name, item in fed.items() if name in used),
         ],
         [helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, None) for name in outputs],
@@ -208,8 +221,10 @@ class _Tracer:
             self._pass_on(node, moving)
 
     def _enter_cell(self, cell: onnx.NodeProto) -> None:
-        source = cell.input[0]
-        if CELLS[cell.op_type].kind != "neuron":
+        source, kind = cell.input[0], CELLS[cell.op_type].kind
+        if kind == "rate":
+            self.currents.update(cell.output)  # values that change over time, but no spikes
+        if kind != "neuron":
             return
         if source in self.lost:
             self.uncounted.append(cell.name)

@@ -5,7 +5,7 @@ import pytest
 from helpers import feeds, parse, rewrite
 
 from onnx2snn.passes.normalize_relu import NormalizeRelu
-from onnx2snn.sections import relu_ceiling
+from onnx2snn.rectifiers import rectifier
 
 CONSTANTS = {
     "zero": np.float32(0),
@@ -67,7 +67,7 @@ def test_becomes_a_clip_with_the_smaller_ceiling(rng, body, ceiling):
     result = normalize(rng, body)
     assert result.changed
     assert result.ops == ["Clip"]
-    assert relu_ceiling(result.graph.nodes[0]) == ceiling
+    assert rectifier(result.graph.nodes[0]).ceiling == ceiling
     assert result.error == 0
     assert {(note.outcome, note.reason.split(" '")[0]) for note in result.notes} == {
         ("folded", "merged into the rectifier")

@@ -20,8 +20,8 @@ NETS: dict[str, tuple[str, dict[str, np.ndarray], set[str], tuple[str, ...]]] = 
     "max over all pixels": (
         "g = ReduceMax<keepdims=0>(r, axes) y = Gemm(g, w3)",
         PIXELS,
-        set(),
-        ("y",),
+        {"y"},
+        (),
     ),
     "nothing weighted behind": (
         "c = Conv(r, w2) y = ReduceMax<keepdims=0>(c, axes)",

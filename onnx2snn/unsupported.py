@@ -1,0 +1,72 @@
+"""Operators that no spiking network can have, wherever they stand: refused by name, with a remedy."""
+
+from __future__ import annotations
+
+from onnx2snn.graph import Node
+from onnx2snn.ops import DOMAIN
+
+_TRACE = "export the model with fixed control flow (trace it rather than script it)"
+_RECURRENT = "unroll it, or replace it by a feed-forward layer such as Conv1d"
+_RANDOM = "export the model in evaluation mode"
+_TENSORS = "move it out of the model, before its input or after its output"
+
+_KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("control flow in the input model", _TRACE, ("If", "Loop", "Scan", "SequenceMap")),
+    ("it is recurrent: its state would advance with the timesteps", _RECURRENT, ("GRU", "LSTM", "RNN")),
+    (
+        "it draws random numbers",
+        _RANDOM,
+        (
+            *("Bernoulli", "Multinomial"),
+            *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        ),
+    ),
+    (
+        "it works on strings",
+        _TENSORS,
+        (
+            "RegexFullMatch",
+            "StringConcat",
+            "StringNormalizer",
+            "StringSplit",
+            "TfIdfVectorizer",
+        ),
+    ),
+    (
+        "it works on sequences, optional values or files, not on tensors",
+        _TENSORS,
+        (
+            *("ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase"),
+            *("SequenceInsert", "SequenceLength", "SplitToSequence"),
+            *("ImageDecoder", "Optional", "OptionalGetElement", "OptionalHasElement"),
+        ),
+    ),
+    (
+        "it is for training",
+        "export the model for inference",
+        ("Adagrad", "Adam", "Gradient", "Momentum", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
+    ),
+)
+_BY_OP = {op: (reason, remedy) for reason, remedy, ops in _KINDS for op in ops}
+
+#: Operators whose output's shape depends on values: on running means it could change from step to step.
+VALUE_SHAPED = frozenset({"Compress", "ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "Unique"})
+
+
+def why_unsupported(node: Node) -> tuple[str, str] | None:
+    """Reason and remedy for a node that is refused in any place; None for any other."""
+    if node.domain not in (None, "", DOMAIN):
+        reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
+        return reason, "export the model with ONNX's own operators"
+    if node.op in ("BatchNormalization", "Dropout") and _is_training(node):
+        return "it is in training mode", "export the model in evaluation mode"
+    return _BY_OP.get(node.op)
+
+
+def _is_training(node: Node) -> bool:
+    if node.op == "BatchNormalization":
+        return bool(node.attrs.get("training_mode", 0))
+    if len(node.inputs) < 3 or node.inputs[2].is_empty():
+        return False
+    values = getattr(node.inputs[2], "values", None)
+    return values is None or bool(values.item())
