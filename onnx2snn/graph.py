@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 import onnx.shape_inference
 import onnx_graphsurgeon as gs
+from onnx.external_data_helper import uses_external_data
 from onnx_graphsurgeon import Constant as Constant
 from onnx_graphsurgeon import Graph as Graph
 from onnx_graphsurgeon import Node as Node
@@ -23,8 +24,9 @@ from onnx_graphsurgeon import Tensor as Tensor
 from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx2snn.model_file import IR_VERSION, flatten_model, normalize_model
+from onnx2snn.model_file import IR_VERSION, LARGE, flatten_model, normalize_model
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
+from onnx2snn.runtime.engines import errors_only
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +42,61 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     Raises:
         ModelError: see `flatten_model` and `normalize_model` in `onnx2snn.model_file`.
     """
-    graph = tidy(gs.import_onnx(normalize_model(flatten_model(model))))
-    graph.fold_constants(partitioning="recursive")
-    # What was shape arithmetic is constant now, so shapes behind it can be inferred at last.
-    return infer_shapes(graph)
+    normalized = normalize_model(flatten_model(model))
+    graph = gs.import_onnx(normalized)
+    _stand_in_for_weights(graph, normalized)
+    # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
+    before = len(graph.nodes) + 1
+    while len(graph.nodes) < before:
+        before = len(graph.nodes)
+        with errors_only():
+            for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
+                tidy(tidy(graph).fold_constants(partitioning=partitioning))
+        infer_shapes(graph)
+        fix_reshapes(graph)
+    return graph
 
 
-def infer_shapes(graph: Graph) -> Graph:
-    """A new graph with the shapes of all tensors inferred again."""
-    return gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(graph), data_prop=True))
+def fix_reshapes(graph: Graph) -> None:
+    """Give every Reshape a constant shape whose result is known but for one dimension."""
+    for node in graph.nodes:
+        shape = node.outputs[0].shape if node.op == "Reshape" else None
+        if shape is None or isinstance(node.inputs[1], Constant):
+            continue
+        dims = [dim if isinstance(dim, int) else -1 for dim in shape]
+        if dims.count(-1) <= 1 and 0 not in dims:
+            node.inputs[1] = Constant(unique_name(graph, f"{node.name}/shape"), np.asarray(dims, np.int64))
+    tidy(graph)
+
+
+def _stand_in_for_weights(graph: Graph, model: onnx.ModelProto) -> None:
+    """Zeros, which take no memory, for weights that were left in their files: only `inspect` leaves any."""
+    tensors = graph.tensors()
+    for item in model.graph.initializer:
+        if uses_external_data(item) and item.name in tensors:
+            zero = np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(item.data_type))
+            tensors[item.name].values = np.broadcast_to(zero, tuple(item.dims))
+
+
+def infer_shapes(graph: Graph) -> None:
+    """Infer the types and shapes of all tensors again; weights are not copied for it."""
+    light = clone(graph)
+    stands_for = {
+        name: Variable(name, tensor.values.dtype, tensor.values.shape)
+        for name, tensor in light.tensors().items()
+        if isinstance(tensor, Constant) and tensor.values.nbytes > LARGE
+    }
+    for node in light.nodes:
+        for index, tensor in enumerate(node.inputs):
+            if tensor.name in stands_for:
+                node.inputs[index] = stands_for[tensor.name]
+    light.inputs += stands_for.values()
+    inferred = gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(light), data_prop=True))
+    known = inferred.tensors()
+    for name, tensor in graph.tensors().items():
+        found = known.get(name)
+        if found is not None and not isinstance(tensor, Constant):
+            tensor.dtype, tensor.shape = found.dtype, found.shape
 
 
 def write_model(graph: Graph) -> onnx.ModelProto:

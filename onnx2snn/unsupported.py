@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from onnx2snn.graph import Node
-from onnx2snn.ops import DOMAIN
+from onnx2snn.model_file import NEWER
+from onnx2snn.ops import DOMAIN, OPSET_VERSION
 
 _TRACE = "export the model with fixed control flow (trace it rather than script it)"
 _RECURRENT = "unroll it, or replace it by a feed-forward layer such as Conv1d"
@@ -55,6 +56,9 @@ VALUE_SHAPED = frozenset({"Compress", "ConstantOfShape", "NonMaxSuppression", "N
 
 def why_unsupported(node: Node) -> tuple[str, str] | None:
     """Reason and remedy for a node that is refused in any place; None for any other."""
+    if node.domain == NEWER:
+        reason = f"ONNX added it after opset {OPSET_VERSION}, and it has no form in older operators"
+        return reason, f"export the model with opset {OPSET_VERSION}"
     if node.domain not in (None, "", DOMAIN):
         reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
         return reason, "export the model with ONNX's own operators"

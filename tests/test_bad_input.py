@@ -116,9 +116,9 @@ def control_flow() -> None:
     )
 
 
-def opset_6() -> None:
+def opset_5() -> None:
     model = mlp()
-    model.opset_import[0].version = 6
+    model.opset_import[0].version = 5
     model.ir_version = 3
     model.graph.input.extend(
         onnx.helper.make_tensor_value_info(item.name, item.data_type, item.dims)
@@ -251,7 +251,7 @@ CASES = [
     *of_model("no ReLU", no_relu, "ReLU", "found none", "train the model"),
     *of_model("a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"),
     *of_model("control flow", control_flow, "'branch'", "If", "control flow", "trace it"),
-    *of_model("opset 6", opset_6, "opset", "expected 7", "found 6", "export"),
+    *of_model("opset 5", opset_5, "opset", "expected 6", "found 5", "export"),
     Case("inspect a text file", no_onnx, "inspect bad.onnx --json out", ["bad.onnx", "export it again"]),
     Case("inspect no file", nothing, "inspect bad.onnx --json out", ["bad.onnx", "check the path"]),
     Case(

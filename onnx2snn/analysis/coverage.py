@@ -13,6 +13,7 @@ from onnx2snn.errors import Refusal
 from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_output
 from onnx2snn.islands import find_islands
 from onnx2snn.linear import LINEAR_RULES, REARRANGES, why_not_linear
+from onnx2snn.model_file import NEWER
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Note
 from onnx2snn.sections import SHAPE_OPS, Section, Sections, divide, is_neuron
@@ -73,7 +74,7 @@ def judge(
         found, note = present.pop(node.name, None), notes.get(node.name)
         if found is not None:
             verdict = surroundings.judge(found, "" if note is None else note.reason)
-            domain = f"{node.domain}." if node.domain else ""
+            domain = "" if node.domain in ("", NEWER) else f"{node.domain}."
             verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
         elif note is not None:
             role: Role = "spiking" if note.outcome == "spiking" else "folded"
@@ -125,11 +126,12 @@ class _Surroundings:
             return Verdict(node.name, node.op, "spiking", said or pools)
         if node.name in self.islands:
             return self._judge_analog(node)
+        changes = any(tensor.name in temporal for tensor in node.outputs)
+        integral = not any(_is_float(tensor) for tensor in node.outputs)
+        if node.op in SHAPE_OPS or (not changes and (section != "prefix" or integral)):
+            return Verdict(node.name, node.op, "linear", "shape arithmetic")
         if why_not_linear(node, temporal) is None:
             return Verdict(node.name, node.op, "linear", said or _PLACES[section])
-        changes = any(tensor.name in temporal for tensor in node.outputs)
-        if node.op in SHAPE_OPS or (section != "prefix" and not changes):
-            return Verdict(node.name, node.op, "linear", "shape arithmetic")
         return Verdict(node.name, node.op, "analog", _PLACES[section])
 
     def _judge_analog(self, node: Node) -> Verdict:

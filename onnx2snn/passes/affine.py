@@ -7,8 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.channels import channel_axis, channel_count
 from onnx2snn.errors import ModelError
-from onnx2snn.graph import Array, Constant, Graph, Node, constant, insert_after, replace_input, unique_name
+from onnx2snn.graph import (
+    Array,
+    Constant,
+    Graph,
+    Node,
+    Tensor,
+    constant,
+    insert_after,
+    rank,
+    replace_input,
+    unique_name,
+)
 
 Vector = npt.NDArray[np.float64]
 
@@ -43,6 +55,30 @@ def read_batchnorm(node: Node) -> Affine | str:
     return Affine(scale, beta - mean * scale)
 
 
+def read_arithmetic(node: Node) -> tuple[Affine, Tensor] | None:
+    """Scale, shift and operand of an Add, Sub, Mul or Div with a constant per channel or a scalar."""
+    if node.op not in ("Add", "Sub", "Mul", "Div") or node.domain:
+        return None
+    values = [constant(tensor) for tensor in node.inputs]
+    index = 0 if values[0] is not None else 1
+    value, source = values[index], node.inputs[1 - index]
+    channels, dims = channel_count(source), rank(source)
+    if value is None or channels is None or dims is None or channel_axis(source) != 1 or value.ndim > dims:
+        return None
+    aligned = (1,) * (dims - value.ndim) + value.shape
+    if value.size != 1 and (aligned[1] != channels or value.size != channels):
+        return None
+    vector = np.broadcast_to(value.reshape(-1).astype(np.float64), (channels,))
+    one, zero = np.ones(channels), np.zeros(channels)
+    if node.op == "Add":
+        return Affine(one, vector), source
+    if node.op == "Mul":
+        return Affine(vector, zero), source
+    if node.op == "Sub":
+        return (Affine(one, -vector) if index else Affine(-one, vector)), source
+    return (Affine(1 / vector, zero), source) if index and (vector != 0).all() else None
+
+
 def set_constant(graph: Graph, node: Node, index: int, value: Vector, like: Array) -> None:
     """Give the node a constant of its own at an input: the old one may be shared with other nodes."""
     old = node.inputs[index].name if len(node.inputs) > index and node.inputs[index].name else ""
@@ -58,12 +94,14 @@ def along(vector: Vector, axis: int, rank: int) -> Vector:
 
 
 def scale_outputs(graph: Graph, node: Node, affine: Affine) -> str | None:
-    """Let a Conv, ConvTranspose, Gemm or MatMul give scale·y + shift instead of y.
+    """Let a Conv, ConvTranspose, Gemm, MatMul or BatchNormalization give scale·y + shift instead of y.
 
     Returns:
         None when it was done, else the reason why it cannot be.
     """
     weight = constant(node.inputs[1])
+    if node.op == "BatchNormalization":
+        return _scale_batchnorm(graph, node, affine)
     if weight is None:
         return f"the weights '{node.inputs[1].name}' of '{node.name}' are a graph input or computed"
     if node.op == "MatMul":
@@ -84,6 +122,16 @@ def scale_outputs(graph: Graph, node: Node, affine: Affine) -> str | None:
         node.attrs.pop("beta", None)  # `_bias` has multiplied it in
     set_constant(graph, node, 1, scaled, weight)
     set_constant(graph, node, 2, bias * affine.scale + affine.shift, weight)
+    return None
+
+
+def _scale_batchnorm(graph: Graph, node: Node, affine: Affine) -> str | None:
+    own = read_batchnorm(node)
+    if isinstance(own, str):
+        return own
+    gamma, beta = (np.asarray(constant(tensor)) for tensor in node.inputs[1:3])
+    set_constant(graph, node, 1, gamma * affine.scale, gamma)
+    set_constant(graph, node, 2, beta * affine.scale + affine.shift, beta)
     return None
 
 

@@ -1,18 +1,18 @@
-"""Conv → BatchNormalization ⇒ Conv with scaled weights and shifted bias."""
+"""Conv → BatchNormalization, or Mul and Add per channel ⇒ Conv with scaled weights and shifted bias."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, bypass, constant, producer, rank, sole_consumer
-from onnx2snn.passes.affine import Affine, read_batchnorm, scale_outputs, set_constant
+from onnx2snn.graph import Graph, Node, bypass, constant, producer, rank, reroute, sole_consumer, tidy
+from onnx2snn.passes.affine import Affine, read_arithmetic, read_batchnorm, scale_outputs, set_constant
 from onnx2snn.passes.base import Context, fold_each
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 class FoldBatchNorm:
-    """Fold a BatchNormalization into the linear node before it.
+    """Fold a BatchNormalization, or arithmetic with a constant per channel, into the linear node before it.
 
     W' = W·scale along the output channels, b' = b·scale + shift.
 
@@ -21,7 +21,9 @@ class FoldBatchNorm:
            copied, so the other keeps its own.
         2. MatMul → Add(constant) → BN on [N, F]: the matrix takes the scale, the Add the shift.
         3. MatMul → BN on [N, F]: the matrix takes the scale, the BN becomes an Add of the shift.
-        4. Keeps the BN when the tensor between is read elsewhere or is an output, when weights, bias or BN
+        4. Conv, ConvTranspose, Gemm or BN → Mul, Div, Add or Sub of a constant per channel (of a scalar) →
+           the node before takes it.
+        5. Keeps the BN when the tensor between is read elsewhere or is an output, when weights, bias or BN
            parameters are graph inputs, and when what precedes it is not linear (`PushBatchNorm` may help).
     """
 
@@ -30,7 +32,14 @@ class FoldBatchNorm:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        return fold_each(graph, context, "BatchNormalization", _fold, "into the weights before it")
+        changed = fold_each(graph, context, "BatchNormalization", _fold, "into the weights before it")
+        for node in [node for node in graph.nodes if node.op in ("Add", "Sub", "Mul", "Div")]:
+            if _fold_arithmetic(graph, node):
+                context.note(node.name, node.op, "folded", "into the weights before it")
+                changed = True
+        if changed:
+            tidy(graph)
+        return changed
 
 
 def _fold(graph: Graph, node: Node) -> str | None:
@@ -62,6 +71,24 @@ def _fold(graph: Graph, node: Node) -> str | None:
     if reason is None:
         bypass(graph, node)
     return reason
+
+
+def _fold_arithmetic(graph: Graph, node: Node) -> bool:
+    found = read_arithmetic(node)
+    if found is None:
+        return False
+    affine, operand = found
+    source = producer(operand)
+    if source is None or source.op not in ("BatchNormalization", "Conv", "ConvTranspose", "Gemm"):
+        return False
+    if sole_consumer(graph, operand) is None:
+        return False
+    if scale_outputs(graph, source, affine) is not None:
+        return False
+    reroute(graph, node.outputs[0], operand)
+    node.inputs.clear()
+    node.outputs.clear()
+    return True
 
 
 def _fold_through_bias(graph: Graph, node: Node, add: Node, affine: Affine) -> str | None:

@@ -112,19 +112,15 @@ def _read_pair(graph: Graph, node: Node) -> _Quantizer | None:
     inverse = sole_consumer(graph, node.outputs[0])
     if inverse is None or inverse.op != "DequantizeLinear" or inverse.domain:
         return None
-    scales = [_parameter(part, 1) for part in (node, inverse)]
-    zeros = [_parameter(part, 2) for part in (node, inverse)]
+    scale, zero = _parameter(node, 1), _parameter(node, 2)
+    back, back_zero = _parameter(inverse, 1), _parameter(inverse, 2)
     code = node.inputs[2].dtype if len(node.inputs) > 2 else node.outputs[0].dtype
-    if code is None or any(value is None for value in (*scales, *zeros)):
+    if code is None or scale is None or zero is None or back is None or back_zero is None:
         return None
-    if not (np.array_equal(*scales) and np.array_equal(*zeros)):
+    same = np.array_equal(scale, back) and np.array_equal(zero, back_zero)
+    if not same or not (zero == zero.flat[0]).all():
         return None
     limits = np.iinfo(code)
-    (scale, _), (zero, _) = scales, zeros
-    assert scale is not None
-    assert zero is not None
-    if zero.size and not (zero == zero.flat[0]).all():
-        return None
     least, most = (float(limit - zero.flat[0]) for limit in (limits.min, limits.max))
     pair = _Quantizer(
         node.inputs[0],

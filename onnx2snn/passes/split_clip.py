@@ -31,7 +31,8 @@ class SplitClip:
         1. Clip(x, a, b) with a < 0 < b (HardTanh) → Clip(x, 0, b) - Clip(-x, 0, -a): silent around zero.
         2. Clip(x, a, b) with 0 < a → a + Clip(x - a, 0, b - a); with b ≤ 0 → b - Clip(b - x, 0, b - a).
         3. Max(x, a) and Min(x, b) with a scalar: the same with an infinite bound.
-        4. Keeps what no weights follow, which is exact after the last neuron, and what bounds a graph input.
+        4. Keeps what no weights follow, which is exact after the last neuron, what bounds a graph input, and
+           bounds that cross, which make a constant.
     Requires NormalizeRelu.
     """
 
@@ -49,7 +50,7 @@ class SplitClip:
             source = next(tensor for tensor in node.inputs if constant(tensor) is None)
             if node.outputs[0].name not in weighty or producer(source) is None:
                 continue
-            if not all(map(np.isinf, bounds)):
+            if bounds[0] < bounds[1] and not all(map(np.isinf, bounds)):
                 _split(graph, node, source, *bounds)
                 changed = True
         if changed:
@@ -107,12 +108,14 @@ class _Maker:
     def __init__(self, graph: Graph, node: Node) -> None:
         self._graph, self._node = graph, node
         self._like = node.outputs[0]
+        self._bounds = 0
 
     def name(self, part: str) -> str:
         return unique_name(self._graph, f"{self._node.name}/{part}")
 
     def number(self, value: float) -> Constant:
-        return Constant(self.name("bound"), np.asarray(value, self._like.dtype))
+        self._bounds += 1  # bounds that no node reads yet are not in the graph for `unique_name` to see
+        return Constant(self.name(f"bound_{self._bounds}"), np.asarray(value, self._like.dtype))
 
     def apply(self, op: str, part: str, *inputs: Tensor) -> Variable:
         result = Variable(self.name(part), self._like.dtype, self._like.shape)

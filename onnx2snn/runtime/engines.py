@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -30,6 +31,16 @@ _RUN_ERRORS: tuple[type[Exception], ...] = (
 )
 # ONNX's reference evaluator lets through what its NumPy code meets.
 _REFERENCE_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
+
+@contextmanager
+def errors_only() -> Iterator[None]:
+    """Let onnxruntime print no warnings meanwhile, where somebody else opens its sessions."""
+    onnxruntime.set_default_logger_severity(3)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)  # what it starts with; it cannot be asked
 
 
 class Engine(Protocol):

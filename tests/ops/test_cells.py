@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 from onnx2snn.ops.li_pool import max_pool
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 
@@ -73,7 +73,7 @@ BACKENDS = [numpy_step, reference_body, onnxruntime_body]
 
 def simulate(backend, op, inputs, parameters=(), attributes=None):
     """The outputs of all timesteps from the initial state."""
-    step = backend(op, len(parameters), attributes)
+    step = backend(op, len(parameters), attributes or {})
     state, outputs = CELLS[op].initial_state(parameters), []
     for x in inputs:
         output, *state = step(np.asarray(x, np.float32), state, parameters)
@@ -87,7 +87,9 @@ def one(*values):
 
 
 ONE = np.asarray(1, np.float32)
+HALF = np.asarray(0.5, np.float32)
 PER_CHANNEL = np.float32([1, 2]).reshape(1, 2, 1)
+THETAS = np.float32([0.5, 1, 2]).reshape(1, 3, 1, 1)
 WINNER = [
     [[[[1, 0], [0, 0]]]],
     [[[[0, 0], [1, 0]]]],
@@ -97,73 +99,271 @@ WINNER = [
 
 CASES = {
     # Membrane potential starts at θ/2: a current of 1/2 brings u to θ exactly, and a tie fires.
-    "tie at θ": ("BurstIF", 4, ONE, one(0.5, 0.0), one(1, 0)),
-    "just below θ": ("BurstIF", 4, ONE, one(0.4375, 0.0625), one(0, 1)),
-    "tie at 3θ": ("BurstIF", 4, ONE, one(2.5, 1.0), one(3, 1)),
-    "saturates at Γ and keeps the rest": ("BurstIF", 2, ONE, one(4.5, 0, 0), one(2, 2, 1)),
-    "Γ = 1 is the classic neuron": ("BurstIF", 1, ONE, one(0.75, 0.75, 0.75, 0.75), one(1, 1, 0, 1)),
-    "negative current fires nothing, and is owed": ("BurstIF", 4, ONE, one(-2, 2, 2), one(0, 0, 2)),
-    "output carries θ": ("BurstIF", 4, np.asarray(0.25, np.float32), one(0.5, 0.125), one(0.5, 0.25)),
+    "tie at θ": ("BurstIF", {"max_spikes": 4}, (ONE,), one(0.5, 0.0), one(1, 0)),
+    "just below θ": ("BurstIF", {"max_spikes": 4}, (ONE,), one(0.4375, 0.0625), one(0, 1)),
+    "tie at 3θ": ("BurstIF", {"max_spikes": 4}, (ONE,), one(2.5, 1.0), one(3, 1)),
+    "saturates at Γ and keeps the rest": ("BurstIF", {"max_spikes": 2}, (ONE,), one(4.5, 0, 0), one(2, 2, 1)),
+    "Γ = 1 is the classic neuron": (
+        "BurstIF",
+        {"max_spikes": 1},
+        (ONE,),
+        one(0.75, 0.75, 0.75, 0.75),
+        one(1, 1, 0, 1),
+    ),
+    "negative current fires nothing, and is owed": (
+        "BurstIF",
+        {"max_spikes": 4},
+        (ONE,),
+        one(-2, 2, 2),
+        one(0, 0, 2),
+    ),
+    "output carries θ": (
+        "BurstIF",
+        {"max_spikes": 4},
+        (np.asarray(0.25, np.float32),),
+        one(0.5, 0.125),
+        one(0.5, 0.25),
+    ),
     "θ per channel, state broadcasts": (
         "BurstIF",
-        4,
-        PER_CHANNEL,
+        {"max_spikes": 4},
+        (PER_CHANNEL,),
         [[[[1, 3], [1, 3]], [[0, 9], [0, 9]]], [[[0, 0], [0, 0]], [[0, 0], [0, 0]]]],
         [[[[1, 3], [2, 4]], [[0, 4], [0, 8]]], [[[0, 0], [0, 0]], [[0, 4], [0, 2]]]],
     ),
-    "signed: tie at 2θ": ("SignedBurstIF", 4, ONE, one(1.5), one(2)),
+    "signed: tie at 2θ": ("SignedBurstIF", {"max_spikes": 4}, (ONE,), one(1.5), one(2)),
     "signed: u = 0 takes nothing back": (
         "SignedBurstIF",
-        4,
-        ONE,
+        {"max_spikes": 4},
+        (ONE,),
         one(1.5, 0, -1, -0.0625),
         one(2, 0, -1, -1),
     ),
-    "signed: never below n = 0": ("SignedBurstIF", 4, ONE, one(1, -9, 7), one(1, -1, 0)),
-    "signed: silent from the start": ("SignedBurstIF", 4, ONE, one(-3, 3, 1), one(0, 0, 1)),
-    "signed: at most Γ back in a step": ("SignedBurstIF", 2, ONE, one(2, 2, -5, 0, 0), one(2, 2, -2, -2, 0)),
-    "signed: at most Γ forth in a step": ("SignedBurstIF", 2, ONE, one(5, 0, 0), one(2, 2, 1)),
-    "signed: Γ = 1": ("SignedBurstIF", 1, ONE, one(2, -3, 0, 0.5), one(1, -1, 0, 0)),
+    "signed: never below n = 0": ("SignedBurstIF", {"max_spikes": 4}, (ONE,), one(1, -9, 7), one(1, -1, 0)),
+    "signed: silent from the start": (
+        "SignedBurstIF",
+        {"max_spikes": 4},
+        (ONE,),
+        one(-3, 3, 1),
+        one(0, 0, 1),
+    ),
+    "signed: at most Γ back in a step": (
+        "SignedBurstIF",
+        {"max_spikes": 2},
+        (ONE,),
+        one(2, 2, -5, 0, 0),
+        one(2, 2, -2, -2, 0),
+    ),
+    "signed: at most Γ forth in a step": (
+        "SignedBurstIF",
+        {"max_spikes": 2},
+        (ONE,),
+        one(5, 0, 0),
+        one(2, 2, 1),
+    ),
+    "signed: Γ = 1": ("SignedBurstIF", {"max_spikes": 1}, (ONE,), one(2, -3, 0, 0.5), one(1, -1, 0, 0)),
     "signed: θ per channel": (
         "SignedBurstIF",
-        4,
-        PER_CHANNEL,
+        {"max_spikes": 4},
+        (PER_CHANNEL,),
         [[[[3], [3]]], [[[-2], [-2]]]],
         [[[[3], [4]]], [[[-2], [-2]]]],
     ),
+    # Below zero a spike carries slope·θ; the potential starts at θ/2 for both signs.
+    "leaky: tie at θ": ("LeakyBurstIF", {"max_spikes": 4}, (HALF, ONE), one(0.5, 0), one(1, 0)),
+    "leaky: u = 0 sends nothing": (
+        "LeakyBurstIF",
+        {"max_spikes": 4},
+        (HALF, ONE),
+        one(-0.5, -0.0625, 0),
+        one(0, -0.5, 0),
+    ),
+    "leaky: through zero and back": (
+        "LeakyBurstIF",
+        {"max_spikes": 4},
+        (HALF, ONE),
+        one(-2, 3, -3),
+        one(-1, 2, -2),
+    ),
+    "leaky: from above zero down and up again": (
+        "LeakyBurstIF",
+        {"max_spikes": 4},
+        (HALF, ONE),
+        one(2, -4, 3),
+        one(2, -3, 2),
+    ),
+    "leaky: at most Γ a step on either side": (
+        "LeakyBurstIF",
+        {"max_spikes": 2},
+        (HALF, ONE),
+        one(-5, 0, 0, 8, 0, 0, 0),
+        one(-1, -1, -0.5, 1, 1, 1.5, 2),
+    ),
+    "leaky: Γ binds the spikes, not what they carry": (
+        "LeakyBurstIF",
+        {"max_spikes": 1},
+        (np.asarray(3, np.float32), ONE),
+        one(-2, 0, 2),
+        one(-3, -3, 3),
+    ),
+    "leaky: a negative slope sends positive values": (
+        "LeakyBurstIF",
+        {"max_spikes": 4},
+        (np.asarray(-1, np.float32), ONE),
+        one(-2, 1),
+        one(2, -1),
+    ),
+    "leaky: slope and θ per channel": (
+        "LeakyBurstIF",
+        {"max_spikes": 8},
+        (np.float32([0.25, 2]).reshape(1, 2, 1), PER_CHANNEL),
+        [[[[-2], [-4]]], [[[4], [10]]]],
+        [[[[-0.5], [-8]]], [[[2.5], [14]]]],
+    ),
+    "quantised: tie at θ": (
+        "QuantizedIF",
+        {"levels": 4, "timesteps": 4},
+        (ONE,),
+        one(0.5, 0, 0, 0),
+        one(1, 0, 0, 0),
+    ),
+    "quantised: just below θ": (
+        "QuantizedIF",
+        {"levels": 4, "timesteps": 4},
+        (ONE,),
+        one(0.4375, 0, 0, 0.0625),
+        one(0, 0, 0, 1),
+    ),
+    "quantised: N·t/T so far, the rest waits": (
+        "QuantizedIF",
+        {"levels": 4, "timesteps": 4},
+        (ONE,),
+        one(3, 0, 0, 0),
+        one(1, 1, 1, 0),
+    ),
+    "quantised: a share of N is rounded down": (
+        "QuantizedIF",
+        {"levels": 3, "timesteps": 4},
+        (ONE,),
+        one(9, 0, 0, 0),
+        one(0, 1, 1, 1),
+    ),
+    "quantised: bursts where N > T": (
+        "QuantizedIF",
+        {"levels": 6, "timesteps": 2},
+        (ONE,),
+        one(4, 1),
+        one(3, 2),
+    ),
+    "quantised: takes back without a bound": (
+        "QuantizedIF",
+        {"levels": 12, "timesteps": 3},
+        (ONE,),
+        one(4, 4, -7),
+        one(4, 4, -7),
+    ),
+    "quantised: never below n = 0": (
+        "QuantizedIF",
+        {"levels": 4, "timesteps": 4},
+        (ONE,),
+        one(1, -9, 9, 0),
+        one(1, -1, 1, 0),
+    ),
+    "quantised: silent from the start": (
+        "QuantizedIF",
+        {"levels": 4, "timesteps": 4},
+        (ONE,),
+        one(-3, 3, 1, 0),
+        one(0, 0, 1, 0),
+    ),
+    "quantised: θ per channel": (
+        "QuantizedIF",
+        {"levels": 2, "timesteps": 2},
+        (PER_CHANNEL,),
+        [[[[2], [2]]], [[[0], [0]]]],
+        [[[[1], [2]]], [[[1], [0]]]],
+    ),
     # The winner so far inhibits its neighbours: the second pixel shows only once it has overtaken the first.
-    "pool: the winner changes": ("LIPool", None, None, WINNER, [[[[[1]]]], [[[[0]]]], [[[[1]]]], [[[[1]]]]]),
+    "pool: the winner changes": ("LIPool", SQUARE, (), WINNER, [[[[[1]]]], [[[[0]]]], [[[[1]]]], [[[[1]]]]]),
     "pool: takes back with its winner": (
         "LIPool",
-        None,
-        None,
+        SQUARE,
+        (),
         [[[[[3, 0], [1, 0]]]], [[[[-4, 0], [0, 0]]]]],
         [[[[[3]]]], [[[[-2]]]]],
     ),
+    "reduce: the winner changes": (
+        "LIReduceMax",
+        {"axes": [1], "keepdims": 0},
+        (),
+        [[[1, 0]], [[0, 1]], [[0, 2]]],
+        [[1], [0], [2]],
+    ),
+    "reduce: takes back with its winner": (
+        "LIReduceMax",
+        {"axes": [-1], "keepdims": 1},
+        (),
+        [[[3, 1]], [[-4, 0]]],
+        [[[3]], [[-2]]],
+    ),
+    "reduce: below zero": (
+        "LIReduceMax",
+        {"axes": [1], "keepdims": 0},
+        (),
+        [[[-3, -1]], [[2, 0]]],
+        [[-1], [0]],
+    ),
+    "reduce: over two axes": (
+        "LIReduceMax",
+        {"axes": [2, 3], "keepdims": 1},
+        (),
+        WINNER,
+        [[[[[1]]]], [[[[0]]]], [[[[1]]]], [[[[1]]]]],
+    ),
+    "mean so far": ("RunningMean", {}, (), one(1, 0, 5, -2), one(1, 0.5, 2, 1)),
+    "increments of t times the value": ("Increment", {}, (), one(1, 0.5, 2, 1), one(1, 0, 5, -2)),
 }
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES)
 def test_literal_case(backend, case):
-    op, max_spikes, threshold, currents, expected = CASES[case]
-    parameters = () if threshold is None else (threshold,)
-    attributes = SQUARE if max_spikes is None else {"max_spikes": max_spikes}
+    op, attributes, parameters, currents, expected = CASES[case]
     outputs = simulate(backend, op, currents, parameters, attributes)
     np.testing.assert_array_equal(outputs, np.asarray(expected, np.float32))
     assert {output.dtype for output in outputs} == {np.dtype(np.float32)}
 
 
+#: Parameters (three channels) and attributes that each operator can run with.
+SETUPS = {
+    "BurstIF": ((THETAS,), {"max_spikes": 2}),
+    "SignedBurstIF": ((THETAS,), {"max_spikes": 2}),
+    "LeakyBurstIF": ((np.float32([0.25, 0, -2]).reshape(1, 3, 1, 1), THETAS), {"max_spikes": 2}),
+    "QuantizedIF": ((THETAS,), {"levels": 3, "timesteps": 5}),
+    "LIPool": ((), SQUARE),
+    "LIReduceMax": ((), {"axes": [1, 3], "keepdims": 0}),
+    "RunningMean": ((), {}),
+    "Increment": ((), {}),
+}
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("op", CELLS)
 def test_samples_of_a_batch_do_not_touch_each_other(backend, op, rng):
-    parameters = () if op == "LIPool" else (np.float32([0.5, 1, 2]).reshape(1, 3, 1, 1),)
-    attributes = SQUARE if op == "LIPool" else {"max_spikes": 2}
     currents = rng.normal(0.5, 1.0, (5, 4, 3, 4, 4)).astype(np.float32)
-    together = np.asarray(simulate(backend, op, currents, parameters, attributes))
+    together = np.asarray(simulate(backend, op, currents, *SETUPS[op]))
     for sample in range(4):
-        alone = simulate(backend, op, currents[:, sample : sample + 1], parameters, attributes)
+        alone = simulate(backend, op, currents[:, sample : sample + 1], *SETUPS[op])
         np.testing.assert_array_equal(alone, together[:, sample : sample + 1])
+
+
+@pytest.mark.parametrize("backend", [reference_body, onnxruntime_body])
+@pytest.mark.parametrize("op", CELLS)
+def test_body_and_numpy_step_agree_to_the_last_bit(backend, op, rng):
+    """On multiples of 1/8 nothing but the divisions rounds, and these are the same everywhere."""
+    currents = rng.integers(-24, 32, (9, 4, 3, 4, 4)).astype(np.float32) / 8
+    expected = simulate(numpy_step, op, currents, *SETUPS[op])
+    np.testing.assert_array_equal(simulate(backend, op, currents, *SETUPS[op]), expected)
 
 
 # --- the neurons, for any input -------------------------------------------------------------------------
@@ -207,6 +407,94 @@ def test_signed_and_unsigned_agree_while_currents_are_positive(currents, max_spi
         for op in ("BurstIF", "SignedBurstIF")
     ]
     np.testing.assert_array_equal(*outputs)
+
+
+@given(
+    currents=st.lists(eighths, min_size=1, max_size=20),
+    threshold=st.sampled_from([0.25, 1.0, 2.0]),
+    slope=st.integers(-16, 16).map(lambda n: n / 8),
+)
+def test_unsaturated_leaky_neuron_follows_the_leaky_sum(currents, threshold, slope):
+    """n = floor(1/2 + Σ I/θ), which is within 1/2 of Σ I/θ, and g stretches that by at most its slopes."""
+
+    def leaky(x):
+        return np.where(x < 0, slope * x, x)
+
+    parameters = np.asarray(slope, np.float32), np.asarray(threshold, np.float32)
+    outputs = simulate(numpy_step, "LeakyBurstIF", one(*currents), parameters, {"max_spikes": 255})
+    sent, wanted = np.cumsum(outputs), np.cumsum(currents)
+    np.testing.assert_array_equal(sent, threshold * leaky(np.floor(wanted / threshold + 0.5)))
+    assert np.abs(sent - leaky(wanted)).max() <= threshold / 2 * max(1, abs(slope))
+
+
+@cache
+def quantized_relu(levels):
+    infos = [
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in part]
+        for part in (["x", "q"], ["y"])
+    ]
+    node = helper.make_node("QuantizedRelu", ["x", "q"], ["y"], domain=DOMAIN, levels=levels)
+    opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    return OnnxruntimeEngine(
+        helper.make_model(
+            helper.make_graph([node], "relu", *infos),
+            functions=[FUNCTIONS["QuantizedRelu"]],
+            opset_imports=opsets,
+            ir_version=10,
+        )
+    )
+
+
+@settings(deadline=None)
+@given(
+    currents=st.lists(eighths, min_size=1, max_size=20),
+    step=st.sampled_from([0.125, 0.5, 1.0, 4.0]),
+    levels=st.integers(1, 15),
+)
+def test_quantised_neuron_sends_the_quantised_mean_whatever_the_order(currents, step, levels):
+    timesteps = len(currents)
+    theta, attributes = np.asarray(step * timesteps, np.float32), {"levels": levels, "timesteps": timesteps}
+    mean = np.float32(np.sum(currents) / timesteps)
+    expected = step * np.clip(np.floor(np.sum(currents) / (timesteps * step) + 0.5), 0, levels)
+    for order in (currents, sorted(currents), sorted(currents)[::-1]):
+        outputs = simulate(numpy_step, "QuantizedIF", one(*order), (theta,), attributes)
+        assert np.sum(outputs, dtype=float) == expected * timesteps
+        ceilings = np.arange(1, timesteps + 1) * levels // timesteps
+        counts = np.cumsum(outputs) / theta
+        assert (counts >= 0).all()
+        assert (counts <= ceilings).all()
+    (relu,) = quantized_relu(levels).run({"x": mean.reshape(1), "q": np.float32([step])}).values()
+    assert relu == expected
+
+
+# --- LIReduceMax, RunningMean and Increment -------------------------------------------------------------
+
+
+@given(
+    axes=st.sets(st.integers(-3, 3), min_size=1, max_size=3),
+    keepdims=st.integers(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_reduced_spikes_add_up_to_the_maximum_of_the_sums(axes, keepdims, seed):
+    assume(len({axis % 4 for axis in axes}) == len(axes))
+    spikes = np.random.default_rng(seed).integers(-2, 4, (6, 2, 3, 4, 2)).astype(np.float32)
+    attributes = {"axes": sorted(axes), "keepdims": keepdims}
+    outputs = simulate(numpy_step, "LIReduceMax", spikes, attributes=attributes)
+    np.testing.assert_array_equal(
+        np.sum(outputs, axis=0), spikes.sum(axis=0).max(axis=tuple(axes), keepdims=bool(keepdims))
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("function", [np.tanh, np.exp, lambda x: x @ x.swapaxes(-1, -2), np.sign])
+@pytest.mark.parametrize("timesteps", [1, 7, 64])
+def test_an_island_between_its_gates_is_exact_on_the_mean(backend, function, timesteps, rng):
+    x = rng.standard_normal((timesteps, 2, 3, 3)).astype(np.float32)
+    rates = simulate(backend, "RunningMean", x)
+    outputs = simulate(backend, "Increment", [function(rate) for rate in rates])
+    expected = function(x.mean(axis=0, dtype=np.float64))
+    # A sum of T terms, each rounded in the 24th bit: 64/2^24 at worst.
+    np.testing.assert_allclose(np.mean(outputs, axis=0, dtype=float), expected, rtol=4e-6, atol=4e-6)
 
 
 # --- LIPool, in any geometry ----------------------------------------------------------------------------
