@@ -38,10 +38,14 @@ NORMS = ("BatchNormalization", "LayerNormalization", "InstanceNormalization", "G
 SCALED = (*NORMS, *LINEAR, "Mul", "Div")  # operators whose weight sets the scale of what they put out
 # How much smaller the variance is behind an operator: a linear operator makes up for what its input lost.
 LOSSES = {
-    **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu"), 3.0),
+    **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu"), 2.0),
     **dict.fromkeys(("HardSwish", "Gelu", "GlobalAveragePool", "ReduceMean", "Mul"), 4.0),  # Mul: by a gate
 }
 MOST = 16.0
+# Standard deviation of the biases, where what varies with the input has one of about 1. Channels that are on
+# or off whatever the input are what keeps a deep net from amplifying the error of its first layers without
+# bound, which no trained net does, and every random net with small biases.
+SPREAD = 1.0
 VIEWS = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Identity", "Dropout")
 
 
@@ -274,9 +278,10 @@ class _Wiring:
             gain = np.float32(math.sqrt(self._loss(use.node, 1 - slot)))
             return gain * _filters(rng, use.node, slot, shape)
         if op in LINEAR or (op == "Add" and vector and self._is_bias(use.node, slot)):
-            return _normal(rng, shape, 0.05)
+            return _normal(rng, shape, SPREAD)
         if op in NORMS:
-            return _near_one(rng, shape) if slot in (1, 4) else _normal(rng, shape, 0.1)
+            spread = SPREAD if op == "BatchNormalization" and slot == 2 else 0.1
+            return _near_one(rng, shape) if slot in (1, 4) else _normal(rng, shape, spread)
         if op == "PRelu":
             return rng.uniform(0.05, 0.3, shape).astype(np.float32)
         if op in ("Mul", "Div"):

@@ -125,6 +125,13 @@ def _sample_options(command: _Command) -> _Command:
 @click.option(
     "--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer."
 )
+@click.option(
+    "--approximate",
+    type=click.Choice(["none", "relu-sum"]),
+    default=_DEFAULTS.approximate,
+    show_default=True,
+    help="Let smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
+)
 @click.option("--strict", is_flag=True, help="Refuse nodes that would be computed without spikes.")
 @click.option("--dynamic-timesteps", is_flag=True, help="Make T an optional input of the artifact.")
 @_preprocessing_options
@@ -251,15 +258,14 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     neurons.
     """
     check_outputs([model], {"--json": json_path(json_file)})
-    loaded = load_model(model)
+    loaded = load_model(model, weights=False)
     report: dict[str, Any]
     if is_artifact(loaded):
         artifact = take_apart(loaded)
         nodes = artifact.metadata.get("nodes", [])
         report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
     else:
-        nodes = [verdict.to_dict() for verdict in onnx2snn.inspect(loaded, strict=strict)]
-        report = {"kind": "ann", "roles": count_roles(nodes), "nodes": nodes}
+        report = {"kind": "ann", **onnx2snn.inspect(model, strict=strict).to_dict()}
     out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()

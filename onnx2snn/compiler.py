@@ -14,7 +14,8 @@ import numpy.typing as npt
 import onnx
 
 import onnx2snn
-from onnx2snn.analysis.coverage import Verdict, count_roles, judge, refusals
+from onnx2snn.analysis.coverage import Verdict, judge, refusals, report_nodes
+from onnx2snn.analysis.macs import count_macs
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, dataset_from_arrays, open_dataset
 from onnx2snn.emit.metadata import add_metadata
@@ -23,6 +24,7 @@ from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
 from onnx2snn.model_file import check_model, digest, flatten_model, load_model, serialize, write_atomically
 from onnx2snn.options import CompileOptions
+from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
@@ -60,6 +62,7 @@ PREPARATION: tuple[Pass, ...] = (
 PIPELINE: tuple[Pass, ...] = (
     *PREPARATION,
     RefuseUnsupported(),
+    ApproximateActivations(),
     Calibrate(),
     ReplaceRelu(),
     ReplaceMaxPool(),
@@ -69,13 +72,31 @@ PIPELINE: tuple[Pass, ...] = (
 
 
 @dataclass(frozen=True)
+class Inspection:
+    """What a conversion would make of an ANN.
+
+    Attributes:
+        nodes: a verdict for each of the user's nodes.
+        macs: how many multiply-accumulates a sample there are, and the share that spikes would feed.
+    """
+
+    nodes: list[Verdict]
+    macs: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inspection as JSON-able values, as in the report of a compilation."""
+        return report_nodes(self.nodes) | {"macs": self.macs}
+
+
+@dataclass(frozen=True)
 class CompiledModel:
     """A compiled spiking network.
 
     Attributes:
         model: the artifact; runs in a stock onnxruntime.
-        report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `neurons`,
-            `options`, `calibration` and `seconds` by phase; all JSON-able.
+        report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
+            sample, and the share that spikes feed), `neurons`, `options`, `calibration` and `seconds` by
+            phase; all JSON-able.
     """
 
     model: onnx.ModelProto
@@ -122,7 +143,7 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     context = Context(chosen, original)
     seconds = {"read": time.perf_counter() - started}
     for step in PIPELINE:
-        if isinstance(step, Calibrate):
+        if isinstance(step, ApproximateActivations):
             # Opened only now: a graph that is refused costs no look at the data.
             context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
         if progress is not None:
@@ -139,18 +160,22 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     return CompiledModel(artifact, {**report, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
 
 
-def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> list[Verdict]:
-    """What every node of an ANN would become, without any data.
+def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Inspection:
+    """What every node of an ANN would become, without any data; large weights are not even read.
+
+    Args:
+        model: as for `compile`.
+        strict: judge as `compile` does with that option.
 
     Raises:
         ModelError: the model cannot be read.
     """
-    original = flatten_model(_read(model))
+    original = flatten_model(_read(model, weights=False))
     graph = read_graph(original)
     context = Context(CompileOptions(), original)
     for step in PREPARATION:
         step.run(graph, context)
-    return judge(original, graph, context.last_notes, strict=strict)
+    return Inspection(judge(original, graph, context.last_notes, strict=strict), count_macs(graph))
 
 
 def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
@@ -162,11 +187,11 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     verdicts = judge(original, graph, context.last_notes)
     if refusals(verdicts):
         raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
-    report = _report(verdicts, context, dataset)
+    report = _report(verdicts, graph, context, dataset)
     add_metadata(
         artifact,
         {
-            **{key: report[key] for key in ("calibration", "neurons", "nodes", "options")},
+            **{key: report[key] for key in ("calibration", "macs", "neurons", "nodes", "options")},
             "preprocessing": dataset.preprocessing.to_dict(),
             "schedule": "stream",
             "source_sha256": source_sha256,
@@ -196,9 +221,9 @@ def _options(options: Mapping[str, Any]) -> CompileOptions:
         ) from error
 
 
-def _read(model: object) -> onnx.ModelProto:
+def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:
     if isinstance(model, str | Path):
-        source, loaded = str(model), load_model(model)
+        source, loaded = str(model), load_model(model, weights=weights)
     elif isinstance(model, onnx.ModelProto):
         source, loaded = "model", model
         check_model(model, source)
@@ -225,12 +250,11 @@ def _open(
     return dataset
 
 
-def _report(verdicts: list[Verdict], context: Context, dataset: Dataset) -> dict[str, Any]:
+def _report(verdicts: list[Verdict], graph: Graph, context: Context, dataset: Dataset) -> dict[str, Any]:
     assert context.statistics is not None
-    nodes = [verdict.to_dict() for verdict in verdicts]
     return {
-        "nodes": nodes,
-        "roles": count_roles(nodes),
+        **report_nodes(verdicts),
+        "macs": count_macs(graph),
         "neurons": context.neurons,
         "options": context.options.to_dict(),
         "calibration": {"samples": context.statistics.samples, "source": dataset.source},

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
+#: Operators that multiply by weights.
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
 # The fence: its own log goes to stdout, past logging; our messages replace it.
 G_LOGGER.severity = G_LOGGER.CRITICAL
 
@@ -169,6 +172,15 @@ def sole_consumer(graph: Graph, tensor: Tensor) -> Node | None:
 def operands(node: Node) -> Iterator[Tensor]:
     """The inputs that are there: not constants, not omitted optional ones."""
     return (tensor for tensor in node.inputs if not isinstance(tensor, Constant) and not tensor.is_empty())
+
+
+def before_weights(graph: Graph) -> set[str]:
+    """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
+    names: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in WEIGHTED or any(tensor.name in names for tensor in node.outputs):
+            names.update(tensor.name for tensor in node.inputs)
+    return names
 
 
 def replace_input(node: Node, index: int, tensor: Tensor) -> None:

@@ -6,8 +6,8 @@ between two of its nodes belong to it: a GELU written as nine nodes is one islan
 
 from __future__ import annotations
 
-from onnx2snn.graph import Graph, Node, is_cell, operands, producer
-from onnx2snn.linear import WEIGHTED, why_not_linear
+from onnx2snn.graph import WEIGHTED, Graph, Node, is_cell, operands, producer
+from onnx2snn.linear import why_not_linear
 from onnx2snn.sections import SHAPE_OPS, Sections
 
 

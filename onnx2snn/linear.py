@@ -11,9 +11,6 @@ import numpy as np
 
 from onnx2snn.graph import Node
 
-#: Operators that multiply by weights.
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-
 #: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
 #: linear in these, or None when it is.
 Rule = Callable[[Node, Collection[str]], str | None]

@@ -9,6 +9,7 @@ from onnx2snn.errors import OptionError
 
 ThresholdRule = Literal["max", "percentile", "mse"]
 Granularity = Literal["channel", "layer"]
+Approximation = Literal["none", "relu-sum"]
 
 _RANGES: dict[str, tuple[int, int]] = {
     # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
@@ -16,6 +17,13 @@ _RANGES: dict[str, tuple[int, int]] = {
     "max_spikes": (1, 255),
     "levels": (1, 255),
     "batch_size": (1, 1 << 20),
+}
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "threshold": get_args(ThresholdRule),
+    "granularity": get_args(Granularity),
+    "approximate": get_args(Approximation),
 }
 
 
@@ -32,6 +40,7 @@ class CompileOptions:
         percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
         granularity: one threshold per channel or one per layer.
         correct_bias: correct each layer's bias against the already converted prefix.
+        approximate: `relu-sum`: write smooth activations (GELU, SiLU, …) as sums of ReLUs, which spike.
         strict: refuse a graph with analog nodes instead of reporting them.
         dynamic_timesteps: make `timesteps` an optional input of the artifact.
         batch_size: samples per calibration batch.
@@ -48,6 +57,7 @@ class CompileOptions:
     percentile: float = 99.9
     granularity: Granularity = "channel"
     correct_bias: bool = True
+    approximate: Approximation = "none"
     strict: bool = False
     dynamic_timesteps: bool = False
     batch_size: int = 64
@@ -72,7 +82,7 @@ class CompileOptions:
                 f"--percentile: expected more than 0 and at most 100, found {self.percentile}; "
                 f"leave it out for {_default('percentile')}"
             )
-        for name, choices in (("threshold", get_args(ThresholdRule)), ("granularity", get_args(Granularity))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise OptionError(
                     f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "

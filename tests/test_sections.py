@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from helpers import parse
 
 from onnx2snn.graph import read_graph

@@ -102,6 +102,12 @@ def refusals(verdicts: Iterable[Verdict]) -> list[Refusal]:
     return [Refusal(v.node, v.op, v.reason, v.remedy) for v in verdicts if v.role == "refused"]
 
 
+def report_nodes(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """`nodes` and `roles`, as every report has them."""
+    nodes = [verdict.to_dict() for verdict in verdicts]
+    return {"nodes": nodes, "roles": count_roles(nodes)}
+
+
 def count_roles(nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Nodes (verdicts as `to_dict` gives them) by role, every role named."""
     return {role: sum(node["role"] == role for node in nodes) for role in ROLES}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 from onnx import helper
 
-from onnx2snn.calibration.histogram import ChannelHistogram
+from onnx2snn.calibration.histogram import ChannelHistogram, Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.channels import channel_axis, channels_first
 from onnx2snn.errors import DataError, ModelError
@@ -85,13 +86,8 @@ def collect_statistics(
         results = _run(engine, batch)
         statistics.samples += count
         for name, activation in activations.items():
-            found = results[activation.tensor]
+            found = _finite(activation.tensor, results[activation.tensor])
             values = channels_first(found, axes[name])
-            if not np.isfinite(values).all():
-                raise ModelError(
-                    f"tensor '{activation.tensor}': expected finite activations on calibration data, "
-                    "found NaN or Inf; check the preprocessing (--scale, --mean, --std) and the model"
-                )
             if name not in statistics.histograms:
                 statistics.histograms[name] = ChannelHistogram(len(values))
             if activation.slope is None:
@@ -102,6 +98,54 @@ def collect_statistics(
         advance(statistics.samples / len(dataset))
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics
+
+
+def collect_ranges(
+    graph: Graph,
+    dataset: Dataset,
+    batch_size: int,
+    tensors: Collection[str],
+    advance: Callable[[float], None] = ignore,
+) -> dict[str, ChannelHistogram]:
+    """Histograms of whole tensors: of the positive part (channel 0) and the negative part (channel 1).
+
+    Raises:
+        ModelError, DataError: as `collect_statistics`.
+    """
+    model = write_model(graph)
+    del model.graph.output[:]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(tensors))
+    engine = OnnxruntimeEngine(model)
+    histograms = {name: ChannelHistogram(2) for name in tensors}
+    done = 0
+    for batch, count in calibration_batches(graph, dataset, batch_size):
+        results = _run(engine, batch)
+        done += count
+        for name, histogram in histograms.items():
+            values = _finite(name, results[name]).reshape(-1)
+            histogram.add(np.stack([np.maximum(values, 0), np.maximum(-values, 0)]))
+        advance(done / len(dataset))
+    return histograms
+
+
+def evaluate_elementwise(part: onnx.ModelProto, points: Vector) -> Vector:
+    """A model of one input and one output, which works element by element, at points [n]."""
+    (source,), (result,) = part.graph.input, part.graph.output
+    dtype = helper.tensor_dtype_to_np_dtype(source.type.tensor_type.elem_type)
+    del part.graph.value_info[:]
+    for item in (source, result):
+        item.type.tensor_type.ClearField("shape")
+    values = OnnxruntimeEngine(part).run({source.name: points.astype(dtype)})[result.name]
+    return np.asarray(values, np.float64)
+
+
+def _finite(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"tensor '{name}': expected finite activations on calibration data, "
+            "found NaN or Inf; check the preprocessing (--scale, --mean, --std) and the model"
+        )
+    return values
 
 
 def _run(engine: OnnxruntimeEngine, batch: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

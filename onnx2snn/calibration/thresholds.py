@@ -53,11 +53,28 @@ def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
     centers = histogram.centers()
     best = histogram.maximum.copy()
     least = np.full(histogram.channels, np.inf)
-    for share in _SHARES:
+    import os
+    mode=os.environ.get("TAIL","0")
+    active = histogram.counts.sum(axis=1)
+    above = np.cumsum(histogram.counts[:, ::-1], axis=1)[:, ::-1]
+    top = above <= 0.1 * active[:, None]
+    weight = histogram.counts * top
+    mass_top = np.maximum(weight.sum(axis=1), 1e-9)
+    u = np.where(top, centers, np.inf).min(axis=1)
+    scale = np.where(np.isfinite(u), (weight * (centers - u[:, None])).sum(axis=1) / mass_top, 0)
+    scale = np.where(np.isfinite(scale), scale, 0) * float(os.environ.get("SC","1"))
+    n = float(os.environ.get("IMAGES", "64"))
+    mass = {"0": 0 * active, "1": np.ones_like(active), "2": active / n, "3": np.sqrt(active / n)}[mode]
+    shares = _SHARES if mode == "0" else np.concatenate([np.linspace(2.0, 1.02, 40), _SHARES])
+    for share in shares:
         candidate = histogram.maximum * share
         quantum = np.where(candidate > 0, candidate / transfer.steps, 1.0)[:, None]
         steps = np.clip(np.floor(centers / quantum + 0.5), 0, transfer.most_steps)
         error = np.einsum("cb,cb->c", (steps * quantum - centers) ** 2, histogram.counts)
+        over = np.maximum(candidate * transfer.most_steps / transfer.steps - histogram.maximum, 0)
+        under = np.maximum(histogram.maximum - candidate * transfer.most_steps / transfer.steps, 0)
+        s_ = np.maximum(scale, 1e-30)
+        error = error + mass * np.where(under > 0, under**2 + 2 * under * s_ + 2 * s_**2, 2 * s_**2 * np.exp(-over / s_))
         better = error < least
         best[better], least[better] = candidate[better], error[better]
     return best

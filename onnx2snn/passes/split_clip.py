@@ -10,6 +10,7 @@ from onnx2snn.graph import (
     Node,
     Tensor,
     Variable,
+    before_weights,
     constant,
     producer,
     rank,
@@ -17,7 +18,6 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.linear import WEIGHTED
 from onnx2snn.passes.base import Context
 from onnx2snn.rectifiers import clip_bounds, rectifier
 
@@ -41,7 +41,7 @@ class SplitClip:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        weighty = _before_weights(graph)
+        weighty = before_weights(graph)
         changed = False
         for node in list(graph.nodes):
             bounds = _bounds(node)
@@ -57,15 +57,6 @@ class SplitClip:
             tidy(graph)
         del context
         return changed
-
-
-def _before_weights(graph: Graph) -> set[str]:
-    """Names of the tensors on which some weighted node's result depends."""
-    names: set[str] = set()
-    for node in reversed(graph.nodes):
-        if node.op in WEIGHTED or any(tensor.name in names for tensor in node.outputs):
-            names.update(tensor.name for tensor in node.inputs)
-    return names
 
 
 def _bounds(node: Node) -> tuple[float, float] | None:
