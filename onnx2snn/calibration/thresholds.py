@@ -28,8 +28,9 @@ class Transfer:
     percentile: float = 99.9
 
 
-#: Candidates for R as shares of a channel's maximum: dense near the maximum, down to 4 % for heavy tails.
-_SHARES = np.geomspace(1.0, 0.04, 64)
+#: Candidates for R as shares of a channel's maximum: beyond it for what was not seen, down to 4 % for heavy
+#: tails, dense near the maximum.
+_SHARES = np.concatenate([np.linspace(2.0, 1.025, 40), np.geomspace(1.0, 0.04, 64)])
 
 
 def _max(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
@@ -45,39 +46,47 @@ def _percentile(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
 
 
 def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
-    """R = argmin of Σ (f(a) - a)² with the neuron's own transfer function f.
+    """R = argmin of Σ (f(a) - a)² with the neuron's own transfer function f, over what was seen and one more.
 
     A neuron fed a constant a for T timesteps from v_0 = θ/2 gives
     f(a) = q·clip(floor(a/q + 1/2), 0, Γ·T) with q = R/N: the half shift makes it round to the nearest.
+
+    The one more lies beyond the maximum by an exponentially distributed excess, whose mean is that of the √n
+    largest of the n activations seen. With few samples and many levels it keeps R from ending where
+    calibration happened to end; with many samples it hardly counts.
     """
     centers = histogram.centers()
     best = histogram.maximum.copy()
     least = np.full(histogram.channels, np.inf)
-    import os
-    mode=os.environ.get("TAIL","0")
-    active = histogram.counts.sum(axis=1)
-    above = np.cumsum(histogram.counts[:, ::-1], axis=1)[:, ::-1]
-    top = above <= 0.1 * active[:, None]
-    weight = histogram.counts * top
-    mass_top = np.maximum(weight.sum(axis=1), 1e-9)
-    u = np.where(top, centers, np.inf).min(axis=1)
-    scale = np.where(np.isfinite(u), (weight * (centers - u[:, None])).sum(axis=1) / mass_top, 0)
-    scale = np.where(np.isfinite(scale), scale, 0) * float(os.environ.get("SC","1"))
-    n = float(os.environ.get("IMAGES", "64"))
-    mass = {"0": 0 * active, "1": np.ones_like(active), "2": active / n, "3": np.sqrt(active / n)}[mode]
-    shares = _SHARES if mode == "0" else np.concatenate([np.linspace(2.0, 1.02, 40), _SHARES])
-    for share in shares:
+    excess = _mean_excess(histogram)
+    for share in _SHARES:
         candidate = histogram.maximum * share
         quantum = np.where(candidate > 0, candidate / transfer.steps, 1.0)[:, None]
         steps = np.clip(np.floor(centers / quantum + 0.5), 0, transfer.most_steps)
         error = np.einsum("cb,cb->c", (steps * quantum - centers) ** 2, histogram.counts)
-        over = np.maximum(candidate * transfer.most_steps / transfer.steps - histogram.maximum, 0)
-        under = np.maximum(histogram.maximum - candidate * transfer.most_steps / transfer.steps, 0)
-        s_ = np.maximum(scale, 1e-30)
-        error = error + mass * np.where(under > 0, under**2 + 2 * under * s_ + 2 * s_**2, 2 * s_**2 * np.exp(-over / s_))
+        error += _unseen_error(candidate * transfer.most_steps / transfer.steps - histogram.maximum, excess)
         better = error < least
         best[better], least[better] = candidate[better], error[better]
     return best
+
+
+def _mean_excess(histogram: ChannelHistogram) -> Vector:
+    """By how much the √n largest of n activations exceed the least of them, on average."""
+    above = np.cumsum(histogram.counts[:, ::-1], axis=1)[:, ::-1]
+    largest = np.where(above <= np.sqrt(above[:, :1]), histogram.counts, 0.0)
+    places = np.arange(largest.shape[1])
+    number = largest.sum(axis=1)
+    first = np.argmax(largest > 0, axis=1)
+    total = largest @ places - first * number
+    return np.asarray(np.divide(total, number, out=np.zeros_like(number), where=number > 0) * histogram.width)
+
+
+def _unseen_error(margin: Vector, excess: Vector) -> Vector:
+    """E[(X - margin)²] where X > margin, for X exponential of the given mean: what saturation cuts off."""
+    mean = np.maximum(excess, np.finfo(np.float64).tiny)
+    inside = 2 * mean**2 * np.exp(-np.maximum(margin, 0) / mean)
+    below = np.maximum(-margin, 0)
+    return np.asarray(inside + below**2 + 2 * below * mean)
 
 
 RULES: dict[str, Callable[[ChannelHistogram, Transfer], Vector]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onnx2snn.graph import Graph, Node, bypass, constant, is_output, producer, tidy
+import numpy as np
+
+from onnx2snn.graph import Graph, Node, Tensor, bypass, constant, is_output, producer, replace_input, tidy
 from onnx2snn.passes.base import Context
 
 
@@ -10,7 +12,8 @@ class RemoveIdentity:
     """Remove nodes that hand on their input unchanged at inference.
 
     Cases:
-        1. Identity; Dropout in inference mode whose mask nobody reads; Cast to the same type → removed.
+        1. Identity; Dropout in inference mode whose mask nobody reads; Cast to the same type; Cast to a wider
+           float type and back → removed.
         2. Dropout with `training_mode` that is not constant false → kept (refused later).
         3. Keeps an Identity that gives a graph input, a constant or another output a second name.
     """
@@ -23,6 +26,10 @@ class RemoveIdentity:
         changed = False
         for node in graph.nodes:
             # Asked one at a time: removing one node can turn the source of the next into an output.
+            original = _cast_back(node)
+            if original is not None:
+                replace_input(node, 0, original)  # now it is a Cast to the type that its input has
+                changed = True
             if not _does_nothing(graph, node) or not _can_go(graph, node):
                 continue
             changed = True
@@ -47,9 +54,22 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
         mask_read = any(mask.outputs or is_output(graph, mask) for mask in node.outputs[1:])
         return not in_training and not mask_read
     source, result = node.inputs[0] if node.inputs else None, node.outputs[0]
-    return (
-        node.op == "Cast" and source is not None and source.dtype is not None and source.dtype == result.dtype
-    )
+    if node.op != "Cast" or source is None or source.dtype is None:
+        return False
+    return bool(source.dtype == result.dtype)
+
+
+def _cast_back(node: Node) -> Tensor | None:
+    """The tensor that two Casts in a row, to a wider float type and back, hand on unchanged."""
+    wide = producer(node.inputs[0]) if node.op == "Cast" else None
+    if wide is None or wide.op != "Cast":
+        return None
+    source, between, result = (tensor.dtype for tensor in (wide.inputs[0], node.inputs[0], node.outputs[0]))
+    if source is None or between is None or source != result:
+        return None
+    floats = np.dtype(source).kind == np.dtype(between).kind == "f"
+    widens = np.dtype(between).itemsize >= np.dtype(source).itemsize
+    return wide.inputs[0] if floats and widens else None
 
 
 def _can_go(graph: Graph, node: Node) -> bool:

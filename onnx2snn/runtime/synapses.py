@@ -78,7 +78,7 @@ def make_counter(artifact: Artifact) -> EventCounter:
     producers = {name: node for node in artifact.step.graph.node for name in node.output}
     carried = []
     for cell in artifact.spiking:
-        count = Carried(f"{cell.name}/events/in", events(cell), np.zeros((), np.float32))
+        count = Carried(f"{events(cell)}/in", events(cell), np.zeros((), np.float32))
         step.graph.node.extend(_count_events(cell, producers, count))
         step.graph.input.append(_float(count.before))
         step.graph.output.append(_float(count.after))
@@ -88,7 +88,7 @@ def make_counter(artifact: Artifact) -> EventCounter:
 
 def events(cell: onnx.NodeProto) -> str:
     """Name of the tensor with a cell's spikes so far."""
-    return f"{cell.name}/events"
+    return f"onnx2snn/{cell.name}/events"  # a tensor may have the neuron's name
 
 
 def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
