@@ -141,8 +141,10 @@ def compile_command(
 ) -> None:
     """Compile a trained ANN into a spiking network.
 
-    MODEL.onnx is a feed-forward net with ReLU activations, from any framework. The result is one ordinary
-    ONNX file with the same inputs and outputs, which a stock onnxruntime runs.
+    MODEL.onnx is a feed-forward net from any framework. Rectifiers (ReLU, ReLU6, LeakyReLU, trained
+    quantisers …) become neurons; what is not linear and no rectifier is computed exactly, without spikes,
+    and reported. The result is one ordinary ONNX file with the same inputs and outputs, which a stock
+    onnxruntime runs.
     """
     target = Path(output or f"{Path(model).stem}.snn.onnx")
     check_outputs([model, calib], {"-o": target, "--json": json_path(json_file)})
@@ -159,6 +161,7 @@ def compile_command(
     compiled.save(target)
     out = console_for(json_file)
     out.print(tables.role_table(compiled.report["roles"]))
+    say(out, "work", tables.macs_line(compiled.report["macs"]))
     samples = compiled.report["calibration"]["samples"]
     size = target.stat().st_size / 1e6
     say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
@@ -279,6 +282,8 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
             f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}",
         )
     out.print(tables.role_table(report["roles"]))
+    if "macs" in report:
+        say(out, "work", tables.macs_line(report["macs"]))
     write_json(json_file, report)
 
 

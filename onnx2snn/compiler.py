@@ -63,6 +63,7 @@ PIPELINE: tuple[Pass, ...] = (
     *PREPARATION,
     RefuseUnsupported(),
     ApproximateActivations(),
+    RefuseUnsupported(),  # where there are new neurons, more lies between neurons
     Calibrate(),
     ReplaceRelu(),
     ReplaceMaxPool(),

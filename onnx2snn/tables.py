@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,16 +20,40 @@ _MEANINGS = {
 
 
 def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
-    """Every node with its verdict."""
+    """Every node with its verdict; the nodes of an analog island in one row, where its first stands."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("node", overflow="fold")
-    table.add_column("operator", no_wrap=True)
+    table.add_column("operator", overflow="fold")
     table.add_column("becomes", no_wrap=True)
     table.add_column("why", overflow="fold")
+    islands: dict[str, list[str]] = {}
     for node in nodes:
+        if node.get("island"):
+            islands.setdefault(node["island"], []).append(node["op"])
+    for node in nodes:
+        if node.get("island"):
+            ops = islands.pop(node["island"], None)
+            if ops is not None:
+                table.add_row(*_island_row(node, ops))
+            continue
         reason = f"{node['reason']}; {node['remedy']}" if node["remedy"] else node["reason"]
         table.add_row(Text(node["node"]), node["op"], Text(node["role"], _STYLES[node["role"]]), Text(reason))
     return table
+
+
+def _island_row(first: Mapping[str, str], ops: Sequence[str]) -> tuple[Text, Text, Text, Text]:
+    counts = Counter(ops)
+    written = ", ".join(op if count == 1 else f"{count} {op}" for op, count in counts.items())
+    reason = first["reason"] if len(ops) == 1 else f"island of {len(ops)} nodes: exact, on running means"
+    return Text(first["node"]), Text(written), Text("analog", _STYLES["analog"]), Text(reason)
+
+
+def macs_line(macs: Mapping[str, Any]) -> str:
+    """How much of the arithmetic spikes feed, as a sentence."""
+    if macs["per_sample"] is None:
+        return "not known, as the model leaves sizes open"
+    share = "" if macs["share"] is None else f", {percent(macs['share'])} of them fed by spikes"
+    return f"{macs['per_sample']:,} multiply-accumulates a sample{share}"
 
 
 def role_table(roles: Mapping[str, int]) -> Table:

@@ -46,6 +46,7 @@ class ApproximateActivations:
         """See `Pass.run`."""
         if context.options.approximate == "none" or context.dataset is None:
             return False
+        context.approximated = True
         weighty = before_weights(graph)
         found = [
             activation

@@ -40,6 +40,7 @@ class Context:
         model: the user's model, flattened: every node has a name of its own.
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
+        approximated: whether smooth activations have been written as sums of ReLUs, where that was asked for.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
@@ -51,6 +52,7 @@ class Context:
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     dataset: Dataset | None = None
     statistics: Statistics | None = None
+    approximated: bool = False
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)

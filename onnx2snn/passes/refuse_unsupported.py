@@ -7,6 +7,7 @@ from onnx2snn.errors import ModelError, UnsupportedGraphError
 from onnx2snn.graph import Graph
 from onnx2snn.passes.base import Context
 from onnx2snn.sections import is_neuron
+from onnx2snn.univariate import find_activations
 
 
 class RefuseUnsupported:
@@ -15,6 +16,7 @@ class RefuseUnsupported:
     Cases:
         1. Nodes that are refused (with `strict`: analog ones too) → UnsupportedGraphError with all of them.
         2. No rectifier at all → ModelError: nothing would spike.
+    While smooth activations are still to be approximated, these count as rectifiers, and `strict` waits.
     Changes nothing in the graph.
     """
 
@@ -23,13 +25,18 @@ class RefuseUnsupported:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        verdicts = judge(context.model, graph, context.last_notes, strict=context.options.strict)
-        refused = refusals(verdicts)
+        smooth = [node.op for activation in find_activations(graph) for node in activation.nodes]
+        waits = context.options.approximate != "none" and not context.approximated and bool(smooth)
+        strict = context.options.strict and not waits
+        refused = refusals(judge(context.model, graph, context.last_notes, strict=strict))
         if refused:
             raise UnsupportedGraphError(refused)
-        if not any(is_neuron(node) for node in graph.nodes):
-            raise ModelError(
-                "model: expected at least one ReLU or Clip(0, c) to turn into neurons, found none; "
-                "train the model with ReLU activations"
-            )
-        return False
+        if waits or any(is_neuron(node) for node in graph.nodes):
+            return False
+        remedy = "train the model with ReLU activations"
+        if smooth and context.options.approximate == "none":
+            found = ", ".join(sorted(set(smooth)))
+            remedy = f"let its smooth activations ({found}) spike with --approximate relu-sum, or {remedy}"
+        raise ModelError(
+            "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; " + remedy
+        )
