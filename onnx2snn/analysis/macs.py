@@ -18,7 +18,7 @@ def count_macs(graph: Graph) -> dict[str, Any]:
 
     Returns:
         `per_sample`, `fed_by_spikes` and `share`; all None where a layer's size is left open by the model.
-        The first axis of a layer's output counts as the batch; zero padding counts.
+        The axis whose size is open counts as the batch, the first where all are known; zero padding counts.
     """
     sections = divide(graph)
     spikes: set[str] = set()
@@ -49,13 +49,18 @@ def _macs(node: Node) -> int | None:
     source, weight, result = node.inputs[0], node.inputs[1], node.outputs[0]
     if node.op in ("Conv", "ConvTranspose"):
         # Every output (of a ConvTranspose: every input) meets the weights of one channel.
-        factors = [_sizes(result if node.op == "Conv" else source), _sizes(weight)]
+        places, depth = _without_batch(result if node.op == "Conv" else source), weight.shape[1:]
     else:
         dims = source.shape or (None,)
-        factors = [_sizes(result), [None, dims[0 if node.attrs.get("transA", 0) else -1]]]
-    sizes = [size for dims in factors for size in dims[1:]]
+        places, depth = _without_batch(result), [dims[0 if node.attrs.get("transA", 0) else -1]]
+    sizes = [*places, *depth]
     return math.prod(sizes) if all(isinstance(size, int) for size in sizes) else None
 
 
-def _sizes(tensor: Tensor) -> list[Any]:
-    return [None, None] if tensor.shape is None else list(tensor.shape)
+def _without_batch(tensor: Tensor) -> list[Any]:
+    if tensor.shape is None:
+        return [None]
+    sizes = list(tensor.shape)
+    batch = next((axis for axis, size in enumerate(sizes) if not isinstance(size, int)), 0)
+    del sizes[batch]
+    return sizes

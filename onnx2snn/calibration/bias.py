@@ -23,11 +23,10 @@ import numpy.typing as npt
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
-from onnx2snn.calibration.stages import Stage, Train, pool
+from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
 from onnx2snn.calibration.statistics import calibration_batches, ignore
 from onnx2snn.channels import along_axis, channels_first
-from onnx2snn.graph import Graph, is_cell, operands, producer
-from onnx2snn.ops import CELLS
+from onnx2snn.graph import Graph, operands, producer
 from onnx2snn.rectifiers import Rectifier
 from onnx2snn.sections import divide
 
@@ -49,7 +48,7 @@ class _Batch:
     inputs: dict[str, Array]
     samples: int
     ann: dict[str, Array] = field(default_factory=dict)
-    snn: dict[str, Train] = field(default_factory=dict)
+    snn: dict[str, Train | Array] = field(default_factory=dict)
 
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
@@ -78,7 +77,7 @@ def measure_corrections(
     Cost: T + 2 passes over each layer in all, whatever the depth. Spike trains are held for as many samples
     as fit `MEMORY`; with more, corrections are averaged over the chunks.
     """
-    stages = _stages(graph)
+    stages = make_stages(graph, _output_layers(graph))
     corrections: dict[str, Vector] = {}
     seen = 0
     for chunk in _chunks(graph, dataset, stages, batch_size, timesteps):
@@ -87,15 +86,15 @@ def measure_corrections(
             shift = np.zeros(1)
             kind = rectifiers.get(stage.key)
             ann, snn = _currents(stage, chunk, kind)
-            if stage.cell is None or (kind is not None and kind.step is None):
+            if stage.yields is None or (kind is not None and kind.step is None):
                 lacking = rectified_shift(ann, snn, kind, stage.axis)
                 earlier = corrections.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
                 corrections[stage.key] = shift
-            if stage.cell is not None:
+            if stage.yields is not None:
                 for batch in chunk:
                     feeds: dict[str, Train | Array] = {**batch.inputs, **batch.snn}
-                    batch.snn[stage.cell.outputs[0].name] = stage.run(feeds, shift, timesteps)
+                    batch.snn[stage.yields] = stage.run(feeds, shift, timesteps)
             for batch in chunk:
                 batch.drop(_last_read(stages, number))
             advance((seen + count * (number + 1) / len(stages)) / len(dataset))
@@ -149,24 +148,15 @@ def _currents(
     ann, snn = [], []
     for batch in chunk:
         exact = stage.current(batch.inputs | batch.ann)
-        if stage.cell is None or kind is not None:
-            means = {name: batch.snn[name].mean() for name in stage.sources if name in batch.snn}
+        if stage.yields is None or kind is not None:
+            means = {name: _mean(batch.snn[name]) for name in stage.sources if name in batch.snn}
             ann.append(exact)
             snn.append(stage.current(batch.inputs | means))
-        if stage.cell is not None:
-            batch.ann[stage.cell.outputs[0].name] = pool(stage.cell, exact) if kind is None else kind(exact)
+        if stage.yields is not None:
+            batch.ann[stage.yields] = exact
+        if stage.cell is not None and stage.yields is not None:
+            batch.ann[stage.yields] = pool(stage.cell, exact) if kind is None else kind(exact)
     return ann, snn
-
-
-def _stages(graph: Graph) -> list[Stage]:
-    """Every cell, then every layer that outputs are made of."""
-    tensors = graph.tensors()
-    cells = [
-        Stage(graph, node.inputs[0], node)
-        for node in graph.nodes
-        if is_cell(node) and CELLS[node.op].kind != "rate"
-    ]
-    return cells + [Stage(graph, tensors[name], None) for name in _output_layers(graph)]
 
 
 def _output_layers(graph: Graph) -> list[str]:
@@ -181,6 +171,10 @@ def _output_layers(graph: Graph) -> list[str]:
                 break
             node = next((producer(source) for source in operands(node)), None)
     return list(found)
+
+
+def _mean(values: Train | Array) -> Array:
+    return values.mean() if isinstance(values, Train) else values
 
 
 def _chunks(
@@ -202,15 +196,16 @@ def _chunks(
 
 def _bytes_per_batch(stages: Sequence[Stage], inputs: Mapping[str, Array], timesteps: int) -> int:
     """The most that is held of one batch at once, found by one timestep of the first batch."""
-    trains: dict[str, Train] = {}
+    trains: dict[str, Train | Array] = {}
     sizes: dict[str, int] = {}
     most = 0
     for number, stage in enumerate(stages):
-        if stage.cell is not None:
-            name = stage.cell.outputs[0].name
-            trains[name] = stage.run({**inputs, **trains}, np.zeros(1), 1)
-            spikes = trains[name].steps[0]
-            sizes[name] = spikes.nbytes * timesteps + spikes.size * np.dtype(np.float32).itemsize
+        name = stage.yields
+        if name is not None:
+            train = trains[name] = stage.run({**inputs, **trains}, np.zeros(1), 1)
+            step = train.steps[0] if isinstance(train, Train) else train
+            held = timesteps if isinstance(train, Train) else 1
+            sizes[name] = step.nbytes * held + step.size * np.dtype(np.float32).itemsize
         most = max(most, sum(sizes.values()))
         for name in _last_read(stages, number):
             sizes.pop(name, None)
@@ -221,5 +216,5 @@ def _bytes_per_batch(stages: Sequence[Stage], inputs: Mapping[str, Array], times
 def _last_read(stages: Sequence[Stage], number: int) -> list[str]:
     """What no stage after this one reads."""
     later = {source for stage in stages[number + 1 :] for source in stage.sources}
-    earlier = [stage.cell.outputs[0].name for stage in stages[: number + 1] if stage.cell is not None]
+    earlier = [stage.yields for stage in stages[: number + 1] if stage.yields is not None]
     return [name for name in earlier if name not in later]

@@ -6,7 +6,8 @@ are left out; from timestep to timestep they have their state, like the cell at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,10 +19,11 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.channels import broadcastable, channel_axis
-from onnx2snn.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
+from onnx2snn.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, QUANTIZED_IF, Cell
 from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.sections import divide
 
 Array = npt.NDArray[Any]
 
@@ -52,12 +54,20 @@ class Train:
 
 
 class Stage:
-    """One part of the sweep: the nodes up to one target, and the neuron or pool behind it, if any."""
+    """One part of the sweep: the nodes up to one target, and the neuron or pool behind it, if any.
 
-    def __init__(self, graph: Graph, target: Tensor, cell: Node | None) -> None:
+    Without one it either is a joint, whose own values others read, or only gives the mean of its target.
+    """
+
+    def __init__(
+        self, graph: Graph, target: Tensor, cell: Node | None = None, joints: Collection[str] = ()
+    ) -> None:
         self.target, self.cell = target, cell
         self.axis = channel_axis(target)
-        self.sources = _sources(target)
+        self.sources = _sources(target, set(joints) - ({target.name} if cell is None else set()))
+        self.yields: str | None = None if cell is None else cell.outputs[0].name
+        if cell is None and target.name in joints:
+            self.yields = target.name
         self._affine: onnx.ModelProto | None = None
         if target.name not in self.sources:
             self._affine = extract(graph, self.sources, [target.name])
@@ -69,7 +79,6 @@ class Stage:
 
     @cached_property
     def _step_engine(self) -> OnnxruntimeEngine:
-        assert self.cell is not None
         return OnnxruntimeEngine(_step_model(self._graph, self._affine, self.sources, self.target, self.cell))
 
     def current(self, feeds: Mapping[str, Array]) -> Array:
@@ -83,9 +92,14 @@ class Stage:
         """What the stage's correction is filed under: the cell's name, or the target's without a cell."""
         return str(self.target.name if self.cell is None else self.cell.name)
 
-    def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train:
-        """The cell's output for all timesteps, `shift` ([C], or [1] for all) added to its input."""
-        assert self.cell is not None
+    def run(self, feeds: Mapping[str, Train | Array], shift: Vector, timesteps: int) -> Train | Array:
+        """What the stage yields at all timesteps, `shift` ([C], or [1] for all) added to a cell's input.
+
+        A joint that reads nothing but what stays the same over time is an array.
+        """
+        moving = any(isinstance(feeds[name], Train) for name in self.sources)
+        if self.cell is None and not moving:
+            return self.current({n: feed for n, feed in feeds.items() if not isinstance(feed, Train)})
         dtype = np.dtype(self.target.dtype or np.float32)
         state = _initial_states(self.cell, self._affine, dtype)
         added = broadcastable(shift, self.target, dtype)
@@ -97,7 +111,43 @@ class Stage:
             results = self._step_engine.run({**now, **state, _SHIFT: added})
             state = {name: results[f"{name}/next"] for name in state}
             steps.append(results[_RESULT])
-        return Train(steps, threshold(self.cell) if CELLS[self.cell.op].sends_units else None)
+        units = self.cell is not None and CELLS[self.cell.op].sends_units
+        return Train(steps, threshold(self.cell) if self.cell is not None and units else None)
+
+
+def make_stages(graph: Graph, outputs: Sequence[str]) -> list[Stage]:
+    """The graph in stages: every neuron, pool and joint in the order of the graph, then the `outputs`.
+
+    Joints are what the prefix gives to the body, and what a weighted node makes for more than one stage: no
+    stage computes these again.
+    """
+    sections, tensors = divide(graph), graph.tensors()
+    cells = [node for node in graph.nodes if is_cell(node) and CELLS[node.op].kind != "rate"]
+    bridges = {
+        tensor.name
+        for node in graph.nodes
+        if sections.of[node.name] == "body"
+        for tensor in operands(node)
+        if (source := producer(tensor)) is not None and sections.of[source.name] == "prefix"
+    }
+    targets = [cell.inputs[0] for cell in cells] + [tensors[name] for name in outputs]
+    needs = Counter(name for target in targets for name in _weighted(target, bridges))
+    joints = bridges | {name for name, count in needs.items() if count > 1}
+    stages = []
+    for node in graph.nodes:
+        if any(node is cell for cell in cells):
+            stages.append(Stage(graph, node.inputs[0], node, joints))
+        stages += [Stage(graph, tensor, None, joints) for tensor in node.outputs if tensor.name in joints]
+    return stages + [Stage(graph, tensors[name], None, joints - set(outputs)) for name in outputs]
+
+
+def _weighted(target: Tensor, bridges: Collection[str]) -> list[str]:
+    """What weighted nodes make on the way to a target."""
+    return [
+        tensor.name
+        for tensor in _walk(target, bridges)
+        if (node := producer(tensor)) is not None and node.op in WEIGHTED and tensor.name not in bridges
+    ]
 
 
 def threshold(neuron: Node) -> Array:
@@ -121,11 +171,15 @@ def _on_means(part: onnx.ModelProto) -> onnx.ModelProto:
     return plain
 
 
-def _initial_states(cell: Node, part: onnx.ModelProto | None, dtype: np.dtype[Any]) -> dict[str, Array]:
+def _initial_states(
+    cell: Node | None, part: onnx.ModelProto | None, dtype: np.dtype[Any]
+) -> dict[str, Array]:
     """The states before the first timestep, by their names in the stage, of the cell and of islands."""
-    parameters = [np.asarray(constant(tensor)) for tensor in cell.inputs[1:]]
-    values = zip(_state_names(CELLS[cell.op]), CELLS[cell.op].initial_state(parameters), strict=True)
-    states = {name: value.astype(_wide(dtype)) for name, value in values}
+    states: dict[str, Array] = {}
+    if cell is not None:
+        parameters = [np.asarray(constant(tensor)) for tensor in cell.inputs[1:]]
+        values = zip(_state_names(CELLS[cell.op]), CELLS[cell.op].initial_state(parameters), strict=True)
+        states = {name: value.astype(_wide(dtype)) for name, value in values}
     for node in [] if part is None else part.graph.node:
         if node.domain == DOMAIN:
             names = _state_names(CELLS[node.op_type], node.name)
@@ -135,13 +189,16 @@ def _initial_states(cell: Node, part: onnx.ModelProto | None, dtype: np.dtype[An
 
 
 def _step_model(
-    graph: Graph, affine: onnx.ModelProto | None, sources: Sequence[str], target: Tensor, cell: Node
+    graph: Graph, affine: onnx.ModelProto | None, sources: Sequence[str], target: Tensor, cell: Node | None
 ) -> onnx.ModelProto:
-    """One timestep of a stage: spikes (or values) of the sources and the cell's state in, its spikes out."""
+    """One timestep of a stage: spikes (or values) of the sources and the cell's state in, its spikes out.
+
+    Without a cell, the target's value comes out.
+    """
     dtype = np.dtype(target.dtype or np.float32)
     part = _Part([], [] if affine is None else list(affine.graph.initializer), [], [])
     values = _read_sources(part, graph, sources, dtype)
-    used = {cell.op}
+    used = set() if cell is None else {cell.op}
     for node in [] if affine is None else affine.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
@@ -151,9 +208,14 @@ def _step_model(
             _call_gate(part, copy, dtype)
         else:
             part.nodes.append(copy)
-    part.inputs.append(_info(_SHIFT, dtype))
-    part.nodes.append(helper.make_node("Add", [values.get(target.name, target.name), _SHIFT], [_CURRENT]))
-    _call_cell(part, cell, dtype)
+    value = values.get(target.name, target.name)
+    if cell is None:
+        part.nodes.append(_cast(value, _RESULT, dtype))
+        part.outputs.append(_info(_RESULT, dtype))
+    else:
+        part.inputs.append(_info(_SHIFT, dtype))
+        part.nodes.append(helper.make_node("Add", [value, _SHIFT], [_CURRENT]))
+        _call_cell(part, cell, dtype)
     made = helper.make_graph(part.nodes, "stage", part.inputs, part.outputs, part.weights)
     opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
     functions = [CELLS[op].function for op in sorted(used)]
@@ -245,19 +307,28 @@ def _spike_dtype(cell: Node) -> np.dtype[Any]:
     return np.min_scalar_type(-most - 1)  # -128 fits int8, +128 does not
 
 
-def _sources(target: Tensor) -> list[str]:
-    """The outputs of neurons and pools, and graph inputs, that a tensor is computed from directly."""
-    found: dict[str, None] = {}
-    visited: set[str] = set()
+def _sources(target: Tensor, joints: Collection[str]) -> list[str]:
+    """What a tensor is computed from directly: outputs of neurons, pools and joints, and graph inputs."""
+    return [tensor.name for tensor in _walk(target, joints) if _is_source(tensor, joints)]
+
+
+def _walk(target: Tensor, joints: Collection[str]) -> list[Tensor]:
+    """The tensors that a target is computed from, itself first, back to the sources and with them."""
+    found: dict[str, Tensor] = {}
     pending = [target]
     while pending:
         tensor = pending.pop()
-        if tensor.name in visited or constant(tensor) is not None:
+        if tensor.name in found or constant(tensor) is not None:
             continue
-        visited.add(tensor.name)
+        found[tensor.name] = tensor
         node = producer(tensor)
-        if node is None or (is_cell(node) and CELLS[node.op].kind != "rate"):
-            found[tensor.name] = None
-        else:
+        if node is not None and not _is_source(tensor, joints):
             pending.extend(operands(node))
-    return list(found)
+    return list(found.values())
+
+
+def _is_source(tensor: Tensor, joints: Collection[str]) -> bool:
+    node = producer(tensor)
+    if node is None or tensor.name in joints:
+        return True
+    return is_cell(node) and CELLS[node.op].kind != "rate"

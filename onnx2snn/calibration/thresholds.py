@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from onnx2snn.calibration.histogram import ChannelHistogram, Vector
+from onnx2snn.calibration.histogram import BINS, ChannelHistogram, Vector
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,12 @@ class Transfer:
     percentile: float = 99.9
 
 
-#: Candidates for R as shares of a channel's maximum: beyond it for what was not seen, down to 4 % for heavy
-#: tails, dense near the maximum.
-_SHARES = np.concatenate([np.linspace(2.0, 1.025, 40), np.geomspace(1.0, 0.04, 64)])
+#: Candidates for R as shares of a channel's maximum: dense near the maximum, down to 4 % for heavy tails.
+_SHARES = np.geomspace(1.0, 0.04, 64)
+#: And beyond it, for what calibration has not seen.
+_BEYOND = np.linspace(1.0, 2.0, 41)
+#: Channels whose errors are computed together: as many as stay in cache.
+_TOGETHER = 32
 
 
 def _max(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
@@ -46,28 +50,53 @@ def _percentile(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
 
 
 def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
-    """R = argmin of Σ (f(a) - a)² with the neuron's own transfer function f, over what was seen and one more.
+    """R = argmin of Σ (f(a) - a)² with the neuron's own transfer function f.
 
     A neuron fed a constant a for T timesteps from v_0 = θ/2 gives
     f(a) = q·clip(floor(a/q + 1/2), 0, Γ·T) with q = R/N: the half shift makes it round to the nearest.
 
-    The one more lies beyond the maximum by an exponentially distributed excess, whose mean is that of the √n
-    largest of the n activations seen. With few samples and many levels it keeps R from ending where
-    calibration happened to end; with many samples it hardly counts.
+    Where no activation is worth clipping, R would end where calibration happened to end. There one activation
+    more counts, beyond the maximum by an exponentially distributed excess, whose mean is that of the √n
+    largest of the n activations seen; R then lies beyond the maximum.
     """
-    centers = histogram.centers()
-    best = histogram.maximum.copy()
-    least = np.full(histogram.channels, np.inf)
+    best = np.empty(histogram.channels)
     excess = _mean_excess(histogram)
-    for share in _SHARES:
-        candidate = histogram.maximum * share
-        quantum = np.where(candidate > 0, candidate / transfer.steps, 1.0)[:, None]
-        steps = np.clip(np.floor(centers / quantum + 0.5), 0, transfer.most_steps)
-        error = np.einsum("cb,cb->c", (steps * quantum - centers) ** 2, histogram.counts)
-        error += _unseen_error(candidate * transfer.most_steps / transfer.steps - histogram.maximum, excess)
-        better = error < least
-        best[better], least[better] = candidate[better], error[better]
+    for first in range(0, histogram.channels, _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        maximum = histogram.maximum[part]
+        errors = _errors(histogram, part, transfer, _SHARES)
+        best[part] = maximum * _SHARES[np.argmin(errors, axis=0)]
+        whole = np.flatnonzero(best[part] == maximum)
+        if len(whole):
+            channels = first + whole
+            errors = _errors(histogram, channels, transfer, _BEYOND)
+            saturation = np.outer(_BEYOND, maximum[whole]) * (transfer.most_steps / transfer.steps)
+            errors += _unseen_error(saturation - maximum[whole], excess[channels])
+            best[channels] = maximum[whole] * _BEYOND[np.argmin(errors, axis=0)]
     return best
+
+
+def _errors(
+    histogram: ChannelHistogram, channels: slice | npt.NDArray[np.int64], transfer: Transfer, shares: Vector
+) -> Vector:
+    """Σ (f(a) - a)² of some channels, for R at each share of their maxima: float64 [shares, channels]."""
+    counts = histogram.counts[channels].astype(np.float32)
+    width = histogram.width[channels]
+    centers = ((np.arange(BINS) + 0.5) * width[:, None]).astype(np.float32)
+    errors = np.empty((len(shares), len(counts)))
+    work = np.empty_like(centers)
+    for index, share in enumerate(shares):
+        quantum = histogram.maximum[channels] * share / transfer.steps
+        quantum = np.where(quantum > 0, quantum, 1.0)[:, None].astype(np.float32)
+        np.divide(centers, quantum, out=work)
+        work += np.float32(0.5)
+        np.floor(work, out=work)
+        np.minimum(work, np.float32(transfer.most_steps), out=work)
+        work *= quantum
+        work -= centers
+        work *= work
+        errors[index] = np.einsum("cb,cb->c", work, counts)
+    return errors
 
 
 def _mean_excess(histogram: ChannelHistogram) -> Vector:
