@@ -1,13 +1,12 @@
 """What becomes of every operator that ONNX tests: `python -m benchmarks.operators [--write | --check]`.
 
-The onnx package carries models of one operator each (`node`) and small exports of PyTorch's layers. Each is put
-between two layers of neurons, compiled, and held against itself alone on what the neurons before it sent.
+The onnx package carries models of one operator each (`node`) and small exports of PyTorch's layers. Each is
+put between two layers of neurons, compiled, and held against itself alone on what the neurons before it sent.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.version_converter
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -31,9 +31,10 @@ Array = npt.NDArray[Any]
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "operators.md"
 TIMESTEPS = 5
 VERDICTS = ("spiking", "linear", "analog", "folded", "refused", "bug")
+VERDICTS_BY_WEIGHT = ("analog", "spiking", "linear")
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
-#: Operators all of whose inputs are activations; of any other operator only the first is, the rest are weights.
+#: Operators all of whose inputs are activations; of any other only the first is, the rest are weights.
 SEVERAL = frozenset(
     {
         *("Add", "Attention", "Concat", "FlexAttention", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"),
@@ -137,8 +138,8 @@ class Probe:
 
         r = Relu(x) - Relu(-x)          y = op(r, weights)          z = Relu(y)
 
-    x has an axis in front of those of the case's input, the batch. An input of another type than float is cast
-    to its type behind r, an output to float32 before y.
+    x has an axis in front of those of the case's input, the batch. An input of another type than float is
+    cast to its type behind r, an output to float32 before y.
 
     Attributes:
         model: with the outputs r, y and z.
@@ -153,7 +154,7 @@ class Probe:
         self.model.ir_version = 10
         if all(entry.domain for entry in self.model.opset_import):
             self.model.opset_import.append(helper.make_opsetid("", 21))
-        self._opset = next(entry.version for entry in self.model.opset_import if not entry.domain)
+        self._opset = _raise_opset(self.model)
         for index, node in enumerate(self.model.graph.node):
             node.name = f"{node.op_type}_{index}"
         self.feeds: dict[str, Array] = {}
@@ -201,10 +202,8 @@ class Probe:
     def _feed(self, item: onnx.ValueInfoProto, value: Any) -> None:
         """Let neurons send an input of the case."""
         wanted = _element(item)
-        dtype = helper.tensor_dtype_to_np_dtype(wanted if wanted in FLOATS else TensorProto.FLOAT)
         array = numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
-        plain = np.nan_to_num(array.astype(dtype), posinf=1, neginf=-1)[np.newaxis]
-        sent = self._spike(f"probe/{item.name}", plain)
+        sent = self._spike(f"probe/{item.name}", _plain(array, wanted)[np.newaxis])
         squeezed = item.name if wanted in FLOATS else f"{sent}/squeezed"
         if self._opset >= 13:
             axes = f"{sent}/axes"
@@ -253,8 +252,34 @@ class Probe:
         self.made.append(name)
 
 
+def _plain(array: Array, wanted: int) -> Array:
+    """Values that an activation may have: PyTorch's tests hold what was in memory, ONNX's also NaN.
+
+    What is cast to integers lies between two of them: on one, the last bit of a mean would decide.
+    """
+    values = array.astype(helper.tensor_dtype_to_np_dtype(wanted if wanted in FLOATS else TensorProto.FLOAT))
+    values = np.nan_to_num(values, posinf=1, neginf=-1)
+    size = np.abs(values, dtype=float)
+    values = np.where((size < 1e-30) | (size > 1e30), np.zeros_like(values), values)
+    if "INT" in TensorProto.DataType.Name(wanted):
+        values = values + np.where(values < 0, -0.37, 0.37).astype(values.dtype)
+    return np.asarray(values)
+
+
 def _cast(name: str, source: str, result: str, kind: int) -> onnx.NodeProto:
     return helper.make_node("Cast", [source], [result], name, to=kind)
+
+
+def _raise_opset(model: onnx.ModelProto) -> int:
+    """The model's opset; one before 6 is raised where that means nothing for the operators in it."""
+    entry = next(entry for entry in model.opset_import if not entry.domain)
+    ops = {node.op_type for node in model.graph.node}
+    if entry.version < 6 and all(
+        onnx.defs.get_schema(op, 13).since_version == onnx.defs.get_schema(op, entry.version).since_version
+        for op in ops
+    ):
+        entry.version = 13
+    return int(entry.version)
 
 
 def _is_activation(item: onnx.ValueInfoProto, position: int, case: Case) -> bool:
@@ -277,24 +302,25 @@ def _tensor(item: onnx.ValueInfoProto, value: Any) -> onnx.TensorProto:
 
 def examine(case: Case) -> Result:
     """Compile a case between neurons and compare."""
+    verdict, reason, bound = "bug", "", ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NumPy, where a case divides by zero
+        probe = Probe(case)
+        try:
+            verdict, reason, bound = _convert(probe)
+        except onnx2snn.UnsupportedGraphError as error:
+            verdict = "refused"
+            reason = "; ".join(dict.fromkeys(refusal.reason for refusal in error.refusals))
+        except onnx2snn.Onnx2SnnError as error:
+            reason = _shorten(str(error))
+            verdict = "bug" if reason.startswith("onnxruntime cannot") and _can_run(probe) else "refused"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a bug, and the others must be examined
+            reason = f"{type(error).__name__}: {_shorten(str(error))}"
+    return Result(case.name, case.source, case.op, verdict, reason, bound)
 
-    def result(verdict: str, reason: str, bound: str = "") -> Result:
-        return Result(case.name, case.source, case.op, verdict, reason, bound)
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of NumPy, where a case divides by zero
-            return result(*_examine(case))
-    except onnx2snn.UnsupportedGraphError as error:
-        return result("refused", "; ".join(dict.fromkeys(refusal.reason for refusal in error.refusals)))
-    except onnx2snn.Onnx2SnnError as error:
-        return result("refused", _shorten(str(error)))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is a bug, and the others are to be examined
-        return result("bug", f"{type(error).__name__}: {_shorten(str(error))}")
-
-
-def _examine(case: Case) -> tuple[str, str, str]:
-    probe = Probe(case)
+def _convert(probe: Probe) -> tuple[str, str, str]:
+    """Verdict, reason and bound of a case that is converted."""
     compiled = onnx2snn.compile(
         probe.model,
         probe.feeds,
@@ -306,25 +332,17 @@ def _examine(case: Case) -> tuple[str, str, str]:
     )
     verdict, reason = _judge(compiled.report)
     found = _run(compiled.model, probe.feeds)
-    sent = {name: found[name] for name in probe.sent.values()}
-    expected = _alone(probe.alone(), sent)
-    wrong, bound = [], ""
-    for name in probe.made:
-        bound, fits = _compare(found[name], expected[name], compiled.report)
-        if not fits:
-            with np.errstate(all="ignore"):
-                worst = np.nanmax(np.abs(np.subtract(found[name], expected[name], dtype=float)))
-            wrong.append(f"{name}: off by {worst:.2g}, expected {bound}")
-    return ("bug", "; ".join(wrong), "") if wrong else (verdict, reason, bound)
+    expected = _alone(probe.alone(), {name: found[name] for name in probe.sent.values()})
+    bound, room = _bound(probe, compiled.report)
+    wrong = [f"{name}: {said}" for name in probe.made if (said := _differ(found[name], expected[name], room))]
+    return ("bug", f"{'; '.join(wrong)} (within {bound})", "") if wrong else (verdict, reason, bound)
 
 
 def _judge(report: Mapping[str, Any]) -> tuple[str, str]:
     """The verdict on a case's own nodes: the one that weighs most, with its reasons."""
     own = [node for node in report["nodes"] if not node["node"].startswith("probe/")]
-    roles = [role for role in ("analog", "spiking", "linear", "folded") if any(n["role"] == role for n in own)]
-    role = roles[0] if roles else "folded"
-    reasons = dict.fromkeys(node["reason"] for node in own if node["role"] == role)
-    return role, "; ".join(reasons)
+    role = next(role for role in (*VERDICTS_BY_WEIGHT, "folded") if any(node["role"] == role for node in own))
+    return role, "; ".join(dict.fromkeys(node["reason"] for node in own if node["role"] == role))
 
 
 def _run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -340,53 +358,190 @@ def _run(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]
 
 
 def _alone(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs of the case alone, in onnxruntime, or in ONNX's reference where that has no such operator."""
+    """The outputs of the case alone: in onnxruntime, at opset 21 if that must be, or in ONNX's reference."""
     if not model.graph.output:
         return {}
+    for opset in (None, 21):
+        try:
+            return _run(
+                model if opset is None else onnx.version_converter.convert_version(model, opset), feeds
+            )
+        except Exception:  # noqa: BLE001 - neither onnxruntime's exceptions nor ONNX's have a base of their own
+            continue
+    names = [item.name for item in model.graph.output]
+    known = {item.name: feeds[item.name] for item in model.graph.input}
+    return dict(zip(names, map(np.asarray, ReferenceEvaluator(model).run(None, known)), strict=True))
+
+
+def _can_run(probe: Probe) -> bool:
+    """Whether the case alone runs, so that it is the compiler's fault that onnxruntime fails."""
+    feeds = {sent: probe.feeds[name] for name, sent in probe.sent.items()}
     try:
-        return _run(model, feeds)
-    except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no base of their own
-        names = [item.name for item in model.graph.output]
-        known = {item.name: feeds[item.name] for item in model.graph.input}
-        return dict(zip(names, ReferenceEvaluator(model).run(None, known), strict=True))
+        _run(probe.alone(), feeds)
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no base of their own
+        return "opset" in str(error)  # too new for onnxruntime
+    return True
 
 
-def _compare(found: Array, expected: Array, report: Mapping[str, Any]) -> tuple[str, bool]:
-    """How close a mean must come, in words, and whether it does."""
-    own = [said for name, said in report["neurons"].items() if not name.startswith("probe/")]
-    expected = np.asarray(expected)
+def _bound(probe: Probe, report: Mapping[str, Any]) -> tuple[str, float]:
+    """How close a mean must come: in words, and absolutely where neurons decide, else as a negative share."""
+    quanta = {name: said["threshold"]["greatest"] / TIMESTEPS for name, said in report["neurons"].items()}
+    if any(not name.startswith("probe/") for name in quanta):
+        feeding = [name for name in quanta if not name.endswith("/behind")]
+        return "θ/T of its neurons and those before", sum(quanta[name] for name in feeding)
+    half = any(feed.dtype == np.float16 for feed in probe.feeds.values())
+    return ("2e-3 (float16)", -2e-3) if half else ("1e-5", -1e-5)
+
+
+def _differ(found: Array, expected: Array, room: float) -> str:
+    """What is wrong with a mean; empty if it comes close enough."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
-        return f"{expected.dtype} {list(expected.shape)}, found {found.dtype} {list(found.shape)}", False
-    if own:
-        text, room = "one quantum θ/T", sum(said["threshold"]["greatest"] for said in own) / TIMESTEPS
-    else:
-        share = 2e-3 if expected.dtype == np.float16 else 1e-5
-        text = "2e-3, as float16 rounds" if expected.dtype == np.float16 else "1e-5"
-        finite = np.abs(expected[np.isfinite(expected)], dtype=float)
-        room = share * max(1.0, float(finite.max(initial=0)))
-    same = np.isclose(found.astype(float), expected.astype(float), rtol=0, atol=room, equal_nan=True)
-    return text, bool(same.all())
+        wanted = f"{expected.dtype} {list(expected.shape)}"
+        return f"expected {wanted}, found {found.dtype} {list(found.shape)}"
+    one, other = found.astype(float), expected.astype(float)
+    if room < 0:
+        room *= -max(1.0, float(np.abs(other[np.isfinite(other)]).max(initial=0)))
+    close = np.isclose(one, other, rtol=0, atol=room, equal_nan=True)
+    if close.all():
+        return ""
+    lost = np.isnan(one) & ~np.isnan(other)
+    return "NaN instead of a number" if lost.any() else "another mean"
+
+
+#: What errors say → what the table says: nothing that differs from case to case or machine to machine.
+_TEXTS = (
+    (r".*cannot bring opset \d+ to (\d+) .*type_restriction.*", r"ONNX cannot write these types in opset \1"),
+    (r".*cannot bring opset \d+ to (\d+) .*", r"ONNX's version converter cannot bring it to opset \1"),
+    (r".*Could not find an implementation for.*", r"onnxruntime has no kernel for these types"),
+    (r"model: shapes contradict each other.*", r"the shapes that ONNX infers contradict those of the test"),
+    (r"model: node '\S+' \((\w+)\): not valid ONNX.*", r"\1 is not valid ONNX"),
+    (r"(onnxruntime cannot \w+ the model) .*Op \((\w+)\).*", r"\1: \2 has other shapes than it expects"),
+    (r"(onnxruntime cannot \w+ the model) .*running (\w+) node.*", r"\1: \2 fails"),
+    (r"(\S*\.)?input '\S+': expected a tensor.*", r"an input is no tensor"),
+    (r"tensor '\S+': expected finite activations.*", r"activations are not finite"),
+    (r"constant '\S+': expected finite weights.*", r"constants are not finite"),
+    (r".*No opset import for domain.*", r"no opset import for a domain"),
+)
 
 
 def _shorten(text: str) -> str:
-    """The reason in an error: without what differs from machine to machine, and without the remedy."""
-    return " ".join(text.split()).split("; ")[0].replace("|", "/")[:200]
+    """The reason in an error, without the remedy."""
+    plain = " ".join(text.split()).replace("|", "/")
+    for pattern, short in _TEXTS:
+        if re.fullmatch(pattern, plain):
+            return re.sub(pattern, short, plain, count=1)
+    return re.sub(r"\d+", "#", plain.split("; ")[0])[:120].rstrip(" .")
 
 
-def main_raw() -> None:
-    import time
+def render(results: Sequence[Result], onnx_version: str, onnxruntime_version: str) -> str:
+    """The document."""
+    by_op: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_op[result.op].append(result)
+    counts = Counter(result.verdict for result in results)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    lines = [
+        *_INTRODUCTION.format(
+            onnx=onnx_version, onnxruntime=onnxruntime_version, told=told, count=len(results), ops=len(by_op)
+        ).splitlines(),
+        "",
+        f"| operator | cases | {' | '.join(VERDICTS)} | within | why analog or refused |",
+        f"| --- | {'---: | ' * (len(VERDICTS) + 1)}--- | --- |",
+    ]
+    ops = sorted(by_op, key=lambda op: (" + " in op, op.lower()))
+    lines += [_row(op, by_op[op]) for op in ops]
+    lines += ["", "## Cases"]
+    for op in ops:
+        lines += ["", f"### {op}", "", *_groups(by_op[op])]
+    return "\n".join(lines) + "\n"
 
-    total = time.time()
-    todo = cases()
-    print("collected", len(todo), time.time() - total, file=sys.stderr)
-    counts: Counter[str] = Counter()
-    for case in todo:
-        start = time.time()
-        found = examine(case)
-        counts[found.verdict] += 1
-        print(f"{found.verdict}\t{found.op}\t{found.name}\t{found.reason}\t{found.bound}\t{time.time()-start:.2f}", flush=True)
-    print(counts, time.time() - total, file=sys.stderr)
+
+_INTRODUCTION = """\
+# Operators
+
+What becomes of the {count} test models of {ops} operators (or small groups of them) that the onnx package
+carries: `node`, `pytorch-converted` and `pytorch-operator`, without the `_expanded` copies that say the same
+in older operators. {told}.
+
+This file is written by `python -m benchmarks.operators --write`, with onnx {onnx} and onnxruntime
+{onnxruntime}; the tests compare it. Each model stands between neurons, r = Relu(x) - Relu(-x), y = op(r),
+z = Relu(y), and is compiled with T = 5 and signed neurons; y must then be what the model alone gives on the
+artifact's own r.
+
+* *within*: how close that has to be, as a share of the largest value, or in quanta where neurons compute it.
+* What a test feeds first is the activation, the rest are weights, but for operators that combine activations.
+  *(activations)* marks a second run with all inputs as activations. Other types than floats are cast behind
+  r and before y. Of NaN, infinities and what PyTorch found in memory, finite numbers are made.
+* *linear*, *analog*, … are the words of the compiler's report; *folded*: removed, or computed
+  while compiling.
+"""
+
+
+def _row(op: str, results: Sequence[Result]) -> str:
+    counts = Counter(result.verdict for result in results)
+    numbers = " | ".join(str(counts[verdict] or "") for verdict in VERDICTS)
+    bounds = ", ".join(dict.fromkeys(sorted(result.bound for result in results if result.bound)))
+    told = [result for result in results if result.verdict in ("analog", "refused", "bug")]
+    reasons = "; ".join(dict.fromkeys(part for result in told for part in result.reason.split("; ")))
+    return f"| {op} | {len(results)} | {numbers} | {bounds} | {reasons} |".replace("  ", " ")
+
+
+def _groups(results: Sequence[Result]) -> list[str]:
+    """Two lines for all cases of an operator that end alike, one more for each further source."""
+    lines = []
+    groups: dict[tuple[int, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        key = (VERDICTS.index(result.verdict), result.bound, result.reason)
+        groups[key][result.source].append(result.name.removeprefix("test_"))
+    for (verdict, bound, reason), sources in sorted(groups.items()):
+        within = f", within {bound}" if bound else ""
+        lines.append(f"- {VERDICTS[verdict]}{within} — {reason}")
+        lines += [f"  `{source}` {', '.join(names)}" for source, names in sorted(sources.items())]
+    return lines
+
+
+def parse(text: str) -> tuple[list[Result], str, str]:
+    """What `render` was given."""
+    versions = re.search(r"with onnx (\S+) and onnxruntime\s(\S+);", text)
+    if versions is None:
+        return [], "", ""
+    results = []
+    op = verdict = bound = reason = ""
+    for line in text.partition("\n## Cases\n")[2].splitlines():
+        if line.startswith("### "):
+            op = line.removeprefix("### ")
+        elif found := re.fullmatch(r"- (\w+)(?:, within (.+?))? — (.*)", line):
+            verdict, bound, reason = found[1], found[2] or "", found[3]
+        elif found := re.fullmatch(r"  `(\S+)` (.+)", line):
+            names = [f"test_{name}" for name in found[2].split(", ")]
+            results += [Result(name, found[1], op, verdict, reason, bound) for name in names]
+    return sorted(results, key=lambda result: (result.source, result.name)), versions[1], versions[2]
+
+
+def bugs(results: Sequence[Result]) -> list[str]:
+    """A line for every case that neither gives the same mean nor is refused."""
+    return [f"{result.op}: {result.name}: {result.reason}" for result in results if result.verdict == "bug"]
+
+
+@click.command()
+@click.option("--write", is_flag=True, help=f"Write {DOCUMENT.name} instead of printing it.")
+@click.option("--check", is_flag=True, help=f"Compare with {DOCUMENT.name} instead of printing.")
+def main(*, write: bool, check: bool) -> None:
+    """Print the table; exit 1 if a case is a bug, or with --check if the document, of the same versions, says otherwise."""
+    results = [examine(case) for case in cases()]
+    text = render(results, onnx.__version__, onnxruntime.__version__)
+    if write:
+        DOCUMENT.write_text(text, encoding="utf-8")
+    if not write and not check:
+        click.echo(text, nl=False)
+    for line in bugs(results):
+        click.echo(f"bug: {line}", err=True)
+    written = DOCUMENT.read_text(encoding="utf-8") if check else ""
+    stale = check and text != written and parse(written)[1:] == (onnx.__version__, onnxruntime.__version__)
+    if stale:
+        click.echo(f"{DOCUMENT} says something else: python -m benchmarks.operators --write", err=True)
+    raise SystemExit(stale or bool(bugs(results)))
 
 
 if __name__ == "__main__":
-    main_raw()
+    main()

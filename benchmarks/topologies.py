@@ -311,7 +311,7 @@ class _Wiring:
     def damping(self) -> dict[str, float]:
         """Factors for the last weight of each branch that ends in a sum, so that sums do not grow.
 
-        Branches that add to the identity get 0.5 (0.1 where that is a constant matrix, as in a T-Net);
+        Branches that add to the identity get 0.45 (0.1 where that is a constant matrix, as in a T-Net);
         branches that add to each other share a variance of one.
         """
         factors: dict[str, float] = {}
@@ -320,7 +320,7 @@ class _Wiring:
             if node.op_type not in ("Add", "Sum") or not branches:
                 continue
             found = [weight for weight in map(self._last_scale, branches) if weight]
-            factor = 0.5 if len(found) < len(branches) else len(branches) ** -0.5
+            factor = 0.45 if len(found) < len(branches) else len(branches) ** -0.5
             if len(branches) < len(node.input):
                 others = [self.constants[name] for name in node.input if name in self.constants]
                 factor = 0.1 if any(other.ndim > 1 and other.size > KEPT for other in others) else 1.0

@@ -113,7 +113,7 @@ def _mean_excess(histogram: ChannelHistogram) -> Vector:
 def _unseen_error(margin: Vector, excess: Vector) -> Vector:
     """E[(X - margin)²] where X > margin, for X exponential of the given mean: what saturation cuts off."""
     mean = np.maximum(excess, np.finfo(np.float64).tiny)
-    inside = 2 * mean**2 * np.exp(-np.maximum(margin, 0) / mean)
+    inside = 2 * mean**2 * np.exp(-np.clip(margin, 0, 700 * mean) / mean)
     below = np.maximum(-margin, 0)
     return np.asarray(inside + below**2 + 2 * below * mean)
 

@@ -108,3 +108,79 @@ def test_whole_layer_has_one_range(rule, activations):
     ranges = choose_ranges(histogram_of(activations).merged(), rule, Transfer(8, 8), INFINITE)
     assert ranges.shape == (1,)
     assert 0 < ranges[0] <= activations.max()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("transfer", [Transfer(1, 1), Transfer(32, 32), Transfer(64, 255)])
+@pytest.mark.parametrize("values", [[[2.0]], [[2.0] * 500], [[0.0, 2.0]], [[0.0] * 99 + [2.0]]])
+def test_a_channel_of_one_value_has_a_finite_range_near_it(rule, transfer, values):
+    (top,) = choose_ranges(histogram_of(values), rule, transfer, INFINITE)
+    assert 0.04 * 2 <= top <= 2 * 2
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [1e-30, 1e-6, 1e6, 1e25])
+def test_the_range_grows_with_the_activations(rule, size, activations):
+    """Squares of such numbers do not fit into float32."""
+    values = activations[:, :4000].astype(np.float64)
+    plain = choose_ranges(histogram_of(values), rule, Transfer(8, 8), INFINITE)
+    scaled = choose_ranges(histogram_of(values * size), rule, Transfer(8, 8), INFINITE)
+    np.testing.assert_allclose(scaled / size, plain, rtol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["light", "heavy", "even"])
+def test_few_samples_and_many_levels_leave_room_for_what_was_not_seen(kind, rng):
+    draw = {
+        "light": lambda: np.abs(rng.normal(0, 1, 50)),
+        "heavy": lambda: rng.exponential(1, 50),
+        "even": lambda: rng.uniform(0, 1, 50),
+    }[kind]
+    values = np.asarray([draw() for _ in range(20)])
+    ranges = choose_ranges(histogram_of(values), "mse", Transfer(255, 255), INFINITE)
+    assert (ranges > values.max(axis=1)).all()
+    assert (ranges <= 2 * values.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("steps", [2, 4, 8])
+def test_many_samples_and_few_levels_decide_alone(steps, rng):
+    values = np.asarray([rng.exponential(1, 1_000_000), np.abs(rng.normal(0, 1, 1_000_000))], np.float32)
+    transfer = Transfer(steps, steps)
+    ranges = choose_ranges(histogram_of(values), "mse", transfer, INFINITE)
+    shares = np.geomspace(1.0, 0.04, 64)
+    for sample, top in zip(values.astype(np.float64), ranges, strict=True):
+        candidates = sample.max() * shares
+        errors = [np.square(transferred(sample, other, transfer) - sample).mean() for other in candidates]
+        best = candidates[np.argmin(errors)]
+        assert top < sample.max()
+        assert abs(np.log(top / best)) <= 1.01 * np.log(shares[0] / shares[1])
+
+
+def test_the_room_shrinks_as_samples_come_in(rng):
+    """An excess like those of the largest activations seen: of more samples, these lie closer together."""
+    values = rng.uniform(0, 1, (1, 100_000))
+    beyond = [
+        choose_ranges(histogram_of(values[:, :count]), "mse", Transfer(255, 255), INFINITE)[0]
+        / values[:, :count].max()
+        - 1
+        for count in (30, 100_000)
+    ]
+    assert 0 <= beyond[1] < beyond[0] / 2
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("ceiling", [0.5, 1.0, 1.5])
+def test_no_room_is_made_beyond_the_ceiling(rule, ceiling, rng):
+    values = np.minimum(rng.uniform(0, 1, (8, 40)), ceiling)
+    ranges = choose_ranges(histogram_of(values), rule, Transfer(255, 255), ceiling)
+    assert (ranges <= ceiling).all()
+    assert (ranges > 0).all()
+
+
+def test_room_keeps_what_is_seen_exact_enough(rng):
+    """Making room costs resolution: less than clipping the one activation more would."""
+    values = rng.uniform(0, 1, (16, 60))
+    transfer = Transfer(64, 64)
+    ranges = choose_ranges(histogram_of(values), "mse", transfer, INFINITE)
+    for sample, top in zip(values, ranges, strict=True):
+        error = np.square(transferred(sample, top, transfer) - sample).mean()
+        assert error < 2 * np.square(transferred(sample, sample.max(), transfer) - sample).mean()

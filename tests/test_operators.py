@@ -1,0 +1,29 @@
+"""docs/operators.md says what becomes of every operator that ONNX tests, and what it says is so."""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime
+import pytest
+
+from benchmarks.operators import DOCUMENT, bugs, cases, examine, parse, render
+
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+RESULTS, ONNX, ONNXRUNTIME = parse(TEXT)
+CHUNKS = 4
+
+
+def test_the_table_sums_up_the_cases_below_it():
+    assert render(RESULTS, ONNX, ONNXRUNTIME) == TEXT
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_every_case_ends_as_the_document_says(chunk):
+    found = [examine(case) for case in cases()[chunk::CHUNKS]]
+    assert bugs(found) == []
+    if (onnx.__version__, onnxruntime.__version__) != (ONNX, ONNXRUNTIME):
+        pytest.skip(
+            f"no bugs; the document was written with onnx {ONNX} and onnxruntime {ONNXRUNTIME}, "
+            "other versions have other cases and kernels"
+        )
+    assert found == RESULTS[chunk::CHUNKS], "rewrite it: python -m benchmarks.operators --write"
