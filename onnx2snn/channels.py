@@ -73,6 +73,6 @@ def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.floa
 
 def channels_first(values: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
     """[…, C, …] as [C, n]; everything as one channel [1, n] where there is no channel axis."""
-    if axis is None:
-        return values.reshape(1, -1)
-    return np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    channels = 1 if axis is None else values.shape[axis]
+    first = values if axis is None else np.moveaxis(values, axis, 0)
+    return first.reshape(channels, values.size // channels if channels else 0)

@@ -54,15 +54,23 @@ def read_graph(model: onnx.ModelProto) -> Graph:
         before = len(graph.nodes)
         with errors_only():
             for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
-                tidy(tidy(graph).fold_constants(partitioning=partitioning))
+                tidy(tidy(graph).fold_constants(fold_shapes=False, partitioning=partitioning))
         infer_shapes(graph)
-        fix_reshapes(graph)
+        fold_shapes(graph)
     return graph
 
 
-def fix_reshapes(graph: Graph) -> None:
-    """Give every Reshape a constant shape whose result is known but for one dimension."""
+def fold_shapes(graph: Graph) -> None:
+    """Make constant what depends on known dimensions only.
+
+    That is a Shape, or what Gather and Slice take from it, and the shape of every Reshape whose result is
+    known but for one dimension. (onnx_graphsurgeon's own folding does not know a Shape's start and end.)
+    """
     for node in graph.nodes:
+        known = _known_dimensions(node)
+        if known is not None:
+            result = node.outputs[0]
+            reroute(graph, result, Constant(unique_name(graph, f"{result.name}/known"), known))
         shape = node.outputs[0].shape if node.op == "Reshape" else None
         if shape is None or isinstance(node.inputs[1], Constant):
             continue
@@ -70,6 +78,28 @@ def fix_reshapes(graph: Graph) -> None:
         if dims.count(-1) <= 1 and 0 not in dims:
             node.inputs[1] = Constant(unique_name(graph, f"{node.name}/shape"), np.asarray(dims, np.int64))
     tidy(graph)
+
+
+def _known_dimensions(node: Node) -> Array | None:
+    """The value of a Shape, or of a Gather or Slice of one, where the dimensions it has are numbers."""
+    shape = node if node.op == "Shape" else (producer(node.inputs[0]) if node.inputs else None)
+    if shape is None or shape.op != "Shape" or node.op not in ("Shape", "Gather", "Slice"):
+        return None
+    dims = shape.inputs[0].shape
+    if dims is None:
+        return None
+    # -1 stands for what is not known: no dimension is negative.
+    values = np.asarray([dim if isinstance(dim, int) else -1 for dim in dims], np.int64)
+    values = values[slice(shape.attrs.get("start", 0), shape.attrs.get("end"))]
+    given = [value for value in map(constant, node.inputs[1:]) if value is not None]
+    if len(given) < len(node.inputs) - 1:
+        return None
+    if node.op == "Gather":
+        values = np.asarray(np.take(values, given[0]))
+    elif node.op == "Slice":
+        first, last, *_ = (int(value.item()) for value in given)
+        values = values[slice(first, last, int(given[3].item()) if len(given) > 3 else 1)]
+    return None if (values < 0).any() else values
 
 
 def _stand_in_for_weights(graph: Graph, model: onnx.ModelProto) -> None:
@@ -243,6 +273,14 @@ def scalar(tensor: Tensor) -> float | None:
     """The value of a constant with one element (some exporters write it as [1]), None for anything else."""
     value = None if tensor.is_empty() else constant(tensor)
     return float(value.item()) if value is not None and value.size == 1 else None
+
+
+def is_float(tensor: Tensor) -> bool | None:
+    """Whether the elements are floats that NumPy knows; None where inference could not tell."""
+    if tensor.dtype is None:
+        return None
+    # onnx_graphsurgeon leaves ONNX's own number for a type that NumPy lacks, such as an 8-bit float.
+    return not isinstance(tensor.dtype, int) and np.dtype(tensor.dtype).kind == "f"
 
 
 def rank(tensor: Tensor) -> int | None:

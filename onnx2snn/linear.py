@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from onnx2snn.graph import Node
+from onnx2snn.graph import Node, is_float
 
 #: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
 #: linear in these, or None when it is.
@@ -58,9 +58,9 @@ def _at_inference(node: Node, temporal: Collection[str]) -> str | None:
 
 def _between_floats(node: Node, temporal: Collection[str]) -> str | None:
     del temporal
-    types = [np.dtype(tensor.dtype) for tensor in (*node.inputs, *node.outputs) if tensor.dtype is not None]
-    widens = len(types) < 2 or types[1].itemsize >= types[0].itemsize
-    exact = widens and all(dtype.kind == "f" for dtype in types)
+    source, result = node.inputs[0], node.outputs[0]
+    floats = is_float(source) and is_float(result)
+    exact = floats and np.dtype(result.dtype).itemsize >= np.dtype(source.dtype).itemsize
     return None if exact else "it rounds activations to another type"
 
 
@@ -141,7 +141,7 @@ def why_not_linear(node: Node, temporal: Collection[str]) -> str | None:
         return "it is not linear"
     reason = rule(node, temporal)
     integral = any(
-        tensor.dtype is not None and np.dtype(tensor.dtype).kind != "f"
+        is_float(tensor) is False
         for tensor in (*(node.inputs[index] for index in changing(node, temporal)), *node.outputs)
     )
     return "it computes on other numbers than floats" if reason is None and integral else reason

@@ -149,7 +149,15 @@ def _inline_newer(model: onnx.ModelProto) -> None:
 
     What has none gets the domain `NEWER`, by which it is refused.
     """
-    for op in sorted({node.op_type for node in model.graph.node if _first_opset(node) > OPSET_VERSION}):
+    newer = sorted({node.op_type for node in model.graph.node if _first_opset(node) > OPSET_VERSION})
+    if not newer:
+        return
+    weights = _park(model)
+    try:
+        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))  # bodies depend on types
+    except onnx.shape_inference.InferenceError as error:
+        logger.info("types are not known before newer operators are inlined: %s", first_line(error))
+    for op in newer:
         try:
             inlined = onnx.inliner.inline_selected_functions(model, [("", op)], inline_schema_functions=True)
         except (RuntimeError, ValueError) as error:
@@ -159,6 +167,9 @@ def _inline_newer(model: onnx.ModelProto) -> None:
             if node.op_type == op:
                 node.domain = NEWER
         model.CopyFrom(inlined)
+    if any(node.domain == NEWER for node in model.graph.node):
+        model.opset_import.append(onnx.helper.make_opsetid(NEWER, 1))
+    _unpark(model, weights)
 
 
 @cache

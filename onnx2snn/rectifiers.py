@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.graph import Node, constant, scalar
+from onnx2snn.graph import Node, constant, is_float, scalar
 from onnx2snn.ops import DOMAIN, QUANTIZED_RELU
 
 Array = npt.NDArray[Any]
@@ -48,8 +48,7 @@ class Rectifier:
 
 def rectifier(node: Node) -> Rectifier | None:
     """What a Relu, Clip(0, c), LeakyRelu, PRelu or QuantizedRelu does as a neuron; None for any other."""
-    dtype = node.inputs[0].dtype if node.inputs else None
-    if dtype is not None and np.dtype(dtype).kind != "f":
+    if not node.inputs or is_float(node.inputs[0]) is False:
         return None
     if node.domain == DOMAIN:
         quantised = node.op == QUANTIZED_RELU.name

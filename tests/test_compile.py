@@ -68,7 +68,7 @@ def test_every_node_is_accounted_for_once():
     }
     assert all(node["reason"] for node in report["nodes"])
     assert set(report["neurons"]) == {node["node"] for node in report["nodes"] if node["op"] == "Relu"}
-    before = onnx2snn.inspect(model)
+    before = onnx2snn.inspect(model).nodes
     assert [(v.node, v.op, v.role) for v in before] == [
         (n["node"], n["op"], n["role"]) for n in report["nodes"]
     ]

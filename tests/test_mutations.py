@@ -39,7 +39,7 @@ HAND_MADE = {
         r = Clip(n, low, high) p = MaxPool<kernel_shape = [2,2], strides = [2,2]>(r)
         q, t = Split<axis = 1, num_outputs = 2>(p) a = Add(q, t) l = LeakyRelu<alpha = 0.1>(a)
         g = GlobalAveragePool(l) f = Flatten(g) y = Gemm(f, v) }""",
-    "shapes": """(float[N,L,4] x) => (float[N,M] y) {
+    "shapes": """(float[N,L,4] x) => (float[M] y) {
         s = Shape(x) b = Gather<axis = 0>(s, i) e = Unsqueeze(b, i) e1 = Reshape(e, one)
         o = Concat<axis = 0>(e1, minus) r = Relu(x) f = Reshape(r, o) p = Pad(f, pads)
         q = Slice(p, one, minus, one) z = Softmax<axis = 1>(q)
@@ -48,7 +48,7 @@ HAND_MADE = {
         y = If(c) <then_branch = a () => (float[N,6] p) { p = Identity(r) },
                    else_branch = b () => (float[N,6] q) { q = Neg(r) }> }""",
     "quantised": """(float[N,4] x) => (float[N,3] y) { h = Gemm(x, w1) d = Div(h, step) f = Round(d)
-        k = Clip(f, low, high) m = Mul(k, step) q = QuantizeLinear(m, step, zero)
+        l = Clip(f, low, high) m = Mul(l, step) q = QuantizeLinear(m, step, zero)
         e = DequantizeLinear(q, step, zero) a = Erf(e) t = Mul(a, e) r = Relu(t) y = MatMul(r, w2) }""",
 }
 
@@ -710,13 +710,20 @@ FOUND: dict[str, tuple[Model, str | None]] = {
     "a sparse weight": (sparse(21), "sparse"),
     "a sparse weight of an older opset": (sparse(13), "sparse"),
     "ONNX's operator in our domain": (of_our_domain(), "onnx2snn.Relu"),
-    "bfloat16": (of_type(TensorProto.BFLOAT16), "'x'"),
-    "float8": (of_type(TensorProto.FLOAT8E5M2), "'x'"),
+    "bfloat16": (of_type(TensorProto.BFLOAT16), "bfloat16"),
+    "float8": (of_type(TensorProto.FLOAT8E5M2), "float8"),
     "an input type that does not exist": (of_type(99), "'x'"),
     "NaN in an attribute": (sloped(math.nan), "NaN"),
     "infinity in an attribute": (sloped(math.inf), "Inf"),
     "too many biases behind an unknown operator": (batchnorm_behind_a_stranger(), "com.unknown.Block"),
     "complex biases": (batchnorm_of(np.complex64), "bias"),
+    "a branch on a matrix": (
+        small(
+            "y = If(w) <then_branch = a () => (float[N,4] p) { p = Relu(x) }, "
+            "else_branch = b () => (float[N,4] q) { q = Neg(x) }>"
+        ),
+        "If",
+    ),
     "weights whose squares overflow": (
         small("a = MatMul(x, w) y = Relu(a)", w=np.full((4, 4), 1e30, "f")),
         None,
@@ -744,6 +751,23 @@ def test_a_split_of_another_number(tmp_path, number):
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Split" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_onnxruntime_adds_no_line_of_its_own(tmp_path):
+    """Of a bias with two axes ONNX says nothing, and onnxruntime only once it runs."""
+    model = parse(
+        "(float[N,2,4,4] x) => (float[N,3,2,2] y) { c = Conv(x, k, b) y = Relu(c) }",
+        k=np.ones((3, 2, 3, 3), np.float32),
+        b=np.ones((1, 3), np.float32),
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    np.save(tmp_path / "data.npy", np.ones((2, 2, 4, 4), np.float32))
+    command = [sys.executable, "-m", "onnx2snn", "compile", "net.onnx", "--calib", "data.npy"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
 
 

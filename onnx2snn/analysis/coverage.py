@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import onnx
 
 from onnx2snn.errors import Refusal
-from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_output
+from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_float, is_output
 from onnx2snn.islands import find_islands
 from onnx2snn.linear import LINEAR_RULES, REARRANGES, why_not_linear
 from onnx2snn.model_file import NEWER
@@ -133,7 +132,7 @@ class _Surroundings:
         if node.name in self.islands:
             return self._judge_analog(node)
         changes = any(tensor.name in temporal for tensor in node.outputs)
-        integral = not any(_is_float(tensor) for tensor in node.outputs)
+        integral = all(is_float(tensor) is False for tensor in node.outputs)
         if node.op in SHAPE_OPS or (not changes and (section != "prefix" or integral)):
             return Verdict(node.name, node.op, "linear", "shape arithmetic")
         if why_not_linear(node, temporal) is None:
@@ -148,7 +147,7 @@ class _Surroundings:
             return _refused(node, reason, fixed)
         if node.op in VALUE_SHAPED:
             return _refused(node, "its output's shape depends on activations", fixed)
-        if any(self._leaves(tensor) for tensor in node.outputs if not _is_float(tensor)):
+        if any(self._leaves(tensor) for tensor in node.outputs if is_float(tensor) is False):
             return _refused(
                 node,
                 "its result is not of a float type, and is read where spikes arrive or given out",
@@ -166,10 +165,6 @@ class _Surroundings:
 def _only_indexes(node: Node) -> bool:
     """Whether computed indices pick values but cannot change the output's shape."""
     return node.op in ("Gather", "GatherElements", "GatherND", "GridSample", "ReverseSequence")
-
-
-def _is_float(tensor: Tensor) -> bool:
-    return tensor.dtype is None or np.dtype(tensor.dtype).kind == "f"
 
 
 def _refused(node: Node, reason: str, remedy: str) -> Verdict:

@@ -62,5 +62,4 @@ def _without_batch(tensor: Tensor) -> list[Any]:
         return [None]
     sizes = list(tensor.shape)
     batch = next((axis for axis, size in enumerate(sizes) if not isinstance(size, int)), 0)
-    del sizes[batch]
-    return sizes
+    return sizes[:batch] + sizes[batch + 1 :]

@@ -34,6 +34,8 @@ class ChannelHistogram:
 
     def add(self, values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None) -> None:
         """Count a batch of activations [C, n], all finite and at least zero, each with a weight (one)."""
+        if not values.size:
+            return
         highest = values.max(axis=1).astype(np.float64)
         self.maximum = np.maximum(self.maximum, highest)
         self._cover(highest)

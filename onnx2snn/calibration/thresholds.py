@@ -33,6 +33,8 @@ class Transfer:
 _SHARES = np.geomspace(1.0, 0.04, 64)
 #: And beyond it, for what calibration has not seen.
 _BEYOND = np.linspace(1.0, 2.0, 41)
+#: Activations that are too few to tell how their tail goes on.
+_FEW = 64
 #: Channels whose errors are computed together: as many as stay in cache.
 _TOGETHER = 32
 
@@ -56,8 +58,7 @@ def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
     f(a) = q·clip(floor(a/q + 1/2), 0, Γ·T) with q = R/N: the half shift makes it round to the nearest.
 
     Where no activation is worth clipping, R would end where calibration happened to end. There one activation
-    more counts, beyond the maximum by an exponentially distributed excess, whose mean is that of the √n
-    largest of the n activations seen; R then lies beyond the maximum.
+    more counts, beyond the maximum by an exponentially distributed excess; R then lies beyond the maximum.
     """
     best = np.empty(histogram.channels)
     excess = _mean_excess(histogram)
@@ -100,14 +101,20 @@ def _errors(
 
 
 def _mean_excess(histogram: ChannelHistogram) -> Vector:
-    """By how much the √n largest of n activations exceed the least of them, on average."""
+    """By how much an activation beyond the maximum should exceed it, on average.
+
+    As the √n largest of the n activations seen exceed the least of these; with few, too few to tell, as if
+    they were exponentially distributed, when the maximum is ln n + 0.58 times the mean.
+    """
     above = np.cumsum(histogram.counts[:, ::-1], axis=1)[:, ::-1]
     largest = np.where(above <= np.sqrt(above[:, :1]), histogram.counts, 0.0)
     places = np.arange(largest.shape[1])
     number = largest.sum(axis=1)
     first = np.argmax(largest > 0, axis=1)
     total = largest @ places - first * number
-    return np.asarray(np.divide(total, number, out=np.zeros_like(number), where=number > 0) * histogram.width)
+    seen = np.divide(total, number, out=np.zeros_like(number), where=number > 0) * histogram.width
+    few = histogram.maximum / (np.log(np.maximum(above[:, 0], 1)) + np.euler_gamma)
+    return np.where(above[:, 0] < _FEW, few, seen)
 
 
 def _unseen_error(margin: Vector, excess: Vector) -> Vector:

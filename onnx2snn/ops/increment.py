@@ -2,13 +2,16 @@
 
     y_t = t·f_t - (t-1)·f_{t-1}
 
-What leaves adds up to t·f_t: its mean over time is the island's value on the rates so far, exactly.
+What leaves adds up to t·f_t: its mean over time is the island's value on the rates so far, exactly. Where f_t
+is not finite, such as 0/0 while nothing has spiked yet, y_t is 0, and the next one makes up for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from onnx2snn.ops.cell import Array, Cell, State, function_body, zero
 
@@ -17,7 +20,11 @@ Increment (input, scaled, elapsed) => (output, next_scaled, next_elapsed) {
     one = Constant <value_float: float = 1.0> ()
     tick = CastLike (one, elapsed)
     next_elapsed = Add (elapsed, tick)
-    next_scaled = Mul (input, next_elapsed)
+    unknown = IsNaN (input)
+    infinite = IsInf (input)
+    waits = Or (unknown, infinite)
+    reached = Mul (input, next_elapsed)
+    next_scaled = Where (waits, scaled, reached)
     output = Sub (next_scaled, scaled)
 }
 """)
@@ -31,7 +38,9 @@ def step(
     assert not attributes
     scaled, elapsed = state
     time = elapsed + 1
-    return value * time - scaled, (value * time, time)
+    reached = np.where(np.isfinite(value), value, 0) * time
+    next_scaled = np.where(np.isfinite(value), reached, scaled)
+    return next_scaled - scaled, (next_scaled, time)
 
 
 def initial_state(parameters: Sequence[Array]) -> State:

@@ -10,6 +10,7 @@ from onnx2snn.graph import (
     Node,
     Variable,
     constant,
+    is_float,
     rank,
     static_dims,
     tidy,
@@ -53,8 +54,7 @@ class NormalizePool:
 
 def _is_of_branches(node: Node) -> bool:
     shapes = [tensor.shape for tensor in node.inputs]
-    result = node.outputs[0]
-    if result.dtype is None or np.dtype(result.dtype).kind != "f" or len(shapes) < 2:
+    if not is_float(node.outputs[0]) or len(shapes) < 2:
         return False
     known = all(shape is not None and None not in shape for shape in shapes)
     return known and all(list(shape) == list(shapes[0]) for shape in shapes)

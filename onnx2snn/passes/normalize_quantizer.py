@@ -15,6 +15,7 @@ from onnx2snn.graph import (
     Tensor,
     Variable,
     constant,
+    is_float,
     producer,
     rank,
     sole_consumer,
@@ -88,8 +89,7 @@ class _Quantizer:
 
 def _rounds_activation(node: Node) -> bool:
     """A weight is rounded too, but that is constant and folded."""
-    dtype = node.inputs[0].dtype
-    return constant(node.inputs[0]) is None and (dtype is None or np.dtype(dtype).kind == "f")
+    return constant(node.inputs[0]) is None and is_float(node.inputs[0]) is not False
 
 
 def _read(graph: Graph, rounding: Node) -> _Quantizer | None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, Tensor, bypass, constant, is_output, producer, replace_input, tidy
+from onnx2snn.graph import (
+    Graph,
+    Node,
+    Tensor,
+    bypass,
+    constant,
+    is_float,
+    is_output,
+    producer,
+    replace_input,
+    tidy,
+)
 from onnx2snn.passes.base import Context
 
 
@@ -67,9 +78,9 @@ def _cast_back(node: Node) -> Tensor | None:
     source, between, result = (tensor.dtype for tensor in (wide.inputs[0], node.inputs[0], node.outputs[0]))
     if source is None or between is None or source != result:
         return None
-    floats = np.dtype(source).kind == np.dtype(between).kind == "f"
-    widens = np.dtype(between).itemsize >= np.dtype(source).itemsize
-    return wide.inputs[0] if floats and widens else None
+    floats = is_float(wide.inputs[0]) and is_float(node.inputs[0])
+    widens = floats and np.dtype(between).itemsize >= np.dtype(source).itemsize
+    return wide.inputs[0] if widens else None
 
 
 def _can_go(graph: Graph, node: Node) -> bool:

@@ -12,6 +12,7 @@ from onnx2snn.graph import (
     Variable,
     before_weights,
     constant,
+    is_float,
     producer,
     rank,
     scalar,
@@ -61,7 +62,7 @@ class SplitClip:
 
 def _bounds(node: Node) -> tuple[float, float] | None:
     """Lower and upper bound of a Clip, Max or Min of one float activation and constant scalars."""
-    if node.domain or node.outputs[0].dtype is None or np.dtype(node.outputs[0].dtype).kind != "f":
+    if node.domain or not node.outputs or not is_float(node.outputs[0]):
         return None
     if node.op == "Clip":
         return clip_bounds(node)

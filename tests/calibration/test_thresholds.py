@@ -53,13 +53,16 @@ def test_percentile_of_a_rarely_active_channel_is_its_maximum():
 
 @pytest.mark.parametrize(("steps", "most_steps"), [(4, 4), (32, 32), (8, 16), (255, 255)])
 def test_mse_has_the_least_error_of_all_candidates_on_the_raw_samples(activations, steps, most_steps):
+    """Up to what one more activation beyond the maximum would cost, where nothing seen is worth clipping."""
     transfer = Transfer(steps, most_steps)
     ranges = choose_ranges(histogram_of(activations), "mse", transfer, INFINITE)
     for values, top in zip(activations.astype(np.float64), ranges, strict=True):
         error = np.square(transferred(values, top, transfer) - values).sum()
         candidates = values.max() * np.geomspace(0.04, 1.0, 64)
         others = [np.square(transferred(values, other, transfer) - values).sum() for other in candidates]
-        assert error <= 1.01 * min(others)
+        tail = np.sort(values[values > 0])[-int(np.sqrt((values > 0).sum())) :]
+        unseen = 2 * np.square((tail - tail[0]).mean())
+        assert error <= 1.01 * min(others) + (unseen if top >= values.max() else 0)
 
 
 @pytest.mark.parametrize(("levels", "max_spikes", "timesteps"), [(1, 1, 8), (4, 4, 8), (2, 4, 3)])
@@ -138,7 +141,7 @@ def test_few_samples_and_many_levels_leave_room_for_what_was_not_seen(kind, rng)
     values = np.asarray([draw() for _ in range(20)])
     ranges = choose_ranges(histogram_of(values), "mse", Transfer(255, 255), INFINITE)
     assert (ranges > values.max(axis=1)).all()
-    assert (ranges <= 2 * values.max(axis=1)).all()
+    assert (ranges <= 2 * values.max(axis=1) * (1 + 1e-6)).all()
 
 
 @pytest.mark.parametrize("steps", [2, 4, 8])
