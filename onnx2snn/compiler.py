@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -22,7 +23,9 @@ from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
-from onnx2snn.model_file import check_model, digest, flatten_model, load_model, serialize, write_atomically
+from onnx2snn.model_check import check_model
+from onnx2snn.model_file import digest, flatten_model, load_model, serialize, write_atomically
+from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context, Pass
@@ -151,7 +154,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
             context.advance = partial(progress, step.name)
             context.advance(0.0)
         started = time.perf_counter()
-        changed = step.run(graph, context)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
+            changed = step.run(graph, context)
         seconds[step.name] = time.perf_counter() - started
         check_stage(graph, step)
         logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
@@ -231,6 +235,12 @@ def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:
     else:
         found = type(model).__name__
         raise ModelError(f"model: expected a path or an onnx.ModelProto, found {found}; use onnx.load")
+    own = next((node for node in loaded.graph.node if node.domain == DOMAIN), None)
+    if own is not None:
+        raise ModelError(
+            f"{source}: node '{own.name}' ({DOMAIN}.{own.op_type}): expected an ANN, found an operator of "
+            "spiking networks; give the model that the network came from"
+        )
     if is_artifact(loaded):
         raise ModelError(
             f"{source}: expected an ANN, found a compiled spiking network; give the model it came from"

@@ -56,3 +56,9 @@ class UnsupportedGraphError(ModelError):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self.refusals = tuple(refusals)
         super().__init__(" | ".join(str(refusal) for refusal in self.refusals))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that says something: ours are all one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -24,8 +24,10 @@ from onnx_graphsurgeon import Tensor as Tensor
 from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx2snn.model_file import IR_VERSION, LARGE, flatten_model, normalize_model
+from onnx2snn.errors import ModelError, first_line
+from onnx2snn.model_file import IR_VERSION, flatten_model, normalize_model
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
+from onnx2snn.parking import LARGE
 from onnx2snn.runtime.engines import errors_only
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,14 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     before = len(graph.nodes) + 1
     while len(graph.nodes) < before:
         before = len(graph.nodes)
-        with errors_only():
-            for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
-                tidy(tidy(graph).fold_constants(fold_shapes=False, partitioning=partitioning))
+        try:
+            with errors_only():
+                for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
+                    tidy(tidy(graph).fold_constants(fold_shapes=False, partitioning=partitioning))
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"model: constants cannot be computed ({first_line(error)}); export the model again"
+            ) from error
         infer_shapes(graph)
         fold_shapes(graph)
     return graph

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import os
-import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
@@ -25,23 +21,22 @@ import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
+from onnx.version_converter import ConvertError
 
-from onnx2snn.errors import ModelError, OutputError
+from onnx2snn.errors import ModelError, OutputError, first_line
+from onnx2snn.model_check import check_model, without_own_name
 from onnx2snn.ops import OPSET_VERSION
+from onnx2snn.parking import LARGE, park, size_of, unpark
 
 logger = logging.getLogger(__name__)
 
 #: The newest IR version that onnxruntime ≥ 1.20 accepts.
 IR_VERSION = 10
 OLDEST_OPSET = 6
-#: Initializers of more bytes are weights: shape inference and version conversion do without them.
-LARGE = 1 << 16
 #: What one protobuf message, and so one ONNX file without external data, can hold.
 _MOST_BYTES = (1 << 31) - 1
 #: Domain that marks an operator which ONNX added later, and which has no body in older operators.
 NEWER = "ai.onnx.newer"
-#: Operators whose further inputs may be infinite: bounds, padding, masks.
-_BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
 
 
 def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
@@ -59,14 +54,14 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
         raise ModelError(f"{path}: expected an ONNX file, found {_what_is(path)}; check the path")
     try:
         model = onnx.load(path, load_external_data=False)
-        total = sum(map(_bytes, model.graph.initializer))
+        total = sum(map(size_of, model.graph.initializer))
         if weights and total > _MOST_BYTES:
             raise ModelError(
                 f"{path}: expected less than {_MOST_BYTES / 1e9:.1f} GB of weights, as one file holds, "
                 f"found {total / 1e9:.1f} GB; use a smaller model"
             )
         for tensor in model.graph.initializer:
-            if uses_external_data(tensor) and (weights or _bytes(tensor) <= LARGE):
+            if uses_external_data(tensor) and (weights or size_of(tensor) <= LARGE):
                 load_external_data_for_tensor(tensor, str(path.parent))
                 tensor.data_location = onnx.TensorProto.DEFAULT
                 del tensor.external_data[:]
@@ -84,54 +79,10 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
     return model
 
 
-def check_model(model: onnx.ModelProto, source: str) -> None:
-    """Check a model as ONNX does, and that its weights are finite.
-
-    Raises:
-        ModelError: the model is not valid ONNX or holds NaN or infinite weights.
-    """
-    if not model.graph.node:
-        raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
-    try:
-        if any(uses_external_data(tensor) for tensor in model.graph.initializer):
-            light = _copy(model)
-            _park(light)
-            onnx.checker.check_model(light)
-        else:
-            onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        node = re.search(r"Name: (\S+) OpType: (\S+)", str(error))
-        where = f"node '{node[1]}' ({node[2]}): " if node else ""
-        raise ModelError(
-            f"{source}: {where}not valid ONNX ({first_line(error)}); export it again, or mend that place"
-        ) from error
-    bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
-    for name, tensor in _constants(model):
-        if uses_external_data(tensor):
-            continue
-        values = numpy_helper.to_array(tensor)
-        if values.dtype.kind != "f" or np.isfinite(values).all():
-            continue
-        if np.isnan(values).any() or name not in bounds:
-            raise ModelError(
-                f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
-                "retrain or repair the model"
-            )
-
-
-def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Initializers, and what Constant nodes hold, by name."""
-    for initializer in model.graph.initializer:
-        yield initializer.name, initializer
-    for node in model.graph.node:
-        for attribute in node.attribute if node.op_type == "Constant" else ():
-            if attribute.name == "value":
-                yield node.output[0], attribute.t
-
-
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without local functions, every node with a name of its own: what the reports speak of."""
-    flat = onnx.inliner.inline_local_functions(model) if model.functions else _copy(model)
+    plain = without_own_name(model)
+    flat = onnx.inliner.inline_local_functions(plain) if plain.functions else plain
     _inline_newer(flat)
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.
@@ -139,7 +90,6 @@ def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
         wanted = node.name or next((name for name in node.output if name), node.op_type)
         numbered = (f"{wanted}_{number}" for number in count(1))
         node.name = next(name for name in chain([wanted], numbered) if name not in taken)
-        node.domain = "" if node.domain == "ai.onnx" else node.domain
         taken.add(node.name)
     return flat
 
@@ -152,9 +102,14 @@ def _inline_newer(model: onnx.ModelProto) -> None:
     newer = sorted({node.op_type for node in model.graph.node if _first_opset(node) > OPSET_VERSION})
     if not newer:
         return
-    weights = _park(model)
+    weights = park(model)
+    _write_out_defaults(model)
+    model.graph.value_info.extend(  # bodies depend on types, which initializers alone do not give
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        for tensor in model.graph.initializer
+    )
     try:
-        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))  # bodies depend on types
+        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))
     except onnx.shape_inference.InferenceError as error:
         logger.info("types are not known before newer operators are inlined: %s", first_line(error))
     for op in newer:
@@ -169,7 +124,18 @@ def _inline_newer(model: onnx.ModelProto) -> None:
         model.CopyFrom(inlined)
     if any(node.domain == NEWER for node in model.graph.node):
         model.opset_import.append(onnx.helper.make_opsetid(NEWER, 1))
-    _unpark(model, weights)
+    unpark(model, weights)
+
+
+def _write_out_defaults(model: onnx.ModelProto) -> None:
+    """Give newer operators the attributes that they leave out: inlined bodies refer to each of them."""
+    for node in model.graph.node:
+        if _first_opset(node) <= OPSET_VERSION:
+            continue
+        given = {attribute.name for attribute in node.attribute}
+        for name, attribute in onnx.defs.get_schema(node.op_type).attributes.items():
+            if name not in given and attribute.default_value.name:
+                node.attribute.append(attribute.default_value)
 
 
 @cache
@@ -193,7 +159,7 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
         ModelError: the opset is older than 6, or ONNX's version converter fails.
     """
     model = _copy(model)
-    weights = _park(model)
+    weights = park(model)
     _write_out_constants(model)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
     if opset is None or opset < OLDEST_OPSET:
@@ -207,7 +173,7 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
         logger.info("converting opset %d to %d", opset, OPSET_VERSION)
         try:
             converted = _convert(model)
-        except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+        except (RuntimeError, ValueError, ConvertError, onnx.checker.ValidationError) as error:
             raise ModelError(
                 f"model opset: ONNX's version converter cannot bring opset {opset} to {OPSET_VERSION} "
                 f"({first_line(error)}); export the model with opset {OPSET_VERSION}"
@@ -221,7 +187,7 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
             f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
         ) from error
 
-    _unpark(inferred, weights)
+    unpark(inferred, weights)
     return inferred
 
 
@@ -234,40 +200,6 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in converted.graph.node:
         node.op_type = "GlobalMaxPool" if node.name in pools else node.op_type
     return converted
-
-
-@dataclass(frozen=True)
-class _Parked:
-    """Large initializers, out of their model, and which of them became inputs of it for the time being."""
-
-    tensors: list[onnx.TensorProto]
-    inputs: set[str]
-
-
-def _park(model: onnx.ModelProto) -> _Parked:
-    """Take large initializers out, so that nothing copies them; inputs of the same type stand for them."""
-    tensors = [tensor for tensor in model.graph.initializer if _bytes(tensor) > LARGE]
-    small = [tensor for tensor in model.graph.initializer if _bytes(tensor) <= LARGE]
-    fresh = {tensor.name for tensor in tensors} - {item.name for item in model.graph.input}
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(small)
-    model.graph.input.extend(
-        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-        for tensor in tensors
-        if tensor.name in fresh
-    )
-    return _Parked(tensors, fresh)
-
-
-def _unpark(model: onnx.ModelProto, parked: _Parked) -> None:
-    kept = [item for item in model.graph.input if item.name not in parked.inputs]
-    del model.graph.input[:]
-    model.graph.input.extend(kept)
-    model.graph.initializer.extend(parked.tensors)
-
-
-def _bytes(tensor: onnx.TensorProto) -> int:
-    return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
 def _write_out_constants(model: onnx.ModelProto) -> None:
@@ -334,12 +266,6 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         raise OutputError(f"{path}: cannot be written ({first_line(error)}); choose another place") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says something: ours are all one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -43,7 +43,7 @@ def find_activations(graph: Graph) -> list[Univariate]:
         if node.name in taken or not _is_elementwise(node):
             continue
         activation = _trace(node, place)
-        if activation is not None:
+        if activation is not None and taken.isdisjoint(part.name for part in activation.nodes):
             taken.update(part.name for part in activation.nodes)
             found.append(activation)
     return found[::-1]

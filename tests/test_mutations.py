@@ -701,7 +701,14 @@ def batchnorm_of(kind: type) -> Model:
     )
 
 
-#: The smallest models of what was found once; `None`: there is nothing wrong with it.
+def quantised_to_float8() -> Model:
+    body = "a = MatMul(x, w) q = QuantizeLinear(a, s, z) d = DequantizeLinear(q, s, z) y = Relu(d)"
+    model = small(body, s=np.float32(0.5), z=np.uint8(0))
+    model.graph.initializer[-1].data_type = TensorProto.FLOAT8E4M3FN
+    return model
+
+
+#: The smallest models of what was found once, and what the message must name; None: it may compile.
 FOUND: dict[str, tuple[Model, str | None]] = {
     "dims of fewer values than there are": (with_rows(1), "'w'"),
     "a data type that does not exist": (with_weight(data_type=99), "'w'"),
@@ -724,6 +731,7 @@ FOUND: dict[str, tuple[Model, str | None]] = {
         ),
         "If",
     ),
+    "a quantiser to float8": (quantised_to_float8(), None),
     "weights whose squares overflow": (
         small("a = MatMul(x, w) y = Relu(a)", w=np.full((4, 4), 1e30, "f")),
         None,

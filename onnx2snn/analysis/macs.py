@@ -24,7 +24,11 @@ def count_macs(graph: Graph) -> dict[str, Any]:
     spikes: set[str] = set()
     total, fed = 0, 0
     for node in graph.nodes:
-        changing = [tensor for tensor in operands(node) if tensor.name in sections.temporal]
+        changing = [
+            tensor
+            for tensor in operands(node)
+            if tensor.name in sections.temporal or node.op in ("Add", "Concat", "Mean", "Sub", "Sum")
+        ]
         only_spikes = bool(changing) and all(tensor.name in spikes for tensor in changing)
         if node.op in WEIGHTED and not node.domain:
             macs = _macs(node)

@@ -26,6 +26,7 @@ from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
 from onnx2snn.calibration.statistics import calibration_batches, ignore
 from onnx2snn.channels import along_axis, channels_first
+from onnx2snn.errors import ModelError
 from onnx2snn.graph import Graph, operands, producer
 from onnx2snn.rectifiers import Rectifier
 from onnx2snn.sections import divide
@@ -88,6 +89,11 @@ def measure_corrections(
             ann, snn = _currents(stage, chunk, kind)
             if stage.yields is None or (kind is not None and kind.step is None):
                 lacking = rectified_shift(ann, snn, kind, stage.axis)
+                if not np.isfinite(lacking).all():
+                    raise ModelError(
+                        f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
+                        "check the weights and the preprocessing (--scale, --mean, --std)"
+                    )
                 earlier = corrections.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
                 corrections[stage.key] = shift

@@ -71,8 +71,8 @@ def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
         if len(whole):
             channels = first + whole
             errors = _errors(histogram, channels, transfer, _BEYOND)
-            saturation = np.outer(_BEYOND, maximum[whole]) * (transfer.most_steps / transfer.steps)
-            errors += _unseen_error(saturation - maximum[whole], excess[channels])
+            margin = _BEYOND[:, None] * (transfer.most_steps / transfer.steps) - 1.0
+            errors += _unseen_error(margin, excess[channels])
             best[channels] = maximum[whole] * _BEYOND[np.argmin(errors, axis=0)]
     return best
 
@@ -80,15 +80,20 @@ def _mse(histogram: ChannelHistogram, transfer: Transfer) -> Vector:
 def _errors(
     histogram: ChannelHistogram, channels: slice | npt.NDArray[np.int64], transfer: Transfer, shares: Vector
 ) -> Vector:
-    """Σ (f(a) - a)² of some channels, for R at each share of their maxima: float64 [shares, channels]."""
+    """Σ (f(a) - a)² of some channels for R at each share of their maxima, in units of these.
+
+    Returns:
+        float64 [shares, channels].
+    """
     counts = histogram.counts[channels].astype(np.float32)
-    width = histogram.width[channels]
-    centers = ((np.arange(BINS) + 0.5) * width[:, None]).astype(np.float32)
+    # In units of the maximum: activations of any size, in float32 for speed.
+    maximum = histogram.maximum[channels]
+    scale = np.divide(histogram.width[channels], maximum, out=np.zeros_like(maximum), where=maximum > 0)
+    centers = ((np.arange(BINS) + 0.5) * scale[:, None]).astype(np.float32)
     errors = np.empty((len(shares), len(counts)))
     work = np.empty_like(centers)
     for index, share in enumerate(shares):
-        quantum = histogram.maximum[channels] * share / transfer.steps
-        quantum = np.where(quantum > 0, quantum, 1.0)[:, None].astype(np.float32)
+        quantum = np.float32(share / transfer.steps)
         np.divide(centers, quantum, out=work)
         work += np.float32(0.5)
         np.floor(work, out=work)
@@ -101,7 +106,7 @@ def _errors(
 
 
 def _mean_excess(histogram: ChannelHistogram) -> Vector:
-    """By how much an activation beyond the maximum should exceed it, on average.
+    """By what share of the maximum an activation beyond it should exceed it, on average.
 
     As the √n largest of the n activations seen exceed the least of these; with few, too few to tell, as if
     they were exponentially distributed, when the maximum is ln n + 0.58 times the mean.
@@ -113,8 +118,9 @@ def _mean_excess(histogram: ChannelHistogram) -> Vector:
     first = np.argmax(largest > 0, axis=1)
     total = largest @ places - first * number
     seen = np.divide(total, number, out=np.zeros_like(number), where=number > 0) * histogram.width
-    few = histogram.maximum / (np.log(np.maximum(above[:, 0], 1)) + np.euler_gamma)
-    return np.where(above[:, 0] < _FEW, few, seen)
+    maximum = np.where(histogram.maximum > 0, histogram.maximum, 1.0)
+    few = 1 / (np.log(np.maximum(above[:, 0], 1)) + np.euler_gamma)
+    return np.where(above[:, 0] < _FEW, few, seen / maximum)
 
 
 def _unseen_error(margin: Vector, excess: Vector) -> Vector:

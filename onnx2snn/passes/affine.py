@@ -44,6 +44,13 @@ def read_batchnorm(node: Node) -> Affine | str:
     if any(value is None for value in values):
         names = [t.name for t, value in zip(node.inputs[1:5], values, strict=True) if value is None]
         return f"its parameter '{names[0]}' is a graph input or computed, not a constant"
+    sizes = [value.shape for value in values if value is not None]
+    if len(set(sizes)) > 1:
+        shapes = ", ".join(str(list(size)) for size in sizes)
+        raise ModelError(
+            f"node '{node.name}' (BatchNormalization): expected parameters of one shape, found {shapes}; "
+            "repair the model"
+        )
     gamma, beta, mean, variance = (np.asarray(value, dtype=np.float64) for value in values)
     spread = variance + float(node.attrs.get("epsilon", 1e-5))
     if not (spread > 0).all():

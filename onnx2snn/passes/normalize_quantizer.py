@@ -115,7 +115,9 @@ def _read_pair(graph: Graph, node: Node) -> _Quantizer | None:
     scale, zero = _parameter(node, 1), _parameter(node, 2)
     back, back_zero = _parameter(inverse, 1), _parameter(inverse, 2)
     code = node.inputs[2].dtype if len(node.inputs) > 2 else node.outputs[0].dtype
-    if code is None or scale is None or zero is None or back is None or back_zero is None:
+    if code is None or isinstance(code, int) or np.dtype(code).kind not in "iu":
+        return None
+    if scale is None or zero is None or back is None or back_zero is None:
         return None
     same = np.array_equal(scale, back) and np.array_equal(zero, back_zero)
     if not same or not (zero == zero.flat[0]).all():
@@ -190,11 +192,10 @@ def _read_bound_before(graph: Graph, found: _Quantizer) -> _Quantizer:
     if node is None or bounds is None or not (found.gain > 0).all():
         return found
     exact = [found.gain * bound + found.offset for bound in bounds]
-    ends = [np.floor(end) for end in exact]
     even = any(part.op != "Floor" and part.op in _HALF for part in found.nodes)
-    tie = even and any((np.isfinite(a) & (a == b)).any() for a, b in zip(exact, ends, strict=True))
-    if tie or not all((end == end.flat[0]).all() for end in ends):
-        return found  # it rounds to the even neighbour at a bound, or has other levels in other channels
+    ends = [np.rint(end - 0.5) if even else np.floor(end) for end in exact]  # a bound may well be a tie
+    if not all((end == end.flat[0]).all() for end in ends):
+        return found  # other levels in other channels
     return replace(
         found,
         source=node.inputs[0],

@@ -15,8 +15,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv_transpose
 
-from onnx2snn.errors import ModelError, OptionError
-from onnx2snn.model_file import first_line, serialize
+from onnx2snn.errors import ModelError, OptionError, first_line
+from onnx2snn.model_file import serialize
 from onnx2snn.ops import CELLS, DOMAIN, Cell
 
 Array = npt.NDArray[Any]
@@ -67,7 +67,7 @@ class OnnxruntimeEngine:
                 "choose from these, or install the onnxruntime that has it"
             )
         settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3  # errors only: its warnings speak of our own initializers
+        settings.log_severity_level = 4  # it raises its errors; its warnings speak of our own initializers
         try:
             self._session = onnxruntime.InferenceSession(
                 serialize(model), settings, providers=list(providers or ["CPUExecutionProvider"])

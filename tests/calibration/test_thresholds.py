@@ -181,7 +181,7 @@ def test_no_room_is_made_beyond_the_ceiling(rule, ceiling, rng):
 
 def test_room_keeps_what_is_seen_exact_enough(rng):
     """Making room costs resolution: less than clipping the one activation more would."""
-    values = rng.uniform(0, 1, (16, 60))
+    values = rng.uniform(0, 1, (16, 100))
     transfer = Transfer(64, 64)
     ranges = choose_ranges(histogram_of(values), "mse", transfer, INFINITE)
     for sample, top in zip(values, ranges, strict=True):
