@@ -52,7 +52,8 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     _stand_in_for_weights(graph, normalized)
     # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
     before = len(graph.nodes) + 1
-    while len(graph.nodes) < before:
+    refused = any(node.subgraphs() for node in graph.nodes)  # control flow: what it holds is not looked at
+    while len(graph.nodes) < before and not refused:
         before = len(graph.nodes)
         try:
             with errors_only():
@@ -151,7 +152,13 @@ def write_model(graph: Graph) -> onnx.ModelProto:
     domains = sorted({node.domain for node in graph.nodes if node.domain})
     opsets = [onnx.helper.make_opsetid("", OPSET_VERSION)]
     opsets += [onnx.helper.make_opsetid(domain, DOMAIN_VERSION) for domain in domains]
-    model = gs.export_onnx(graph, do_type_check=False, opset_imports=opsets)
+    try:
+        model = gs.export_onnx(graph, do_type_check=False, opset_imports=opsets)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model: it has values of a type that cannot be written ({first_line(error)}); "
+            "export the model in float32"
+        ) from error
     model.functions.extend(FUNCTIONS[op] for op in own if op not in CELLS)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "", ""

@@ -86,6 +86,13 @@ def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(
             f"{source}: expected dense weights, found sparse initializers; export the model without them"
         )
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.type.HasField("tensor_type"):
+            kind = (value.type.WhichOneof("value") or "nothing").removesuffix("_type")
+            raise ModelError(
+                f"{source}: '{value.name}': expected inputs and outputs that are tensors, found a {kind}; "
+                "export the model for tensors"
+            )
     known = onnx.TensorProto.DataType.values()
     types = [(item.name, item.data_type) for item in model.graph.initializer]
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 #: The newest IR version that onnxruntime ≥ 1.20 accepts.
 IR_VERSION = 10
 OLDEST_OPSET = 6
+#: The opset from which on operators broadcast as NumPy does.
+_BROADCASTING = 7
 #: What one protobuf message, and so one ONNX file without external data, can hold.
 _MOST_BYTES = (1 << 31) - 1
 #: Domain that marks an operator which ONNX added later, and which has no body in older operators.
@@ -171,6 +173,8 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
         converted = model
     else:
         logger.info("converting opset %d to %d", opset, OPSET_VERSION)
+        if opset < _BROADCASTING:
+            _align_slopes(model)
         try:
             converted = _convert(model)
         except (RuntimeError, ValueError, ConvertError, onnx.checker.ValidationError) as error:
@@ -189,6 +193,19 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
 
     unpark(inferred, weights)
     return inferred
+
+
+def _align_slopes(model: onnx.ModelProto) -> None:
+    """Let slopes [C] of a PRelu lie along the channels, as they did before opset 7, not on the last axis."""
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = (*inferred.graph.input, *inferred.graph.value_info)
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
+    slopes = {
+        node.input[1]: ranks.get(node.input[0], 0) for node in model.graph.node if node.op_type == "PRelu"
+    }
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) == 1 and tensor.dims[0] > 1 and slopes.get(tensor.name, 0) > 2:
+            tensor.dims.extend([1] * (slopes[tensor.name] - 2))
 
 
 def _convert(model: onnx.ModelProto) -> onnx.ModelProto:

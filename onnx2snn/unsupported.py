@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx
+
 from onnx2snn.graph import Node
 from onnx2snn.model_file import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
@@ -62,6 +64,11 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
     if node.domain not in (None, "", DOMAIN):
         reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
         return reason, "export the model with ONNX's own operators"
+    # onnx_graphsurgeon leaves ONNX's own number for an element type that NumPy lacks.
+    exotic = next((tensor.dtype for tensor in node.outputs if isinstance(tensor.dtype, int)), None)
+    if exotic is not None:
+        name = str(onnx.TensorProto.DataType.Name(exotic)).lower()
+        return f"it works on {name}, which NumPy lacks", "export the model in float32"
     if node.op in ("BatchNormalization", "Dropout") and _is_training(node):
         return "it is in training mode", "export the model in evaluation mode"
     return _BY_OP.get(node.op)

@@ -249,7 +249,9 @@ CASES = [
     *of_model("NaN in weights", nan_weights, "bad.onnx", "'w1'", "NaN", "retrain"),
     *of_model("NaN in a Constant", nan_constant, "NaN"),
     *of_model("no ReLU", no_relu, "ReLU", "found none", "train the model"),
-    *of_model("a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"),
+    *of_model(
+        "a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"
+    ),
     *of_model("control flow", control_flow, "'branch'", "If", "control flow", "trace it"),
     *of_model("opset 5", opset_5, "opset", "expected 6", "found 5", "export"),
     Case("inspect a text file", no_onnx, "inspect bad.onnx --json out", ["bad.onnx", "export it again"]),

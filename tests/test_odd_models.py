@@ -42,7 +42,12 @@ def test_nodes_inside_a_function_are_judged(rng):
     model.graph.initializer.append(onnx.numpy_helper.from_array(rng.normal(size=(4, 4)).astype("f"), "w"))
     with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"\(Sigmoid\).*--strict"):
         onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32), strict=True)
-    assert sorted(verdict.op for verdict in onnx2snn.inspect(model).nodes) == ["Gemm", "Relu", "Relu", "Sigmoid"]
+    assert sorted(verdict.op for verdict in onnx2snn.inspect(model).nodes) == [
+        "Gemm",
+        "Relu",
+        "Relu",
+        "Sigmoid",
+    ]
 
 
 def test_an_operator_of_another_domain_is_refused_by_name(rng):

@@ -1,4 +1,4 @@
-"""Real topologies as exporters write them, with random weights: how close the spiking net comes to the ANN."""
+"""Real topologies as exporters write them, with random weights: how close the SNN comes to the ANN."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ChannelHistogram:
     def _cover(self, highest: Vector) -> None:
         """Widen the bins of the channels whose new maximum lies beyond them."""
         fresh = (self.width == 0) & (highest > 0)
-        self.width[fresh] = highest[fresh] / BINS
+        self.width[fresh] = np.maximum(highest[fresh] / BINS, np.finfo(np.float64).tiny)
         for channel in np.flatnonzero(highest > self.width * BINS):
             while highest[channel] > self.width[channel] * BINS:
                 pairs = self.counts[channel].reshape(-1, 2).sum(axis=1)

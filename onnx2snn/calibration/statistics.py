@@ -140,6 +140,11 @@ def evaluate_elementwise(part: onnx.ModelProto, points: Vector) -> Vector:
 
 
 def _finite(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if not values.size:
+        raise ModelError(
+            f"tensor '{name}': expected activations, found none, as its shape is {list(values.shape)}; "
+            "remove the empty branch from the model"
+        )
     if not np.isfinite(values).all():
         raise ModelError(
             f"tensor '{name}': expected finite activations on calibration data, "

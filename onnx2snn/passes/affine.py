@@ -46,11 +46,7 @@ def read_batchnorm(node: Node) -> Affine | str:
         return f"its parameter '{names[0]}' is a graph input or computed, not a constant"
     sizes = [value.shape for value in values if value is not None]
     if len(set(sizes)) > 1:
-        shapes = ", ".join(str(list(size)) for size in sizes)
-        raise ModelError(
-            f"node '{node.name}' (BatchNormalization): expected parameters of one shape, found {shapes}; "
-            "repair the model"
-        )
+        return "its parameters differ in shape"
     gamma, beta, mean, variance = (np.asarray(value, dtype=np.float64) for value in values)
     spread = variance + float(node.attrs.get("epsilon", 1e-5))
     if not (spread > 0).all():
