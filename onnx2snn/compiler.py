@@ -23,7 +23,7 @@ from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
-from onnx2snn.model_check import check_model
+from onnx2snn.model_check import check_model, check_structure
 from onnx2snn.model_file import digest, flatten_model, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
@@ -203,7 +203,7 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
             "version": onnx2snn.__version__,
         },
     )
-    check_model(artifact, "the artifact (this is a bug, please report it)")
+    check_structure(artifact, "the artifact (this is a bug, please report it)")
     make_engine(artifact)  # what onnxruntime cannot load is never written
     return artifact, report
 

@@ -52,7 +52,9 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     _stand_in_for_weights(graph, normalized)
     # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
     before = len(graph.nodes) + 1
-    refused = any(node.subgraphs() for node in graph.nodes)  # control flow: what it holds is not looked at
+    refused = any(
+        list(node.subgraphs()) for node in graph.nodes
+    )  # control flow: there is nothing to fold for
     while len(graph.nodes) < before and not refused:
         before = len(graph.nodes)
         try:

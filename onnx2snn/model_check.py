@@ -25,6 +25,16 @@ def check_model(model: onnx.ModelProto, source: str) -> None:
     Raises:
         ModelError: the model is not valid ONNX or holds NaN or infinite weights.
     """
+    check_structure(model, source)
+    _check_values(model, source)
+
+
+def check_structure(model: onnx.ModelProto, source: str) -> None:
+    """Check a model as ONNX does, and what ONNX does not; not the values of its weights.
+
+    Raises:
+        ModelError: the model is not valid ONNX.
+    """
     if not model.graph.node:
         raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
     _check_what_onnx_does_not(model, source)
@@ -44,6 +54,9 @@ def check_model(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(
             f"{source}: {where}not valid ONNX ({first_line(error)}); export it again, or mend that place"
         ) from error
+
+
+def _check_values(model: onnx.ModelProto, source: str) -> None:
     bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
     for name, tensor in _constants(model):
         if uses_external_data(tensor):
