@@ -268,7 +268,7 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
         nodes = artifact.metadata.get("nodes", [])
         report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
     else:
-        report = {"kind": "ann", **onnx2snn.inspect(model, strict=strict).to_dict()}
+        report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
     out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from onnx2snn.graph import Graph, Node, is_cell, is_output, operands, rank, static_dims
+from onnx2snn.graph import Graph, Node, constant, is_cell, is_float, is_output, operands, rank, static_dims
 from onnx2snn.ops import CELLS
 from onnx2snn.rectifiers import rectifier
 
@@ -42,11 +42,13 @@ def is_neuron(node: Node) -> bool:
 def is_pool(graph: Graph, node: Node) -> bool:
     """Whether the node is a pool, or becomes one once its input changes over time.
 
-    Maximum pooling does whose indices nobody reads, and whose window is known.
+    Maximum pooling of floats does whose indices nobody reads, and whose window is known.
     """
     if is_cell(node):
         return CELLS[node.op].kind == "pool"
     if node.domain or node.op not in ("MaxPool", "GlobalMaxPool", "ReduceMax"):
+        return False
+    if is_float(node.inputs[0]) is False:
         return False
     if node.op == "GlobalMaxPool":
         return static_dims(node.inputs[0], 2) is not None
@@ -58,7 +60,7 @@ def is_pool(graph: Graph, node: Node) -> bool:
 def reduced_axes(node: Node) -> list[int] | None:
     """The axes of a reduction, all of them where it names none; None if they are not known."""
     if len(node.inputs) > 1 and not node.inputs[1].is_empty():
-        values = getattr(node.inputs[1], "values", None)
+        values = constant(node.inputs[1])
         given = None if values is None else [int(axis) for axis in values.reshape(-1)]
     else:
         given = []

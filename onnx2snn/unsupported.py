@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from onnx2snn.graph import Node
+from onnx2snn.graph import Node, constant
 from onnx2snn.model_file import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
 
@@ -79,5 +79,5 @@ def _is_training(node: Node) -> bool:
         return bool(node.attrs.get("training_mode", 0))
     if len(node.inputs) < 3 or node.inputs[2].is_empty():
         return False
-    values = getattr(node.inputs[2], "values", None)
-    return values is None or bool(values.item())
+    training = constant(node.inputs[2])
+    return training is None or bool(training.item())
