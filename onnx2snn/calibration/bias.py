@@ -24,7 +24,7 @@ import numpy.typing as npt
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
-from onnx2snn.calibration.statistics import calibration_batches, ignore
+from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
 from onnx2snn.channels import along_axis, channels_first
 from onnx2snn.errors import ModelError
 from onnx2snn.graph import Graph, operands, producer
@@ -37,6 +37,12 @@ Array = npt.NDArray[Any]
 
 #: What is held of one chunk of samples may take this many bytes; more samples make more chunks.
 MEMORY = 1 << 30
+
+#: About so many samples × timesteps does the sweep simulate, spread evenly over the calibration data.
+BUDGET = 4096
+
+#: But no fewer samples than these, below which a mean is no better than a guess.
+FEWEST = 16
 
 #: Newton steps to a channel's shift; the equation is piecewise linear, so few are enough.
 _ITERATIONS = 3
@@ -75,10 +81,12 @@ def measure_corrections(
         timesteps: T.
         advance: called with the share of the sweep that is done.
 
-    Cost: T + 2 passes over each layer in all, whatever the depth. Spike trains are held for as many samples
-    as fit `MEMORY`; with more, corrections are averaged over the chunks.
+    Cost: T + 2 passes over each layer in all, whatever the depth, for the share of the samples that `BUDGET`
+    allows. Spike trains are held for as many samples as fit `MEMORY`; with more, corrections are averaged
+    over the chunks.
     """
     stages = make_stages(graph, _output_layers(graph))
+    dataset = dataset.every(_stride(graph, len(dataset), timesteps))
     corrections: dict[str, Vector] = {}
     seen = 0
     for chunk in _chunks(graph, dataset, stages, batch_size, timesteps):
@@ -107,6 +115,12 @@ def measure_corrections(
         seen += count
         logger.info("bias correction: %d samples", seen)
     return corrections
+
+
+def _stride(graph: Graph, samples: int, timesteps: int) -> int:
+    """Which share of the samples `BUDGET` allows: one in so many."""
+    needed = max(FEWEST, BUDGET // timesteps, fixed_batch(graph) or 1)
+    return max(1, samples // needed)
 
 
 def rectified_shift(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,18 @@ class Dataset:
             raise OptionError(f"batch size: expected at least 1, found {batch_size}")
         return self._batches(batch_size)
 
+    def every(self, stride: int) -> Dataset:
+        """Every `stride`-th sample, the first one included."""
+        parts, seen = [], 0
+        for part in self.parts:
+            first = -seen % stride
+            seen += part.samples
+            if first < part.samples:
+                count = len(range(first, part.samples, stride))
+                parts.append(replace(part, samples=count, read=partial(_read_every, part, first, stride)))
+        labels = None if self.labels is None else self.labels[::stride]
+        return replace(self, parts=tuple(parts), labels=labels)
+
     def _batches(self, batch_size: int) -> Iterator[dict[str, NDArray[Any]]]:
         pending: list[dict[str, NDArray[Any]]] = []
         filled = 0
@@ -111,6 +124,10 @@ class Dataset:
                     yield batch
         if pending:
             yield _join(pending)
+
+
+def _read_every(part: Part, first: int, stride: int) -> dict[str, NDArray[Any]]:
+    return {name: array[first : part.samples : stride] for name, array in part.read().items()}
 
 
 def fit_array(

@@ -162,6 +162,12 @@ def _run(engine: OnnxruntimeEngine, batch: dict[str, npt.NDArray[Any]]) -> dict[
         ) from error
 
 
+def fixed_batch(graph: Graph) -> int | None:
+    """The batch size that the model was exported for; None where it takes any."""
+    first = graph.inputs[0].shape[0] if graph.inputs and graph.inputs[0].shape else None
+    return first if isinstance(first, int) and first > 0 else None
+
+
 def calibration_batches(
     graph: Graph, dataset: Dataset, batch_size: int
 ) -> Iterator[tuple[dict[str, npt.NDArray[Any]], int]]:
@@ -170,8 +176,7 @@ def calibration_batches(
     Raises:
         DataError: not even one whole batch of the fixed size.
     """
-    first = graph.inputs[0].shape[0] if graph.inputs and graph.inputs[0].shape else None
-    fixed = first if isinstance(first, int) and first > 0 else None
+    fixed = fixed_batch(graph)
     seen = 0
     for batch in dataset.batches(fixed or batch_size):
         count = len(next(iter(batch.values())))

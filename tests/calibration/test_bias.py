@@ -207,3 +207,30 @@ def test_as_many_spikes_as_fit_a_byte(max_spikes, rng):
     model, x = build("residual Add", rng)
     ann, _, after, _ = convert(model, x, max_spikes=max_spikes, threshold="max", timesteps=2)
     assert largest_gap(ann, after, x, timesteps=2) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples", "timesteps", "used"),
+    [
+        ("N", 24, 4, 24),
+        ("N", 24, 512, 24),
+        ("N", 64, 512, 16),
+        ("N", 600, 8, 600),
+        ("N", 1200, 8, 600),
+        (8, 64, 512, 16),
+    ],
+)
+def test_long_runs_are_corrected_on_a_share_of_the_samples(batch, samples, timesteps, used, monkeypatch):
+    seen = []
+
+    def count(_graph, dataset, *_):
+        seen.append(len(dataset))
+        return []
+
+    monkeypatch.setattr(bias, "_chunks", count)
+    text = f"float[{batch}, 2] x) => (float[{batch}, 2] y) {{ a = Relu(x) y = Neg(a) }}"
+    x = np.zeros((samples, 2), np.float32)
+    graph = read_graph(parse(f"agraph ({text}"))
+    dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 2))])
+    bias.measure_corrections(graph, dataset, {}, 8, timesteps)
+    assert seen == [used]

@@ -116,6 +116,19 @@ def test_batches_join_to_the_whole_whatever_their_size(sizes: list[int], batch_s
         np.testing.assert_array_equal(whole(data, batch_size), samples)
 
 
+@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any), stride=st.integers(1, 7))
+def test_every_so_many_samples_are_taken_across_the_parts(sizes: list[int], stride: int) -> None:
+    samples = floats(sum(sizes), 2)
+    pieces = np.split(samples, np.cumsum(sizes)[:-1])
+    parts = [part for piece in pieces for part in dataset_from_arrays_or_nothing(piece)]
+    data = Dataset(tuple(VECTOR), tuple(parts), Preprocessing(), "parts", np.arange(len(samples))).every(
+        stride
+    )
+    np.testing.assert_array_equal(whole(data, 2), samples[::stride])
+    np.testing.assert_array_equal(data.labels, np.arange(len(samples))[::stride])
+    assert len(data) == len(samples[::stride])
+
+
 def dataset_from_arrays_or_nothing(piece: np.ndarray) -> tuple[Any, ...]:
     return dataset_from_arrays(piece, VECTOR).parts if len(piece) else ()
 
