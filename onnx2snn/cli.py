@@ -99,12 +99,25 @@ def _sample_options(command: _Command) -> _Command:
 @click.option(
     "-G",
     "--max-spikes",
-    default=_DEFAULTS.max_spikes,
-    show_default=True,
-    help="Most spikes of a neuron a timestep, Γ.",
+    type=int,
+    help="Most spikes of a neuron a timestep, Γ.  [default: 4; none with --code radix]",
 )
 @click.option("--levels", type=int, help="Spikes a timestep that stand for the range R.  [default: Γ]")
 @click.option("--signed", is_flag=True, help="Neurons that can take spikes back: closer to the ANN.")
+@click.option(
+    "--schedule",
+    type=click.Choice(["stream", "layer"]),
+    default=_DEFAULTS.schedule,
+    show_default=True,
+    help="Every layer at every timestep, or a layer fires once all its input is in.",
+)
+@click.option(
+    "--code",
+    type=click.Choice(["burst", "radix"]),
+    default=_DEFAULTS.code,
+    show_default=True,
+    help="For --schedule layer: N = Γ·T levels, or the bits of N = 2^T - 1.",
+)
 @click.option(
     "--threshold",
     type=click.Choice(["max", "percentile", "mse"]),
@@ -196,7 +209,9 @@ def evaluate(
     check_outputs([snn, data, reference], {"--json": json_path(json_file)})
     _positive("--batch-size", batch_size)
     session = SpikingSession(snn)
-    steps = _timesteps(timesteps, session.timesteps)
+    compiled = session.timesteps
+    alone = timesteps is None and session.artifact.schedule == "layer"
+    steps = [compiled] if alone else _timesteps(timesteps, compiled)
     dataset = open_dataset(data, session.inputs, _recorded(session, values), max_samples)
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar() as advance:

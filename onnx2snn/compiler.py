@@ -19,6 +19,7 @@ from onnx2snn.analysis.coverage import Verdict, judge, refusals, report_nodes
 from onnx2snn.analysis.macs import count_macs
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, dataset_from_arrays, open_dataset
+from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.errors import ModelError, OptionError
@@ -187,7 +188,10 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
     options, original, dataset = context.options, context.model, context.dataset
     assert dataset is not None
-    artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
+    if options.schedule == "layer":
+        artifact = emit_layer(graph)
+    else:
+        artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
     verdicts = judge(original, graph, context.last_notes)
     if refusals(verdicts):
@@ -198,7 +202,7 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
         {
             **{key: report[key] for key in ("calibration", "macs", "neurons", "nodes", "options")},
             "preprocessing": dataset.preprocessing.to_dict(),
-            "schedule": "stream",
+            "schedule": options.schedule,
             "source_sha256": source_sha256,
             "version": onnx2snn.__version__,
         },

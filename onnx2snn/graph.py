@@ -70,6 +70,14 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     return graph
 
 
+def import_graph(model: onnx.ModelProto) -> Graph:
+    """A model as it is, spiking operators as nodes, to look at."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    del plain.functions[:]
+    return gs.import_onnx(plain)
+
+
 def fold_shapes(graph: Graph) -> None:
     """Make constant what depends on known dimensions only.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from onnx2snn.errors import OptionError
 
 ThresholdRule = Literal["max", "percentile", "mse"]
 Granularity = Literal["channel", "layer"]
 Approximation = Literal["none", "relu-sum"]
+Schedule = Literal["stream", "layer"]
+Code = Literal["burst", "radix"]
 
 _RANGES: dict[str, tuple[int, int]] = {
     # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
@@ -20,7 +22,14 @@ _RANGES: dict[str, tuple[int, int]] = {
 }
 
 
+#: Γ where the user names none: a radix neuron sends one bit a timestep.
+_BURST = 4
+#: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
+_MOST_BITS = 16
+
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "schedule": get_args(Schedule),
+    "code": get_args(Code),
     "threshold": get_args(ThresholdRule),
     "granularity": get_args(Granularity),
     "approximate": get_args(Approximation),
@@ -33,9 +42,13 @@ class CompileOptions:
 
     Attributes:
         timesteps: T, the simulation length written into the artifact.
-        max_spikes: Γ, the most spikes one neuron emits in one timestep.
+        max_spikes: Γ, the most spikes one neuron emits in one timestep; None means 4, or 1 with code `radix`.
         levels: spikes a timestep that stand for the range R (θ = R/levels); None means Γ.
         signed: use the signed burst neuron, which can take spikes back.
+        schedule: `stream`: every layer advances one timestep at a time; `layer`: a layer takes in all T
+            timesteps of its input before it fires.
+        code: how a neuron of the schedule `layer` spreads its spikes over T: `burst` (N = Γ·T levels) or
+            `radix` (bits, N = 2^T - 1).
         threshold: the rule that turns activation statistics into the range R.
         percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
         granularity: one threshold per channel or one per layer.
@@ -50,9 +63,11 @@ class CompileOptions:
     """
 
     timesteps: int = 8
-    max_spikes: int = 4
+    max_spikes: int = cast(int, None)  # a number once `__post_init__` has seen it
     levels: int | None = None
     signed: bool = False
+    schedule: Schedule = "stream"
+    code: Code = "burst"
     threshold: ThresholdRule = "mse"
     percentile: float = 99.9
     granularity: Granularity = "channel"
@@ -63,6 +78,17 @@ class CompileOptions:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise OptionError(
+                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
+                    f"leave it out for {_default(name)}"
+                )
+        given: int | None = self.max_spikes
+        if self.code == "radix":
+            self._check_radix(given)
+        if given is None:
+            object.__setattr__(self, "max_spikes", 1 if self.code == "radix" else _BURST)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is None and name == "levels":
@@ -77,22 +103,58 @@ class CompileOptions:
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
                 "a range of more spikes than a neuron can send would always be clipped"
             )
+        if self.schedule == "layer":
+            self._check_layer()
         if not 0 < self.percentile <= 100:
             raise OptionError(
                 f"--percentile: expected more than 0 and at most 100, found {self.percentile}; "
                 f"leave it out for {_default('percentile')}"
             )
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise OptionError(
-                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
-                    f"leave it out for {_default(name)}"
-                )
 
     @property
     def range_levels(self) -> int:
         """Spikes a timestep that stand for R: `levels`, or Γ where `levels` is None."""
         return self.max_spikes if self.levels is None else self.levels
+
+    @property
+    def total_levels(self) -> int:
+        """N, the levels that stand for R over a whole run."""
+        return (1 << self.timesteps) - 1 if self.code == "radix" else self.range_levels * self.timesteps
+
+    @property
+    def most_levels(self) -> int:
+        """The level at which a neuron saturates over a whole run: more than N with headroom."""
+        return self.total_levels if self.code == "radix" else self.max_spikes * self.timesteps
+
+    def _check_radix(self, max_spikes: int | None) -> None:
+        if self.schedule != "layer":
+            raise OptionError(
+                f"--code: expected burst with --schedule {self.schedule}, found radix; a neuron that fires "
+                "before its input is complete cannot know its leading bits, so add --schedule layer"
+            )
+        if max_spikes is not None:
+            raise OptionError(
+                f"--max-spikes: expected none with --code radix, found {max_spikes!r}; "
+                "a bit is one spike, so leave it out"
+            )
+        if isinstance(self.timesteps, int) and self.timesteps > _MOST_BITS:
+            raise OptionError(
+                f"--timesteps: expected at most {_MOST_BITS} with --code radix, found {self.timesteps}; "
+                f"T = {_MOST_BITS} already has {2**_MOST_BITS - 1} levels"
+            )
+
+    def _check_layer(self) -> None:
+        refused = {
+            "signed": (self.signed, "a neuron that has seen all of its input has nothing to take back"),
+            "levels": (self.levels is not None, "there is nothing to catch up with, so no headroom"),
+            "dynamic_timesteps": (self.dynamic_timesteps, "θ depends on T"),
+        }
+        for name, (given, why) in refused.items():
+            if given:
+                raise OptionError(
+                    f"{_flag(name)}: expected only with --schedule stream, found with layer; "
+                    f"{why}: leave it out"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values, in the order of their definition."""
@@ -105,4 +167,6 @@ def _flag(name: str) -> str:
 
 def _default(name: str) -> object:
     default = next(field.default for field in fields(CompileOptions) if field.name == name)
-    return "the value of --max-spikes" if default is None else default
+    if default is None:
+        return _BURST if name == "max_spikes" else "the value of --max-spikes"
+    return default

@@ -200,13 +200,14 @@ def _mean(values: Train | Array) -> Array:
 def _chunks(
     graph: Graph, dataset: Dataset, stages: Sequence[Stage], batch_size: int, timesteps: int
 ) -> Iterator[list[_Batch]]:
-    """Consecutive batches of which all that is held fits `MEMORY` together."""
+    """Consecutive batches of which all that is held fits `MEMORY` together; smaller ones where need be."""
+    first, samples = next(calibration_batches(graph, dataset, batch_size))
+    each = max(1, _bytes_per_batch(stages, first, timesteps) // samples)
+    size = min(batch_size, max(1, MEMORY // each))
+    limit = max(1, MEMORY // (each * (fixed_batch(graph) or size)))
     chunk: list[_Batch] = []
-    limit = 0
-    for inputs, samples in calibration_batches(graph, dataset, batch_size):
-        if not limit:
-            limit = max(1, MEMORY // max(1, _bytes_per_batch(stages, inputs, timesteps)))
-        chunk.append(_Batch(inputs, samples))
+    for inputs, count in calibration_batches(graph, dataset, size):
+        chunk.append(_Batch(inputs, count))
         if len(chunk) == limit:
             yield chunk
             chunk = []

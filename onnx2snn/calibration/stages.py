@@ -21,7 +21,7 @@ from onnx2snn.calibration.histogram import Vector
 from onnx2snn.channels import broadcastable, channel_axis
 from onnx2snn.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, QUANTIZED_IF, Cell
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 from onnx2snn.sections import divide
 
@@ -303,7 +303,7 @@ def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _spike_dtype(cell: Node) -> np.dtype[Any]:
-    most = int(cell.attrs["levels" if cell.op == QUANTIZED_IF.op else "max_spikes"])
+    most = int(cell.attrs["levels"] if "levels" in cell.attrs else cell.attrs["max_spikes"])
     return np.min_scalar_type(-most - 1)  # -128 fits int8, +128 does not
 
 

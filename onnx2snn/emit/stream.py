@@ -20,19 +20,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.graph import (
-    Array,
-    Constant,
-    Graph,
-    Node,
-    Variable,
-    clone,
-    constant,
-    insert_after,
-    is_cell,
-    unique_name,
-    write_model,
-)
+from onnx2snn.emit.cells import functions_of, widen_cells
+from onnx2snn.graph import Array, Graph, clone, unique_name, write_model
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.sections import Sections, divide
 
@@ -80,7 +69,7 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
         dynamic_timesteps: make the trip count an optional input (onnxruntime warns when it loads the file).
     """
     graph = clone(graph)
-    _widen_cells(graph)
+    widen_cells(graph)
     _name_apart(graph)
     flat = write_model(graph)
     parts = _Parts(flat, divide(graph))
@@ -107,11 +96,10 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
         initializers,
         value_info=[item for item in flat.graph.value_info if item.name in made],
     )
-    used = sorted({node.op_type for node in parts.body if node.domain == DOMAIN})
     return helper.make_model(
         result,
         opset_imports=flat.opset_import,
-        functions=[CELLS[op].function for op in used],
+        functions=functions_of(parts.body),
         ir_version=flat.ir_version,
     )
 
@@ -123,24 +111,6 @@ def _name_apart(graph: Graph) -> None:
         if node.name in taken:
             node.name = unique_name(graph, node.name)
         taken.add(node.name)
-
-
-def _widen_cells(graph: Graph) -> None:
-    """Let the cells of a float16 net compute in float32, or their states would stop adding up."""
-    for cell in [node for node in graph.nodes if is_cell(node)]:
-        current, output = cell.inputs[0], cell.outputs[0]
-        if output.dtype != np.float16:
-            continue
-        wide = Variable(unique_name(graph, f"{cell.name}/wide"), np.float32, current.shape)
-        widen = Node("Cast", f"{cell.name}/widen", {"to": onnx.TensorProto.FLOAT}, [current], [wide])
-        graph.nodes.append(widen)
-        parameters = [
-            Constant(tensor.name, np.asarray(constant(tensor), np.float32)) for tensor in cell.inputs[1:]
-        ]
-        cell.inputs = [wide, *parameters]
-        narrow = Node("Cast", f"{cell.name}/narrow", {"to": onnx.TensorProto.FLOAT16}, [output])
-        insert_after(graph, output, narrow)
-        output.dtype = np.float32
 
 
 class _Parts:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import onnx
 
+from onnx2snn.ops.accumulate_fire import ACCUMULATE_FIRE
 from onnx2snn.ops.burst_if import BURST_IF
 from onnx2snn.ops.cell import DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 from onnx2snn.ops.increment import INCREMENT
+from onnx2snn.ops.leaky_accumulate_fire import LEAKY_ACCUMULATE_FIRE
 from onnx2snn.ops.leaky_burst_if import LEAKY_BURST_IF
 from onnx2snn.ops.li_pool import LI_POOL
 from onnx2snn.ops.li_reduce_max import LI_REDUCE_MAX
@@ -25,6 +27,8 @@ CELLS: dict[str, Cell] = {
         SIGNED_BURST_IF,
         LEAKY_BURST_IF,
         QUANTIZED_IF,
+        ACCUMULATE_FIRE,
+        LEAKY_ACCUMULATE_FIRE,
         LI_POOL,
         LI_REDUCE_MAX,
         RUNNING_MEAN,
@@ -39,12 +43,14 @@ FUNCTIONS: dict[str, onnx.FunctionProto] = {
 }
 
 __all__ = [
+    "ACCUMULATE_FIRE",
     "BURST_IF",
     "CELLS",
     "DOMAIN",
     "DOMAIN_VERSION",
     "FUNCTIONS",
     "INCREMENT",
+    "LEAKY_ACCUMULATE_FIRE",
     "LEAKY_BURST_IF",
     "LI_POOL",
     "LI_REDUCE_MAX",

@@ -52,7 +52,7 @@ class CorrectBias:
             context.dataset,
             context.rectifiers,
             context.options.batch_size,
-            context.options.timesteps,
+            1 if context.options.schedule == "layer" else context.options.timesteps,
             context.advance,
         )
         tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}

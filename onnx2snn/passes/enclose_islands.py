@@ -27,7 +27,8 @@ class EncloseIslands:
     Cases:
         1. A tensor that changes over time and enters an island → through one RunningMean for all who read it.
         2. A tensor of an island that others read, or that is an output → through one Increment.
-        3. Keeps what does not change over time, and shape arithmetic.
+        3. Keeps them in the schedule `layer`, where every node computes on sums over time.
+        4. Keeps what does not change over time, and shape arithmetic.
     Requires every rectifier and pool replaced, so that what is left is linear or analog.
     """
 
@@ -36,7 +37,8 @@ class EncloseIslands:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        del context
+        if context.options.schedule == "layer":
+            return False
         sections = divide(graph)
         islands = find_islands(graph, sections)
         entering: dict[str, Tensor] = {}

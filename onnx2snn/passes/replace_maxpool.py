@@ -16,7 +16,9 @@ class ReplaceMaxPool:
         1. MaxPool in any geometry → LIPool with all of MaxPool's attributes written out.
         2. GlobalMaxPool of known size → LIPool with a kernel of that size.
         3. ReduceMax over known axes → LIReduceMax.
-        4. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
+        4. Keeps them in the schedule `layer`, where a pool takes in the sums over time: LIPool then gives the
+           code of the largest sum, since what comes first in a code counts most.
+        5. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
     """
 
     name = "ReplaceMaxPool"
@@ -24,6 +26,8 @@ class ReplaceMaxPool:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
+        if context.options.schedule == "layer":
+            return False
         sections = divide(graph)
         changed = False
         for node in graph.nodes:

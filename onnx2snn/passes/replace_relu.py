@@ -1,4 +1,4 @@
-"""Rectifier(x) → a burst neuron with thresholds θ: BurstIF, SignedBurstIF, LeakyBurstIF or QuantizedIF."""
+"""Rectifier(x) → a neuron with thresholds θ, of the kind that the schedule asks for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import numpy as np
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.thresholds import Transfer, choose_ranges
 from onnx2snn.channels import broadcastable
+from onnx2snn.errors import OptionError
 from onnx2snn.graph import Constant, Graph, Node, is_cell, unique_name
-from onnx2snn.ops import BURST_IF, DOMAIN, LEAKY_BURST_IF, QUANTIZED_IF, SIGNED_BURST_IF
+from onnx2snn.ops import (
+    ACCUMULATE_FIRE,
+    BURST_IF,
+    DOMAIN,
+    LEAKY_ACCUMULATE_FIRE,
+    LEAKY_BURST_IF,
+    QUANTIZED_IF,
+    SIGNED_BURST_IF,
+)
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.rectifiers import Rectifier, rectifier
@@ -25,6 +34,7 @@ class ReplaceRelu:
         2. Clip(0, c) → the same with R ≤ c and Γ = levels: without headroom it saturates at Γ·θ = R ≤ c.
         3. LeakyRelu, PRelu → LeakyBurstIF with Γ = max_spikes.
         4. QuantizedRelu → QuantizedIF with θ = q·T: q and N are the trained quantiser's.
+        5. In the schedule `layer` → AccumulateFire (LeakyAccumulateFire for 3) with θ = R/N, or θ = q.
     Requires `Calibrate`. Ensures that no rectifier is left.
     """
 
@@ -49,40 +59,72 @@ class ReplaceRelu:
 
 def _convert(
     graph: Graph, node: Node, kind: Rectifier, context: Context
-) -> tuple[str, list[Any], dict[str, int], dict[str, Any]]:
+) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
     """Operator, inputs, attributes and description of the neuron that a rectifier becomes."""
     options, source = context.options, node.inputs[0]
     dtype = source.dtype or np.float32
+    layered = options.schedule == "layer"
     if kind.step is not None:
-        step = np.asarray(kind.step, np.float64)
-        theta = _threshold(graph, node, np.asarray(step * options.timesteps, dtype))
-        attributes = {"levels": kind.levels, "timesteps": options.timesteps}
-        said = _describe(QUANTIZED_IF.op, theta, kind, kind.levels / options.timesteps, kind.levels)
-        return QUANTIZED_IF.op, [source, theta], attributes, said
-    ranges = _ranges(node, kind, context)
-    levels = options.range_levels
-    values = _representable(ranges / levels, dtype)
+        return _convert_quantiser(graph, node, kind, options)
+    saturated = options.max_spikes if math.isinf(kind.ceiling) else options.range_levels
+    levels, max_spikes = options.range_levels, saturated
+    per_threshold = options.total_levels if layered else levels
+    values = _representable(_ranges(node, kind, context) / per_threshold, dtype)
     theta = _threshold(graph, node, broadcastable(values, node.outputs[0], dtype))
-    max_spikes = options.max_spikes if math.isinf(kind.ceiling) else levels
     if kind.slope is not None:
-        op = LEAKY_BURST_IF.op
+        op = LEAKY_ACCUMULATE_FIRE.op if layered else LEAKY_BURST_IF.op
         slope = Constant(unique_name(graph, f"{node.name}/slope"), np.asarray(kind.slope, dtype))
         inputs = [source, slope, theta]
     else:
-        op = SIGNED_BURST_IF.op if options.signed else BURST_IF.op
+        stream = SIGNED_BURST_IF.op if options.signed else BURST_IF.op
+        op = ACCUMULATE_FIRE.op if layered else stream
         inputs = [source, theta]
-    return op, inputs, {"max_spikes": max_spikes}, _describe(op, theta, kind, levels, max_spikes)
+    said = _describe(op, theta, kind, levels, max_spikes)
+    if layered:
+        return op, inputs, {"levels": per_threshold, "code": options.code}, said | {"levels": per_threshold}
+    return op, inputs, {"max_spikes": max_spikes}, said
+
+
+def _convert_quantiser(
+    graph: Graph, node: Node, kind: Rectifier, options: CompileOptions
+) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
+    """As `_convert`: the trained quantiser has q and N of its own, and the neuron is exact."""
+    source = node.inputs[0]
+    step = np.asarray(kind.step, np.float64)
+    if options.schedule == "layer":
+        if kind.levels > options.total_levels:
+            raise OptionError(_too_few_levels(node, kind.levels, options))
+        theta = _threshold(graph, node, np.asarray(step, source.dtype or np.float32))
+        said = _describe(ACCUMULATE_FIRE.op, theta, kind, kind.levels, options.max_spikes)
+        return ACCUMULATE_FIRE.op, [source, theta], {"levels": kind.levels, "code": options.code}, said
+    theta = _threshold(graph, node, np.asarray(step * options.timesteps, source.dtype or np.float32))
+    attributes = {"levels": kind.levels, "timesteps": options.timesteps}
+    said = _describe(QUANTIZED_IF.op, theta, kind, kind.levels / options.timesteps, kind.levels)
+    return QUANTIZED_IF.op, [source, theta], attributes, said
+
+
+def _too_few_levels(node: Node, levels: int, options: CompileOptions) -> str:
+    found = (
+        f"2^{options.timesteps} - 1"
+        if options.code == "radix"
+        else f"{options.max_spikes}·{options.timesteps}"
+    )
+    needed = levels.bit_length() if options.code == "radix" else -(-levels // options.max_spikes)
+    return (
+        f"--timesteps: node '{node.name}' was trained with {levels} levels, found room for {found} = "
+        f"{options.total_levels}; give --timesteps {needed}"
+    )
 
 
 def _ranges(node: Node, kind: Rectifier, context: Context) -> Vector:
-    options: CompileOptions = context.options
+    options = context.options
     assert context.statistics is not None, "Calibrate runs first"
     histogram = context.statistics.histograms[node.outputs[0].name]
     if options.granularity == "layer":
         histogram = histogram.merged()
-    levels = options.range_levels
-    max_spikes = options.max_spikes if math.isinf(kind.ceiling) else levels
-    transfer = Transfer(levels * options.timesteps, max_spikes * options.timesteps, options.percentile)
+    levels = options.total_levels
+    most = options.most_levels if math.isinf(kind.ceiling) else levels
+    transfer = Transfer(levels, most, options.percentile)
     return choose_ranges(histogram, options.threshold, transfer, kind.ceiling)
 
 

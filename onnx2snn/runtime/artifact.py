@@ -1,10 +1,14 @@
-"""Take an artifact apart: what runs before the loop, one timestep, and what runs after it."""
+"""Take an artifact apart: what runs before the neurons, one timestep of these, and what runs after them.
+
+In the schedule `layer` the whole run is one step: of sums over time instead of a timestep's values.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from onnx2snn.emit.metadata import METADATA_PREFIX
 from onnx2snn.emit.stream import LOOP, TIMESTEPS
 from onnx2snn.errors import ModelError
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +46,7 @@ class Artifact:
         step: one timestep, from the carried values and the prefix to the carried values.
         head: from the sums over time and `TIMESTEPS` to the outputs.
         carried: states and sums, in the loop's order.
-        cells: the step's nodes with a state, in order.
+        cells: the step's nodes with a state, in order; in the schedule `layer` neurons and maximum pools.
         metadata: what `onnx2snn.emit.metadata` wrote, decoded.
     """
 
@@ -67,21 +72,35 @@ class Artifact:
     @property
     def spiking(self) -> tuple[onnx.NodeProto, ...]:
         """The cells that send spikes, their own or others': neurons and pools."""
-        return tuple(cell for cell in self.cells if CELLS[cell.op_type].kind != "rate")
+        return tuple(cell for cell in self.cells if not cell.domain or CELLS[cell.op_type].kind != "rate")
 
     @property
     def neurons(self) -> tuple[onnx.NodeProto, ...]:
         """The cells that send spikes of their own, in the order in which they fire."""
-        return tuple(cell for cell in self.cells if CELLS[cell.op_type].kind == "neuron")
+        return tuple(cell for cell in self.cells if cell.domain and CELLS[cell.op_type].kind == "neuron")
+
+    @property
+    def schedule(self) -> Schedule:
+        """`stream` or `layer`."""
+        return "stream" if any(_is_time_loop(node) for node in self.model.graph.node) else "layer"
 
     def threshold(self, cell: onnx.NodeProto) -> Array:
         """θ of a neuron, broadcastable to its output."""
-        return numpy_helper.to_array(next(t for t in self.step.graph.initializer if t.name == cell.input[-1]))
+        return self.parameters(cell)[-1]
+
+    def parameters(self, cell: onnx.NodeProto) -> list[Array]:
+        """The parameters of a cell, θ last, broadcastable to its output."""
+        weights = {item.name: item for item in self.step.graph.initializer}
+        return [numpy_helper.to_array(weights[name]) for name in cell.input if name in weights]
 
 
 def is_artifact(model: onnx.ModelProto) -> bool:
     """Whether a model was written by `onnx2snn compile`."""
-    return any(_is_time_loop(node) for node in model.graph.node)
+    return any(_is_time_loop(node) or _fires_once(node) for node in model.graph.node)
+
+
+def _fires_once(node: onnx.NodeProto) -> bool:
+    return node.domain == DOMAIN and node.op_type in CELLS and not CELLS[node.op_type].states
 
 
 def _is_time_loop(node: onnx.NodeProto) -> bool:
@@ -96,9 +115,11 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
     """
     if not is_artifact(model):
         raise ModelError(
-            "expected an .snn.onnx file written by `onnx2snn compile`, found a model without its timestep "
-            "loop; compile the model first"
+            "expected an .snn.onnx file written by `onnx2snn compile`, found a model without its neurons; "
+            "compile the model first"
         )
+    if not any(_is_time_loop(node) for node in model.graph.node):
+        return _divide_flat(model)
     graph = model.graph
     position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
     before, loop = graph.node[:position], graph.node[position]
@@ -115,14 +136,7 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
     )
     steps = [node for node in body.node if node.output[0] != body.output[0].name]
 
-    def part(name: str, nodes: Iterable[onnx.NodeProto], outputs: Iterable[str]) -> onnx.ModelProto:
-        nodes, outputs = list(nodes), list(dict.fromkeys(outputs))
-        made = {tensor for node in nodes for tensor in node.output}
-        read = dict.fromkeys([t for node in nodes for t in node.input if t] + outputs)
-        inputs = [t for t in read if t not in made and t not in weights]
-        used = [weights[t] for t in read if t in weights]
-        return _model(name, nodes, inputs, outputs, used, types, model)
-
+    part = partial(_part, model, weights, types)
     step = part("timestep", steps, [value.after for value in carried])
     head = part("head", after, (output.name for output in graph.output))
     fed = {item.name for item in graph.input} | {value.before for value in carried} | set(loop.output)
@@ -139,6 +153,81 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
         cells=tuple(node for node in steps if node.domain == DOMAIN),
         metadata=_metadata(model),
     )
+
+
+def _divide_flat(model: onnx.ModelProto) -> Artifact:
+    """An artifact of the schedule `layer`: all that some neuron depends on, and is no prefix, is the step."""
+    graph, metadata = model.graph, _metadata(model)
+    weights = {item.name: item for item in graph.initializer}
+    before, body, after = _sections(graph.node)
+    outputs = [output.name for output in graph.output]
+    made = {name for node in body for name in node.output}
+    crossing = [name for name in dict.fromkeys([t for n in after for t in n.input] + outputs) if name in made]
+    carried = tuple(Carried(f"{name}/in", name, np.zeros((), np.float32)) for name in crossing)
+    for value in carried:
+        after = [_with_input_renamed(node, value.after, final_name(value)) for node in after]
+        if value.after in outputs:
+            after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
+    types = _element_types(model)
+    types |= {final_name(value): types.get(value.after, onnx.TensorProto.FLOAT) for value in carried}
+    part = partial(_part, model, weights, types)
+    step, head = part("layers", body, crossing), part("head", after, outputs)
+    fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
+    bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed]
+    firing = {n.output[0] for n in body if n.domain == DOMAIN and not CELLS[n.op_type].graded}
+    return Artifact(
+        model=model,
+        timesteps=int(metadata["options"]["timesteps"]),
+        prefix=part("prefix", before, bridges) if bridges else None,
+        step=step,
+        head=head,
+        carried=carried,
+        cells=tuple(
+            node
+            for node in body
+            if node.domain == DOMAIN or (node.op_type == "MaxPool" and node.input[0] in firing)
+        ),
+        metadata=metadata,
+    )
+
+
+def _sections(
+    nodes: Sequence[onnx.NodeProto],
+) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto], list[onnx.NodeProto]]:
+    """What depends on no neuron, what else some neuron depends on with the neurons, and the rest."""
+    dependent: set[str] = set()
+    for node in nodes:
+        if node.domain == DOMAIN or not dependent.isdisjoint(node.input):
+            dependent.update(node.output)
+    needed: set[str] = set()
+    inner: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if node.domain == DOMAIN or not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            inner.append(node)
+    before = [node for node in nodes if dependent.isdisjoint(node.output)]
+    body = [node for node in reversed(inner) if not dependent.isdisjoint(node.output)]
+    after = [
+        node for node in nodes if not dependent.isdisjoint(node.output) and needed.isdisjoint(node.output)
+    ]
+    return before, body, [node for node in after if node.domain != DOMAIN]
+
+
+def _part(
+    model: onnx.ModelProto,
+    weights: Mapping[str, onnx.TensorProto],
+    types: dict[str, int],
+    name: str,
+    nodes: Iterable[onnx.NodeProto],
+    outputs: Iterable[str],
+) -> onnx.ModelProto:
+    """Some nodes of an artifact as a model of their own."""
+    nodes, outputs = list(nodes), list(dict.fromkeys(outputs))
+    made = {tensor for node in nodes for tensor in node.output}
+    read = dict.fromkeys([t for node in nodes for t in node.input if t] + outputs)
+    inputs = [t for t in read if t not in made and t not in weights]
+    used = [weights[t] for t in read if t in weights]
+    return _model(name, nodes, inputs, outputs, used, types, model)
 
 
 def _with_input_renamed(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
@@ -195,15 +284,19 @@ def _model(
     )
 
 
-def _element_types(model: onnx.ModelProto, body: onnx.GraphProto) -> dict[str, int]:
-    graphs = (model.graph, body)
+def _element_types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, int]:
+    graphs = (model.graph, *bodies)
     types = {
         item.name: item.type.tensor_type.elem_type
         for graph in graphs
         for item in (*graph.value_info, *graph.input, *graph.output)
         if item.type.tensor_type.elem_type
     }
-    types |= {item.name.removesuffix("/in") + "/final": types[item.name] for item in body.input[2:]}
+    types |= {
+        item.name.removesuffix("/in") + "/final": types[item.name]
+        for body in bodies
+        for item in body.input[2:]
+    }
     return types | {TIMESTEPS: onnx.TensorProto.INT64}
 
 

@@ -17,8 +17,10 @@ from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
+from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.engines import Array, Backend, Engine, make_engine
+from onnx2snn.runtime.explicit import simulate
 from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
 
 
@@ -29,7 +31,8 @@ class Run:
     Attributes:
         timesteps: how many timesteps were run.
         outputs: output name → mean over the timesteps, like the ANN's output.
-        steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps.
+        steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
+            schedule `layer`, which has none before the last.
         spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
     """
 
@@ -119,10 +122,13 @@ class SpikingSession:
 
         Raises:
             DataError: arrays that do not fit the inputs.
-            OptionError: timesteps that are no whole number of at least 1.
+            OptionError: timesteps that are no whole number of at least 1, or other than compiled in the
+                schedule `layer`.
         """
         feeds = self._feeds(inputs)
         steps = self._check(timesteps)
+        if self.artifact.schedule == "layer" and (record or self._whole is None):
+            return self._run_layers(feeds, record=record)
         if self._whole is not None and steps == self.timesteps and not record:
             return Run(steps, self._whole.run(feeds))
         bridge = self._bridge(feeds)
@@ -172,7 +178,8 @@ class SpikingSession:
         state = zero_state(carried)
         checkpoints = []
         seconds = 0.0
-        for number in range(1, wanted[-1] + 1):
+        layered = self.artifact.schedule == "layer"
+        for number in wanted if layered else range(1, wanted[-1] + 1):
             state = _advance(state, step.run({**bridge, **state}), carried)
             if number in wanted:
                 outputs = self._read_out(bridge, state, number)
@@ -214,7 +221,13 @@ class SpikingSession:
 
         Raises:
             DataError: arrays that do not fit the inputs, or as many samples as the state was not made for.
+            OptionError: a network of the schedule `layer`.
         """
+        if self.artifact.schedule == "layer":
+            raise OptionError(
+                "stream: expected a network of --schedule stream, found layer, in which the second layer "
+                "fires only after the last frame; compile with --schedule stream"
+            )
         for frame in frames:
             feeds = self._feeds(frame)
             samples = self._count(feeds)
@@ -264,15 +277,36 @@ class SpikingSession:
     def _recording_step(self) -> Engine:
         model = onnx.ModelProto()
         model.CopyFrom(self.artifact.step)
-        model.graph.output.extend(
-            onnx.helper.make_empty_tensor_value_info(cell.output[0]) for cell in self.artifact.neurons
-        )
+        # In the schedule `layer` what a neuron has accumulated, else what it sends.
+        layered = self.artifact.schedule == "layer"
+        made = {name for node in model.graph.node for name in node.output}
+        shown = [cell.input[0] if layered else cell.output[0] for cell in self.artifact.neurons]
+        present = {item.name for item in model.graph.output}
+        names = [name for name in dict.fromkeys(shown) if name in made - present]
+        model.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, names))
         return self._engine(model)
 
     @cached_property
     def _counting(self) -> tuple[EventCounter, Engine, Engine]:
         counter = make_counter(self.artifact)
         return counter, self._engine(counter.step), self._engine(counter.synapses)
+
+    def _run_layers(self, feeds: dict[str, Array], *, record: bool) -> Run:
+        """Run the schedule `layer`: in explicit timesteps in NumPy, else on sums."""
+        if self._whole is None:
+            simulation = simulate(self.artifact, feeds)
+            return Run(self.timesteps, simulation.outputs, {}, simulation.spikes if record else {})
+        bridge = self._bridge(feeds)
+        results = self._recording_step.run(bridge)
+        state = _advance({}, results, self.artifact.carried)
+        spikes = {cell.name: self._train(cell, bridge | results) for cell in self.artifact.neurons}
+        return Run(self.timesteps, self._read_out(bridge, state, self.timesteps), {}, spikes)
+
+    def _train(self, cell: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
+        """The spikes [T, …] of a neuron of the schedule `layer`, from its accumulated current."""
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
+        counts = count_spikes(values[cell.input[0]], self.artifact.parameters(cell), attributes)
+        return spike_train(counts, attributes["code"].decode(), attributes["levels"], self.timesteps)
 
     def _spikes(
         self, cell: onnx.NodeProto, before: Mapping[str, Array], results: Mapping[str, Array]
@@ -330,6 +364,11 @@ class SpikingSession:
             raise OptionError(
                 f"timesteps: expected a whole number, at least 1, found {timesteps!r}; "
                 f"leave it out for {self.timesteps}"
+            )
+        if self.artifact.schedule == "layer" and value != self.timesteps:
+            raise OptionError(
+                f"timesteps: expected {self.timesteps}, which the levels of the network are made "
+                f"for, found {value}; compile again with --timesteps {value}"
             )
         return value
 

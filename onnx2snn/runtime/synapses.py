@@ -122,7 +122,7 @@ def _count_events(
     They are |y|/θ, or the change of what a neuron has sent in all where not every spike carries θ; for a pool
     that is not fed by such a neuron or mixes channels, one for every non-zero output.
     """
-    if CELLS[cell.op_type].graded:
+    if cell.domain and CELLS[cell.op_type].graded and CELLS[cell.op_type].states:
         size, place = f"{cell.name}/size", 1 + CELLS[cell.op_type].states.index("sent")
         return [
             helper.make_node("Sub", [cell.output[place], cell.input[place]], [f"{size}/signed"]),
@@ -131,12 +131,14 @@ def _count_events(
             helper.make_node("Add", [count.before, f"{size}/float"], [count.after]),
         ]
     source: onnx.NodeProto | None = cell
-    if CELLS[cell.op_type].kind != "neuron":
+    if not cell.domain or CELLS[cell.op_type].kind != "neuron":
         source = producers.get(cell.input[0])
         while source is not None and source.op_type == "Cast":
             source = producers.get(source.input[0])
-        source = source if cell.op_type == LI_POOL.op else None
+        source = source if cell.op_type in (LI_POOL.op, "MaxPool") else None
     size = f"{cell.name}/size"
+    if source is not None and source.domain == DOMAIN and not CELLS[source.op_type].states:
+        return _count_code(cell, source, count)
     nodes = [helper.make_node("Abs", [cell.output[0]], [size])]
     if source is not None and source.domain == DOMAIN and CELLS[source.op_type].sends_units:
         nodes += [
@@ -148,6 +150,37 @@ def _count_events(
     nodes.append(helper.make_node("Cast", [f"{size}/spikes"], [f"{size}/float"], to=onnx.TensorProto.FLOAT))
     nodes.append(helper.make_node("Add", [count.before, f"{size}/float"], [count.after]))
     return nodes
+
+
+def _count_code(cell: onnx.NodeProto, neuron: onnx.NodeProto, count: Carried) -> list[onnx.NodeProto]:
+    """The spikes of a neuron of the schedule `layer`, or of a pool behind it: all |k|, or |k|'s one-bits."""
+    attributes = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
+    levels, name = attributes["levels"], f"{cell.name}/levels"
+    # A pool's output is k·θ as well; a neuron's own is not below zero, where it is leaky.
+    source = cell.input[0] if cell is neuron else cell.output[0]
+    least = -levels if len(neuron.input) > 2 else 0
+    nodes = [
+        helper.make_node("Div", [source, neuron.input[-1]], [f"{name}/ratio"]),
+        helper.make_node("Cast", [f"{name}/ratio"], [f"{name}/float"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Constant", [], [f"{name}/half"], value_float=0.5),
+        helper.make_node("Add", [f"{name}/float", f"{name}/half"], [f"{name}/shifted"]),
+        helper.make_node("Floor", [f"{name}/shifted"], [f"{name}/whole"]),
+        helper.make_node("Constant", [], [f"{name}/least"], value_float=float(least)),
+        helper.make_node("Constant", [], [f"{name}/most"], value_float=float(levels)),
+        helper.make_node("Clip", [f"{name}/whole", f"{name}/least", f"{name}/most"], [f"{name}/signed"]),
+        helper.make_node("Abs", [f"{name}/signed"], [f"{name}/0"]),
+    ]
+    total = f"{name}/0"
+    # k has k - Σ_{i≥1} floor(k/2^i) one-bits.
+    for bit in range(1, levels.bit_length()) if attributes["code"] == b"radix" else ():
+        nodes += [
+            helper.make_node("Constant", [], [f"{name}/{bit}/weight"], value_float=0.5**bit),
+            helper.make_node("Mul", [f"{name}/0", f"{name}/{bit}/weight"], [f"{name}/{bit}/share"]),
+            helper.make_node("Floor", [f"{name}/{bit}/share"], [f"{name}/{bit}/floor"]),
+            helper.make_node("Sub", [total, f"{name}/{bit}/floor"], [f"{name}/{bit}"]),
+        ]
+        total = f"{name}/{bit}"
+    return [*nodes, helper.make_node("Add", [count.before, total], [count.after])]
 
 
 def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -208,6 +241,8 @@ class _Tracer:
 
     def follow(self, node: onnx.NodeProto) -> None:
         """Take in the next node in topological order."""
+        if not node.domain and node.output[0] in self.counts:  # a pool of the schedule `layer`
+            return
         moving = [n for n in node.input if n in self.counts or n in self.currents or n in self.lost]
         if node.domain == DOMAIN:
             self._enter_cell(node)
@@ -263,7 +298,8 @@ def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
         for node in artifact.step.graph.node
         if node.op_type == "Add" and node.output[0] == value.after and node.input[0] == value.before
     }
-    return [_reading_counts(node, sums) for node in artifact.head.graph.node]
+    whole = {final_name(value): value.after for value in artifact.carried}  # of the schedule `layer`
+    return [_reading_counts(node, whole | sums) for node in artifact.head.graph.node]
 
 
 def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> list[onnx.NodeProto] | None:

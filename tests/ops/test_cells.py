@@ -340,6 +340,11 @@ SETUPS = {
     "SignedBurstIF": ((THETAS,), {"max_spikes": 2}),
     "LeakyBurstIF": ((np.float32([0.25, 0, -2]).reshape(1, 3, 1, 1), THETAS), {"max_spikes": 2}),
     "QuantizedIF": ((THETAS,), {"levels": 3, "timesteps": 5}),
+    "AccumulateFire": ((THETAS,), {"levels": 3, "code": "burst"}),
+    "LeakyAccumulateFire": (
+        (np.float32([0.25, 0, -2]).reshape(1, 3, 1, 1), THETAS),
+        {"levels": 3, "code": "radix"},
+    ),
     "LIPool": ((), SQUARE),
     "LIReduceMax": ((), {"axes": [1, 3], "keepdims": 0}),
     "RunningMean": ((), {}),

@@ -1,0 +1,34 @@
+"""What both schedules do to the spiking operators that they write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+
+from onnx2snn.graph import Constant, Graph, Node, Variable, constant, insert_after, is_cell, unique_name
+from onnx2snn.ops import CELLS, DOMAIN
+
+
+def widen_cells(graph: Graph) -> None:
+    """Let the cells of a float16 net compute in float32, or what they count would stop adding up."""
+    for cell in [node for node in graph.nodes if is_cell(node)]:
+        current, output = cell.inputs[0], cell.outputs[0]
+        if output.dtype != np.float16:
+            continue
+        wide = Variable(unique_name(graph, f"{cell.name}/wide"), np.float32, current.shape)
+        widen = Node("Cast", f"{cell.name}/widen", {"to": onnx.TensorProto.FLOAT}, [current], [wide])
+        graph.nodes.append(widen)
+        parameters = [
+            Constant(tensor.name, np.asarray(constant(tensor), np.float32)) for tensor in cell.inputs[1:]
+        ]
+        cell.inputs = [wide, *parameters]
+        narrow = Node("Cast", f"{cell.name}/narrow", {"to": onnx.TensorProto.FLOAT16}, [output])
+        insert_after(graph, output, narrow)
+        output.dtype = np.float32
+
+
+def functions_of(nodes: Iterable[onnx.NodeProto]) -> list[onnx.FunctionProto]:
+    """The bodies of the spiking operators among the nodes, by name."""
+    return [CELLS[op].function for op in sorted({node.op_type for node in nodes if node.domain == DOMAIN})]

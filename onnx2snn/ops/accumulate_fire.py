@@ -1,0 +1,86 @@
+"""Accumulate-and-fire neuron: the neuron of the layer schedule, which fires once all of its input is in.
+
+    k = clip(floor(U/θ + 1/2), 0, N)          y = k·θ
+
+with U the mean over time of the current. θ is what one of the N levels stands for. The k spikes leave within
+T timesteps, as the code has it: see `spike_train`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.ops.cell import Array, Cell, State, function_body
+
+FUNCTION = function_body("""
+AccumulateFire <levels, code> (current, threshold) => (output) {
+    none = Constant <value_float: float = 0.0> ()
+    half = Constant <value_float: float = 0.5> ()
+    limit = Constant <value_int: int = @levels> ()
+    zero = CastLike (none, current)
+    shift = CastLike (half, current)
+    ceiling = CastLike (limit, current)
+    ratio = Div (current, threshold)
+    shifted = Add (ratio, shift)
+    whole = Floor (shifted)
+    spikes = Clip (whole, zero, ceiling)
+    output = Mul (spikes, threshold)
+}
+""")
+
+
+def step(
+    current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
+) -> tuple[Array, State]:
+    """The whole run: `current` [N, C, …] accumulated, no state, parameters (θ,) broadcastable to it."""
+    return count_spikes(current, parameters, attributes) * parameters[0], state
+
+
+def initial_state(parameters: Sequence[Array]) -> State:
+    """There is none between samples."""
+    del parameters
+    return ()
+
+
+def count_spikes(
+    current: Array, parameters: Sequence[Array], attributes: Mapping[str, Any]
+) -> npt.NDArray[np.int64]:
+    """Count the spikes k of every neuron, leaky or not.
+
+    Args:
+        current: U, [N, C, …].
+        parameters: (θ,), or (slope, θ) of a leaky neuron, which counts below zero as well.
+        attributes: of the node.
+    """
+    *slopes, threshold = parameters
+    levels = attributes["levels"]
+    whole = np.floor(current / threshold + np.asarray(0.5, threshold.dtype))
+    counts: npt.NDArray[np.int64] = np.clip(whole, -levels if slopes else 0, levels).astype(np.int64)
+    return counts
+
+
+def spike_train(counts: Array, code: str, levels: int, timesteps: int) -> Array:
+    """When the neuron sends its spikes.
+
+    Args:
+        counts: k of every neuron, integers from -N to N.
+        code: `burst`: s_t = clip(k - (t-1)·Γ, 0, Γ) with Γ = ⌈N/T⌉, each spike worth θ; `radix`: s_t = bit
+            T-t of k, worth θ·2^(T-t) (Datta et al. 2023). Negative counts send negative spikes.
+        levels: N.
+        timesteps: T.
+
+    Returns:
+        Integers [T, …] of the dtype of `counts`.
+    """
+    size, sign = np.abs(counts), np.sign(counts)
+    if code == "radix":
+        return np.stack([sign * (size >> (timesteps - t) & 1) for t in range(1, timesteps + 1)])
+    burst = -(-levels // timesteps)
+    return np.stack([sign * np.clip(size - t * burst, 0, burst) for t in range(timesteps)])
+
+
+ACCUMULATE_FIRE = Cell("AccumulateFire", "neuron", (), FUNCTION, step, initial_state)

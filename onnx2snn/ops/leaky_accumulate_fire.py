@@ -1,0 +1,47 @@
+"""Leaky accumulate-and-fire neuron: below zero it sends negative spikes, which carry slope·θ each.
+
+    k = clip(floor(U/θ + 1/2), -N, N)          y = θ·g(k)          g(k) = k for k ≥ 0, slope·k for k < 0
+
+The layer schedule's LeakyRelu or PRelu; otherwise like `AccumulateFire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnx2snn.ops.accumulate_fire import count_spikes, initial_state
+from onnx2snn.ops.cell import Array, Cell, State, function_body
+
+FUNCTION = function_body("""
+LeakyAccumulateFire <levels, code> (current, slope, threshold) => (output) {
+    half = Constant <value_float: float = 0.5> ()
+    limit = Constant <value_int: int = @levels> ()
+    shift = CastLike (half, current)
+    ceiling = CastLike (limit, current)
+    floor = Neg (ceiling)
+    ratio = Div (current, threshold)
+    shifted = Add (ratio, shift)
+    whole = Floor (shifted)
+    spikes = Clip (whole, floor, ceiling)
+    positive = Relu (spikes)
+    negative = Sub (spikes, positive)
+    leaked = Mul (negative, slope)
+    value = Add (positive, leaked)
+    output = Mul (value, threshold)
+}
+""")
+
+
+def step(
+    current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
+) -> tuple[Array, State]:
+    """The whole run: `current` [N, C, …] accumulated, no state, parameters (slope, θ) broadcastable to it."""
+    slope, threshold = parameters
+    spikes = count_spikes(current, parameters, attributes)
+    return np.where(spikes < 0, slope * spikes, spikes) * threshold, state
+
+
+LEAKY_ACCUMULATE_FIRE = Cell("LeakyAccumulateFire", "neuron", (), FUNCTION, step, initial_state, graded=True)

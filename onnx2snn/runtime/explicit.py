@@ -1,0 +1,164 @@
+"""The schedule `layer`, simulated timestep by timestep, as the hardware would do it.
+
+An artifact of this schedule holds no time: it computes on the sums over all T timesteps at once. Here every
+layer really gets T timesteps of input, spikes are arrays, and what is linear acts on one timestep at a time:
+
+* A spike of the code `radix` in timestep t is worth θ shifted left by T-t; one of `burst` is worth θ.
+* f(x) = W·x + b gives W·x_t + b/T in timestep t. For a BatchNormalization that stands alone this is
+  β/T + (1 - 1/T)·γμ/σ instead of its β (Datta et al. 2023).
+* A maximum pool gives P_t - P_{t-1}, with P_t the maximum of the sums so far: lateral inhibition pooling.
+* Any other f gives f(C_t) - f(C_{t-1}), with C_t its input's sum so far, and waits while f is not finite.
+* A neuron adds up its current over all timesteps, and only then fires.
+
+That both agree is the reason why the flat graph may be called a spiking network; a property test holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.graph import Node, import_graph, operands
+from onnx2snn.linear import why_not_linear
+from onnx2snn.ops import DOMAIN
+from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
+from onnx2snn.runtime.artifact import Artifact
+from onnx2snn.runtime.engines import Array, NumpyEngine
+from onnx2snn.sections import SHAPE_OPS
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What T explicit timesteps gave.
+
+    Attributes:
+        outputs: output name → its sum over the timesteps, which is the artifact's output.
+        spikes: neuron name → spikes, integers [T, N, …].
+        currents: neuron name → the accumulated current U, [N, …].
+    """
+
+    outputs: dict[str, Array]
+    spikes: dict[str, Array]
+    currents: dict[str, Array]
+
+
+#: A tensor's values at the T timesteps, in units in which their sum is its value.
+_Train = list[Array]
+
+
+def simulate(artifact: Artifact, feeds: Mapping[str, Array]) -> Simulation:
+    """Run an artifact of the schedule `layer` in explicit timesteps.
+
+    Args:
+        artifact: the artifact.
+        feeds: inputs by name, constant over time.
+
+    Raises:
+        ModelError: ONNX's NumPy implementation lacks an operator of the net.
+    """
+    walk = _Walk(artifact, feeds)
+    for node in import_graph(artifact.model).nodes:
+        walk.enter(node)
+    outputs = {name: walk.total(name) for name in artifact.outputs}
+    return Simulation(outputs, walk.spikes, walk.currents)
+
+
+class _Walk:
+    """The way through the graph, node by node."""
+
+    def __init__(self, artifact: Artifact, feeds: Mapping[str, Array]) -> None:
+        self._timesteps = artifact.timesteps
+        self._opsets = artifact.model.opset_import
+        graph = artifact.model.graph
+        self._protos = {node.output[0]: node for node in graph.node}
+        weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+        self._still: dict[str, Array] = {**weights, **feeds}
+        self._trains: dict[str, _Train] = {}
+        self.spikes: dict[str, Array] = {}
+        self.currents: dict[str, Array] = {}
+
+    def total(self, name: str) -> Array:
+        """The sum over all timesteps, which for what never changes is its value."""
+        if name not in self._trains:
+            return self._still[name]
+        first, *others = self._trains[name]
+        return np.asarray(sum(others, first), first.dtype)
+
+    def enter(self, node: Node) -> None:
+        """Compute what the next node gives at all timesteps."""
+        proto = self._protos[node.outputs[0].name]
+        moving = [tensor.name for tensor in operands(node) if tensor.name in self._trains]
+        if node.domain == DOMAIN:
+            self._fire(node)
+        elif not moving:
+            self._still |= self._compute(proto, {})
+        elif node.op in SHAPE_OPS:
+            self._still |= self._compute(proto, {name: self._trains[name][0] for name in moving})
+        elif why_not_linear(node, self._trains) is None:
+            self._follow_linear(proto, moving)
+        else:
+            self._follow_sums(proto, moving)
+
+    def _compute(self, proto: onnx.NodeProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        read = {name: feeds[name] if name in feeds else self._still[name] for name in proto.input if name}
+        infos = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
+            for name, value in read.items()
+        ]
+        outputs = [helper.make_empty_tensor_value_info(name) for name in proto.output if name]
+        graph = helper.make_graph([proto], "node", infos, outputs)
+        return NumpyEngine(helper.make_model(graph, opset_imports=self._opsets)).run(read)
+
+    def _follow_linear(self, proto: onnx.NodeProto, moving: list[str]) -> None:
+        at_zero = self._compute(proto, {name: np.zeros_like(self._trains[name][0]) for name in moving})
+        steps = []
+        for time in range(self._timesteps):
+            given = self._compute(proto, {name: self._trains[name][time] for name in moving})
+            share = np.float32(1 - 1 / self._timesteps)
+            steps.append({name: value - share * at_zero[name] for name, value in given.items()})
+        self._keep(steps)
+
+    def _follow_sums(self, proto: onnx.NodeProto, moving: list[str]) -> None:
+        sums = {name: np.zeros_like(self._trains[name][0]) for name in moving}
+        before: dict[str, Array] = {}
+        steps = []
+        for time in range(self._timesteps):
+            sums = {name: total + self._trains[name][time] for name, total in sums.items()}
+            now = {
+                name: np.where(np.isfinite(value), value, before.get(name, 0))
+                for name, value in self._compute(proto, sums).items()
+            }
+            steps.append({name: value - before.get(name, 0) for name, value in now.items()})
+            before = now
+        self._keep(steps)
+
+    def _keep(self, steps: list[dict[str, Array]]) -> None:
+        for name in steps[0]:
+            self._trains[name] = [step[name].astype(steps[0][name].dtype, copy=False) for step in steps]
+
+    def _fire(self, node: Node) -> None:
+        """Accumulate T timesteps of current, then send the spikes that it makes."""
+        source, *parameters = (tensor.name for tensor in node.inputs)
+        values = [self._still[name] for name in parameters]
+        *slopes, threshold = values
+        if source in self._trains:
+            current = np.zeros_like(self._trains[source][0])
+            for now in self._trains[source]:
+                current = current + now
+        else:
+            current = self._still[source]
+        counts = count_spikes(current, values, node.attrs)
+        spikes = spike_train(counts, node.attrs["code"], node.attrs["levels"], self._timesteps)
+        steps = []
+        for time, sent in enumerate(spikes, start=1):
+            shift = self._timesteps - time if node.attrs["code"] == "radix" else 0
+            value = (np.left_shift(np.abs(sent), shift) * np.sign(sent)).astype(current.dtype)
+            for slope in slopes:
+                value = np.where(value < 0, value * slope, value)
+            steps.append(value * threshold)
+        self.currents[node.name], self.spikes[node.name] = current, spikes
+        self._trains[node.outputs[0].name] = steps
