@@ -93,6 +93,9 @@ def main() -> None:
     parser.add_argument("--timesteps", default="32,128")
     parser.add_argument("--calibration", type=int, help="samples; by default 64, and 4 of 224×224 pixels")
     parser.add_argument("--samples", type=int, default=4)
+    parser.add_argument(
+        "--no-correct-bias", action="store_true", help="leave out what takes T passes over the samples"
+    )
     arguments = parser.parse_args()
     steps = [int(text) for text in arguments.timesteps.split(",")]
     head = "".join(f"   T={count:<4} output  difference" for count in steps)
@@ -107,6 +110,7 @@ def main() -> None:
                 count,
                 calibration=arguments.calibration or (4 if name in LIGHT_NETS else 64),
                 samples=arguments.samples,
+                correct_bias=not arguments.no_correct_bias,
                 **options_for(name),
             )
             for count in steps

@@ -139,6 +139,12 @@ def _sample_options(command: _Command) -> _Command:
     "--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer."
 )
 @click.option(
+    "--refit/--no-refit",
+    default=_DEFAULTS.refit,
+    show_default=True,
+    help="With --schedule layer: refit weights to what the spikes before them can tell.",
+)
+@click.option(
     "--approximate",
     type=click.Choice(["none", "relu-sum"]),
     default=_DEFAULTS.approximate,

@@ -53,6 +53,7 @@ class CompileOptions:
         percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
         granularity: one threshold per channel or one per layer.
         correct_bias: correct each layer's bias against the already converted prefix.
+        refit: with the schedule `layer`, refit each layer's weights in the same sweep.
         approximate: `relu-sum`: write smooth activations (GELU, SiLU, …) as sums of ReLUs, which spike.
         strict: refuse a graph with analog nodes instead of reporting them.
         dynamic_timesteps: make `timesteps` an optional input of the artifact.
@@ -72,6 +73,7 @@ class CompileOptions:
     percentile: float = 99.9
     granularity: Granularity = "channel"
     correct_bias: bool = True
+    refit: bool = True
     approximate: Approximation = "none"
     strict: bool = False
     dynamic_timesteps: bool = False
@@ -98,13 +100,13 @@ class CompileOptions:
                     f"{_flag(name)}: expected an integer from {low} to {high}, found {value!r}; "
                     f"leave it out for {_default(name)}"
                 )
+        if self.schedule == "layer":
+            self._check_layer()
         if self.levels is not None and self.levels > self.max_spikes:
             raise OptionError(
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
                 "a range of more spikes than a neuron can send would always be clipped"
             )
-        if self.schedule == "layer":
-            self._check_layer()
         if not 0 < self.percentile <= 100:
             raise OptionError(
                 f"--percentile: expected more than 0 and at most 100, found {self.percentile}; "
@@ -132,7 +134,7 @@ class CompileOptions:
                 f"--code: expected burst with --schedule {self.schedule}, found radix; a neuron that fires "
                 "before its input is complete cannot know its leading bits, so add --schedule layer"
             )
-        if max_spikes is not None:
+        if max_spikes not in (None, 1):
             raise OptionError(
                 f"--max-spikes: expected none with --code radix, found {max_spikes!r}; "
                 "a bit is one spike, so leave it out"

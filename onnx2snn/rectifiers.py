@@ -45,6 +45,14 @@ class Rectifier:
             result = np.clip(x, 0, self.ceiling)
         return np.asarray(result, x.dtype)
 
+    def nearest(self, current: Array, x: Array) -> Array:
+        """The nearest to `current` among what has the same activation as `x`, but for a trained quantiser."""
+        result = np.where(x >= self.ceiling, np.maximum(current, self.ceiling), x)
+        if self.slope is None or not np.all(self.slope):
+            silent = (x <= 0) & (self.slope is None or self.slope == 0)
+            result = np.where(silent, np.minimum(current, 0), result)
+        return np.asarray(result, x.dtype)
+
 
 def rectifier(node: Node) -> Rectifier | None:
     """What a Relu, Clip(0, c), LeakyRelu, PRelu or QuantizedRelu does as a neuron; None for any other."""

@@ -1,4 +1,4 @@
-"""Channel-wise bias correction, measured in one sweep through the already converted net.
+"""Correction of biases, and of weights, measured in one sweep through the already converted net.
 
 The SNN and the ANN go through the net side by side, layer by layer. Each neuron's input current is shifted,
 per channel, until the rectified mean current has the ANN's mean activation,
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
+from onnx2snn.calibration.refit import refit_weights
 from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
 from onnx2snn.channels import along_axis, channels_first
@@ -48,6 +49,19 @@ FEWEST = 16
 _ITERATIONS = 3
 
 
+@dataclass(frozen=True)
+class Corrections:
+    """What the sweep found.
+
+    Attributes:
+        shifts: what to add to each neuron's input, and to what the outputs are made of; [C] by `Stage.key`.
+        weights: new weights, by name.
+    """
+
+    shifts: dict[str, Vector] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)
+
+
 @dataclass
 class _Batch:
     """One batch on its way through the net: inputs, and cell outputs of the ANN and of the SNN."""
@@ -70,8 +84,10 @@ def measure_corrections(
     batch_size: int,
     timesteps: int,
     advance: Callable[[float], None] = ignore,
-) -> dict[str, Vector]:
-    """What to add to each neuron's input, and to what the outputs are made of; float64 [C] by `Stage.key`.
+    *,
+    refit: bool = False,
+) -> Corrections:
+    """Sweep through the net, and correct each layer before the next.
 
     Args:
         graph: the converted graph, with cells for rectifiers and pools.
@@ -80,6 +96,7 @@ def measure_corrections(
         batch_size: samples a batch.
         timesteps: T.
         advance: called with the share of the sweep that is done.
+        refit: refit weights as well (see `onnx2snn.calibration.refit`), on as many samples as fit `MEMORY`.
 
     Cost: T + 2 passes over each layer in all, whatever the depth, for the share of the samples that `BUDGET`
     allows. Spike trains are held for as many samples as fit `MEMORY`; with more, corrections are averaged
@@ -87,14 +104,18 @@ def measure_corrections(
     """
     stages = make_stages(graph, _output_layers(graph))
     dataset = dataset.every(_stride(graph, len(dataset), timesteps))
-    corrections: dict[str, Vector] = {}
+    found = Corrections()
     seen = 0
-    for chunk in _chunks(graph, dataset, stages, batch_size, timesteps):
+    for chunk in _chunks(graph, dataset, stages, batch_size, timesteps, together=refit):
         count = sum(batch.samples for batch in chunk)
         for number, stage in enumerate(stages):
             shift = np.zeros(1)
             kind = rectifiers.get(stage.key)
             ann, snn = _currents(stage, chunk, kind)
+            if refit and kind is not None and kind.step is None and _moves(stage, chunk):
+                means = [_means(stage, batch) for batch in chunk]
+                found.weights.update(refit_weights(stage, means, ann, kind))
+                snn = [stage.current(values) for values in means]
             if stage.yields is None or (kind is not None and kind.step is None):
                 lacking = rectified_shift(ann, snn, kind, stage.axis)
                 if not np.isfinite(lacking).all():
@@ -102,9 +123,9 @@ def measure_corrections(
                         f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
                         "check the weights and the preprocessing (--scale, --mean, --std)"
                     )
-                earlier = corrections.get(stage.key, np.zeros_like(lacking))
+                earlier = found.shifts.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
-                corrections[stage.key] = shift
+                found.shifts[stage.key] = shift
             if stage.yields is not None:
                 for batch in chunk:
                     feeds: dict[str, Train | Array] = {**batch.inputs, **batch.snn}
@@ -114,7 +135,7 @@ def measure_corrections(
             advance((seen + count * (number + 1) / len(stages)) / len(dataset))
         seen += count
         logger.info("bias correction: %d samples", seen)
-    return corrections
+    return found
 
 
 def _stride(graph: Graph, samples: int, timesteps: int) -> int:
@@ -169,9 +190,8 @@ def _currents(
     for batch in chunk:
         exact = stage.current(batch.inputs | batch.ann)
         if stage.yields is None or kind is not None:
-            means = {name: _mean(batch.snn[name]) for name in stage.sources if name in batch.snn}
             ann.append(exact)
-            snn.append(stage.current(batch.inputs | means))
+            snn.append(stage.current(_means(stage, batch)))
         if stage.yields is not None:
             batch.ann[stage.yields] = exact
         if stage.cell is not None and stage.yields is not None:
@@ -193,22 +213,40 @@ def _output_layers(graph: Graph) -> list[str]:
     return list(found)
 
 
-def _mean(values: Train | Array) -> Array:
-    return values.mean() if isinstance(values, Train) else values
+def _means(stage: Stage, batch: _Batch) -> dict[str, Array]:
+    """The mean over time of all that the stage reads of the SNN."""
+    read = {name: batch.snn[name] for name in stage.sources if name in batch.snn}
+    means = {name: feed.mean() if isinstance(feed, Train) else feed for name, feed in read.items()}
+    return batch.inputs | means
+
+
+def _moves(stage: Stage, chunk: Sequence[_Batch]) -> bool:
+    """Whether the stage reads spikes, and not only what is the ANN's own."""
+    return any(isinstance(chunk[0].snn.get(name), Train) for name in stage.sources)
 
 
 def _chunks(
-    graph: Graph, dataset: Dataset, stages: Sequence[Stage], batch_size: int, timesteps: int
+    graph: Graph,
+    dataset: Dataset,
+    stages: Sequence[Stage],
+    batch_size: int,
+    timesteps: int,
+    *,
+    together: bool = False,
 ) -> Iterator[list[_Batch]]:
-    """Consecutive batches of which all that is held fits `MEMORY` together; smaller ones where need be."""
+    """Consecutive batches of which all that is held fits `MEMORY`; smaller ones where need be.
+
+    `together` makes one chunk, of fewer samples if they do not fit, evenly spread.
+    """
     first, samples = next(calibration_batches(graph, dataset, batch_size))
-    each = max(1, _bytes_per_batch(stages, first, timesteps) // samples)
-    size = min(batch_size, max(1, MEMORY // each))
-    limit = max(1, MEMORY // (each * (fixed_batch(graph) or size)))
+    most = max(1, MEMORY * samples // max(1, _bytes_per_batch(stages, first, timesteps)))
+    size = fixed_batch(graph) or min(batch_size, most)
+    if together:
+        dataset = dataset.every(-(-len(dataset) // max(most, size)))
     chunk: list[_Batch] = []
     for inputs, count in calibration_batches(graph, dataset, size):
         chunk.append(_Batch(inputs, count))
-        if len(chunk) == limit:
+        if not together and len(chunk) == max(1, most // size):
             yield chunk
             chunk = []
     if chunk:

@@ -87,6 +87,50 @@ class Stage:
             return feeds[self.target.name]
         return self._target_engine.run(feeds)[self.target.name]
 
+    def values(self, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Any tensors on the way from the sources to the target, from values of the sources."""
+        found = {name: feeds[name] for name in names if name in self.sources}
+        inner = [name for name in dict.fromkeys(names) if name not in found]
+        if inner:
+            part = _on_means(self._part)
+            del part.graph.output[:]
+            part.graph.output.extend(map(helper.make_empty_tensor_value_info, inner))
+            found |= OnnxruntimeEngine(part).run(feeds)
+        return found
+
+    def layers(self) -> list[onnx.NodeProto]:
+        """The weighted nodes whose sum the target is, each with weights that it shares with no other node."""
+        if self._affine is None:
+            return []
+        producers = {name: node for node in self._affine.graph.node for name in node.output}
+        readers = Counter(tensor.name for node in self._graph.nodes for tensor in node.inputs)
+        found, pending = [], [self.target.name]
+        while pending:
+            node = producers.get(pending.pop())
+            if node is not None and node.op_type == "Add":
+                pending.extend(node.input)
+            elif node is not None and node.op_type in WEIGHTED and node.input[1] in self.weights:
+                found += [node] if readers[node.input[1]] == 1 else []
+        return found
+
+    @cached_property
+    def weights(self) -> dict[str, Array]:
+        """All constants of the stage's linear part."""
+        return {item.name: numpy_helper.to_array(item) for item in self._part.graph.initializer}
+
+    def replace_weights(self, weights: Mapping[str, Array]) -> None:
+        """Go on with other weights; the graph that the stage was cut from keeps its own."""
+        for item in self._part.graph.initializer:
+            if item.name in weights:
+                item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
+        for cached in ("weights", "_target_engine", "_step_engine"):
+            self.__dict__.pop(cached, None)
+
+    @property
+    def _part(self) -> onnx.ModelProto:
+        assert self._affine is not None, "the target is no source"
+        return self._affine
+
     @property
     def key(self) -> str:
         """What the stage's correction is filed under: the cell's name, or the target's without a cell."""

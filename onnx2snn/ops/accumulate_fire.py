@@ -37,7 +37,8 @@ def step(
     current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
 ) -> tuple[Array, State]:
     """The whole run: `current` [N, C, …] accumulated, no state, parameters (θ,) broadcastable to it."""
-    return count_spikes(current, parameters, attributes) * parameters[0], state
+    spikes = count_spikes(current, parameters, attributes).astype(current.dtype)
+    return spikes * parameters[0], state
 
 
 def initial_state(parameters: Sequence[Array]) -> State:

@@ -40,7 +40,7 @@ def step(
 ) -> tuple[Array, State]:
     """The whole run: `current` [N, C, …] accumulated, no state, parameters (slope, θ) broadcastable to it."""
     slope, threshold = parameters
-    spikes = count_spikes(current, parameters, attributes)
+    spikes = count_spikes(current, parameters, attributes).astype(current.dtype)
     return np.where(spikes < 0, slope * spikes, spikes) * threshold, state
 
 

@@ -1,4 +1,4 @@
-"""Bias b of every layer → b + c, so that its mean activation is the ANN's (channel-wise)."""
+"""Bias b of every layer → b + c, so that its mean activation is the ANN's; and weights, where asked for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ class CorrectBias:
         1. The current comes from a Conv, ConvTranspose or Gemm that nothing else reads → its bias takes c.
         2. From an Add with such an operand of the same shape → that operand's bias takes it.
         3. From anything else, or read by others too → an Add of a constant before this neuron only.
-        4. The same for the mean of the layer that the outputs are made of.
+        4. In the schedule `layer`, with `refit`, weights are refitted first (`onnx2snn.calibration.refit`).
+        5. The same for the mean of the layer that the outputs are made of.
     Requires every rectifier and MaxPool replaced. Needs calibration data; runs once.
     """
 
@@ -47,14 +48,19 @@ class CorrectBias:
         """See `Pass.run`."""
         if not context.options.correct_bias or context.dataset is None or context.corrections:
             return False
-        context.corrections = measure_corrections(
+        layered = context.options.schedule == "layer"
+        found = measure_corrections(
             graph,
             context.dataset,
             context.rectifiers,
             context.options.batch_size,
-            1 if context.options.schedule == "layer" else context.options.timesteps,
+            1 if layered else context.options.timesteps,
             context.advance,
+            refit=layered and context.options.refit,
         )
+        context.corrections = found.shifts
+        for name, weight in found.weights.items():
+            graph.tensors()[name].values = weight
         tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}
         for key, correction in context.corrections.items():
             if key in nodes and is_cell(nodes[key]):

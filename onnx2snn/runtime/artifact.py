@@ -156,14 +156,15 @@ def take_apart(model: onnx.ModelProto) -> Artifact:
 
 
 def _divide_flat(model: onnx.ModelProto) -> Artifact:
-    """An artifact of the schedule `layer`: all that some neuron depends on, and is no prefix, is the step."""
+    """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
     graph, metadata = model.graph, _metadata(model)
     weights = {item.name: item for item in graph.initializer}
-    before, body, after = _sections(graph.node)
+    cells = _flat_cells(graph.node)
+    before, body, after = _sections(graph.node, cells)
     outputs = [output.name for output in graph.output]
-    made = {name for node in body for name in node.output}
+    made = {name for node in body for name in node.output if name}
     crossing = [name for name in dict.fromkeys([t for n in after for t in n.input] + outputs) if name in made]
-    carried = tuple(Carried(f"{name}/in", name, np.zeros((), np.float32)) for name in crossing)
+    carried = tuple(Carried(f"onnx2snn/{name}/in", name, np.zeros((), np.float32)) for name in crossing)
     for value in carried:
         after = [_with_input_renamed(node, value.after, final_name(value)) for node in after]
         if value.after in outputs:
@@ -174,7 +175,6 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
     step, head = part("layers", body, crossing), part("head", after, outputs)
     fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
     bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed]
-    firing = {n.output[0] for n in body if n.domain == DOMAIN and not CELLS[n.op_type].graded}
     return Artifact(
         model=model,
         timesteps=int(metadata["options"]["timesteps"]),
@@ -182,35 +182,50 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
         step=step,
         head=head,
         carried=carried,
-        cells=tuple(
-            node
-            for node in body
-            if node.domain == DOMAIN or (node.op_type == "MaxPool" and node.input[0] in firing)
-        ),
+        cells=tuple(cells),
         metadata=metadata,
     )
 
 
+def _flat_cells(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The neurons, and the maximum pools that read their spikes alone."""
+    firing: set[str] = set()
+    cells = []
+    for node in nodes:
+        neuron = node.domain == DOMAIN
+        if neuron or (node.op_type == "MaxPool" and node.input[0] in firing):
+            cells.append(node)
+        # The neurons of a float16 net compute in float32.
+        if (neuron and not CELLS[node.op_type].graded) or (
+            node.op_type == "Cast" and node.input[0] in firing
+        ):
+            firing.update(node.output)
+    return cells
+
+
 def _sections(
-    nodes: Sequence[onnx.NodeProto],
+    nodes: Sequence[onnx.NodeProto], cells: Iterable[onnx.NodeProto]
 ) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto], list[onnx.NodeProto]]:
-    """What depends on no neuron, what else some neuron depends on with the neurons, and the rest."""
+    """What depends on no neuron, the cells with what else they depend on, and the rest."""
+    acting = {node.output[0] for node in cells}
     dependent: set[str] = set()
     for node in nodes:
         if node.domain == DOMAIN or not dependent.isdisjoint(node.input):
             dependent.update(node.output)
     needed: set[str] = set()
     inner: list[onnx.NodeProto] = []
+    after: list[onnx.NodeProto] = []
     for node in reversed(nodes):
-        if node.domain == DOMAIN or not needed.isdisjoint(node.output):
+        if node.output[0] in acting or not needed.isdisjoint(node.output):
             needed.update(node.input)
             inner.append(node)
+        else:
+            after.append(node)
     before = [node for node in nodes if dependent.isdisjoint(node.output)]
-    body = [node for node in reversed(inner) if not dependent.isdisjoint(node.output)]
-    after = [
-        node for node in nodes if not dependent.isdisjoint(node.output) and needed.isdisjoint(node.output)
-    ]
-    return before, body, [node for node in after if node.domain != DOMAIN]
+    body, rest = (
+        [node for node in reversed(part) if not dependent.isdisjoint(node.output)] for part in (inner, after)
+    )
+    return before, body, rest
 
 
 def _part(

@@ -15,8 +15,9 @@ That both agree is the reason why the flat graph may be called a spiking network
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 import onnx
@@ -78,15 +79,13 @@ class _Walk:
         weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
         self._still: dict[str, Array] = {**weights, **feeds}
         self._trains: dict[str, _Train] = {}
+        self._sums: dict[str, _Train] = {}  # what was computed from sums; what is no float has no other train
         self.spikes: dict[str, Array] = {}
         self.currents: dict[str, Array] = {}
 
     def total(self, name: str) -> Array:
         """The sum over all timesteps, which for what never changes is its value."""
-        if name not in self._trains:
-            return self._still[name]
-        first, *others = self._trains[name]
-        return np.asarray(sum(others, first), first.dtype)
+        return self._sum_up(name)[-1] if name in self._trains else self._still[name]
 
     def enter(self, node: Node) -> None:
         """Compute what the next node gives at all timesteps."""
@@ -95,62 +94,62 @@ class _Walk:
         if node.domain == DOMAIN:
             self._fire(node)
         elif not moving:
-            self._still |= self._compute(proto, {})
+            self._still |= self._compute(proto, [{}])[0]
         elif node.op in SHAPE_OPS:
-            self._still |= self._compute(proto, {name: self._trains[name][0] for name in moving})
+            self._still |= self._compute(proto, [{name: self._trains[name][0] for name in moving}])[0]
         elif why_not_linear(node, self._trains) is None:
             self._follow_linear(proto, moving)
         else:
             self._follow_sums(proto, moving)
 
-    def _compute(self, proto: onnx.NodeProto, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        read = {name: feeds[name] if name in feeds else self._still[name] for name in proto.input if name}
+    def _compute(self, proto: onnx.NodeProto, feeds: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """What the node gives on each of `feeds`, which hold the inputs that change."""
+        still = {name: self._still[name] for name in proto.input if name and name not in feeds[0]}
         infos = [
             helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), None)
-            for name, value in read.items()
+            for name, value in {**still, **feeds[0]}.items()
         ]
         outputs = [helper.make_empty_tensor_value_info(name) for name in proto.output if name]
         graph = helper.make_graph([proto], "node", infos, outputs)
-        return NumpyEngine(helper.make_model(graph, opset_imports=self._opsets)).run(read)
+        engine = NumpyEngine(helper.make_model(graph, opset_imports=self._opsets))
+        # What a sum of few spikes makes infinite need not be so for long.
+        with np.errstate(all="ignore"):
+            return [engine.run({**still, **changing}) for changing in feeds]
 
     def _follow_linear(self, proto: onnx.NodeProto, moving: list[str]) -> None:
-        at_zero = self._compute(proto, {name: np.zeros_like(self._trains[name][0]) for name in moving})
-        steps = []
-        for time in range(self._timesteps):
-            given = self._compute(proto, {name: self._trains[name][time] for name in moving})
-            share = np.float32(1 - 1 / self._timesteps)
-            steps.append({name: value - share * at_zero[name] for name, value in given.items()})
-        self._keep(steps)
+        silence = {name: np.zeros_like(self._trains[name][0]) for name in moving}
+        times = [{name: self._trains[name][time] for name in moving} for time in range(self._timesteps)]
+        at_zero, *given = self._compute(proto, [silence, *times])
+        share = 1 - 1 / self._timesteps
+        for name, offset in at_zero.items():
+            self._trains[name] = [_like(step[name], step[name] - share * offset) for step in given]
 
     def _follow_sums(self, proto: onnx.NodeProto, moving: list[str]) -> None:
-        sums = {name: np.zeros_like(self._trains[name][0]) for name in moving}
-        before: dict[str, Array] = {}
-        steps = []
-        for time in range(self._timesteps):
-            sums = {name: total + self._trains[name][time] for name, total in sums.items()}
-            now = {
-                name: np.where(np.isfinite(value), value, before.get(name, 0))
-                for name, value in self._compute(proto, sums).items()
-            }
-            steps.append({name: value - before.get(name, 0) for name, value in now.items()})
-            before = now
-        self._keep(steps)
+        sums = {name: self._sum_up(name) for name in moving}
+        times = [{name: sums[name][time] for name in moving} for time in range(self._timesteps)]
+        given = self._compute(proto, times)
+        for name, first in given[0].items():
+            if first.dtype.kind != "f":
+                self._sums[name] = self._trains[name] = [step[name] for step in given]
+                continue
+            before, now = np.zeros_like(first), []
+            for step in given[:-1]:
+                before = np.where(np.isfinite(step[name]), step[name], before)
+                now.append(before)
+            now.append(given[-1][name])  # for what is not finite in the end the ANN has no number either
+            self._sums[name] = now
+            self._trains[name] = [after - before for before, after in pairwise([np.zeros_like(first), *now])]
 
-    def _keep(self, steps: list[dict[str, Array]]) -> None:
-        for name in steps[0]:
-            self._trains[name] = [step[name].astype(steps[0][name].dtype, copy=False) for step in steps]
+    def _sum_up(self, name: str) -> _Train:
+        """The sums so far, after each timestep."""
+        return self._sums.get(name) or list(accumulate(self._trains[name]))
 
     def _fire(self, node: Node) -> None:
         """Accumulate T timesteps of current, then send the spikes that it makes."""
         source, *parameters = (tensor.name for tensor in node.inputs)
         values = [self._still[name] for name in parameters]
         *slopes, threshold = values
-        if source in self._trains:
-            current = np.zeros_like(self._trains[source][0])
-            for now in self._trains[source]:
-                current = current + now
-        else:
-            current = self._still[source]
+        current = self.total(source)
         counts = count_spikes(current, values, node.attrs)
         spikes = spike_train(counts, node.attrs["code"], node.attrs["levels"], self._timesteps)
         steps = []
@@ -162,3 +161,7 @@ class _Walk:
             steps.append(value * threshold)
         self.currents[node.name], self.spikes[node.name] = current, spikes
         self._trains[node.outputs[0].name] = steps
+
+
+def _like(model: Array, value: Array) -> Array:
+    return np.asarray(value, model.dtype)

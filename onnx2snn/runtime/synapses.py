@@ -123,7 +123,7 @@ def _count_events(
     that is not fed by such a neuron or mixes channels, one for every non-zero output.
     """
     if cell.domain and CELLS[cell.op_type].graded and CELLS[cell.op_type].states:
-        size, place = f"{cell.name}/size", 1 + CELLS[cell.op_type].states.index("sent")
+        size, place = f"onnx2snn/{cell.name}/size", 1 + CELLS[cell.op_type].states.index("sent")
         return [
             helper.make_node("Sub", [cell.output[place], cell.input[place]], [f"{size}/signed"]),
             helper.make_node("Abs", [f"{size}/signed"], [size]),
@@ -136,7 +136,7 @@ def _count_events(
         while source is not None and source.op_type == "Cast":
             source = producers.get(source.input[0])
         source = source if cell.op_type in (LI_POOL.op, "MaxPool") else None
-    size = f"{cell.name}/size"
+    size = f"onnx2snn/{cell.name}/size"
     if source is not None and source.domain == DOMAIN and not CELLS[source.op_type].states:
         return _count_code(cell, source, count)
     nodes = [helper.make_node("Abs", [cell.output[0]], [size])]
@@ -155,16 +155,20 @@ def _count_events(
 def _count_code(cell: onnx.NodeProto, neuron: onnx.NodeProto, count: Carried) -> list[onnx.NodeProto]:
     """The spikes of a neuron of the schedule `layer`, or of a pool behind it: all |k|, or |k|'s one-bits."""
     attributes = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
-    levels, name = attributes["levels"], f"{cell.name}/levels"
+    levels, name = attributes["levels"], f"onnx2snn/{cell.name}/levels"
     # A pool's output is k·θ as well; a neuron's own is not below zero, where it is leaky.
     source = cell.input[0] if cell is neuron else cell.output[0]
     least = -levels if len(neuron.input) > 2 else 0
+    threshold = neuron.input[-1]
     nodes = [
-        helper.make_node("Div", [source, neuron.input[-1]], [f"{name}/ratio"]),
-        helper.make_node("Cast", [f"{name}/ratio"], [f"{name}/float"], to=onnx.TensorProto.FLOAT),
+        # In the type of the neuron, whatever its pool's is: at a tie every bit counts.
+        helper.make_node("CastLike", [source, threshold], [f"{name}/value"]),
+        helper.make_node("Div", [f"{name}/value", threshold], [f"{name}/ratio"]),
         helper.make_node("Constant", [], [f"{name}/half"], value_float=0.5),
-        helper.make_node("Add", [f"{name}/float", f"{name}/half"], [f"{name}/shifted"]),
-        helper.make_node("Floor", [f"{name}/shifted"], [f"{name}/whole"]),
+        helper.make_node("CastLike", [f"{name}/half", threshold], [f"{name}/shift"]),
+        helper.make_node("Add", [f"{name}/ratio", f"{name}/shift"], [f"{name}/shifted"]),
+        helper.make_node("Floor", [f"{name}/shifted"], [f"{name}/floor"]),
+        helper.make_node("Cast", [f"{name}/floor"], [f"{name}/whole"], to=onnx.TensorProto.FLOAT),
         helper.make_node("Constant", [], [f"{name}/least"], value_float=float(least)),
         helper.make_node("Constant", [], [f"{name}/most"], value_float=float(levels)),
         helper.make_node("Clip", [f"{name}/whole", f"{name}/least", f"{name}/most"], [f"{name}/signed"]),
@@ -198,6 +202,8 @@ def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     for node in (*inner.node, *_joined(artifact)):
         tracer.follow(node)
     nodes, outputs = tracer.nodes, tracer.outputs
+    if not nodes:  # onnxruntime loads no empty graph
+        nodes.append(helper.make_node("Identity", [events(artifact.spiking[0])], ["onnx2snn/nothing"]))
     for node in nodes:
         node.name = ""  # body and head may hold the same shape arithmetic under the same name
     used = {name for node in nodes for name in node.input}

@@ -223,7 +223,7 @@ def test_as_many_spikes_as_fit_a_byte(max_spikes, rng):
 def test_long_runs_are_corrected_on_a_share_of_the_samples(batch, samples, timesteps, used, monkeypatch):
     seen = []
 
-    def count(_graph, dataset, *_):
+    def count(_graph, dataset, *_, **_options):
         seen.append(len(dataset))
         return []
 

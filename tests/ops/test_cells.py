@@ -283,6 +283,63 @@ CASES = {
         [[[[2], [2]]], [[[0], [0]]]],
         [[[[1], [2]]], [[[1], [0]]]],
     ),
+    # The layer schedule's neurons have all of their input: no state, and k is U/θ rounded, ties up.
+    "accumulate: ties round up": (
+        "AccumulateFire",
+        {"levels": 4, "code": "burst"},
+        (ONE,),
+        one(0.5, 1.5, 2.5, 0.4375, 1.4375),
+        one(1, 2, 3, 0, 1),
+    ),
+    "accumulate: between 0 and N": (
+        "AccumulateFire",
+        {"levels": 3, "code": "radix"},
+        (ONE,),
+        one(-0.5, -0.5625, -9, 3.4375, 3.5, 99),
+        one(0, 0, 0, 3, 3, 3),
+    ),
+    "accumulate: output carries θ": (
+        "AccumulateFire",
+        {"levels": 4, "code": "burst"},
+        (np.asarray(0.25, np.float32),),
+        one(0.375, 0.125, 7),
+        one(0.5, 0.25, 1),
+    ),
+    "accumulate: θ per channel": (
+        "AccumulateFire",
+        {"levels": 3, "code": "burst"},
+        (PER_CHANNEL,),
+        [[[[1, 3.5], [1, 3]], [[0.5, 9], [-2, 9]]]],
+        [[[[1, 3], [2, 4]], [[1, 3], [0, 6]]]],
+    ),
+    "leaky accumulate: ties round up on either side": (
+        "LeakyAccumulateFire",
+        {"levels": 4, "code": "burst"},
+        (HALF, ONE),
+        one(0.5, -0.5, -0.5625, -1.5, -1.5625, 2.5),
+        one(1, 0, -0.5, -0.5, -1, 3),
+    ),
+    "leaky accumulate: between -N and N": (
+        "LeakyAccumulateFire",
+        {"levels": 3, "code": "radix"},
+        (HALF, ONE),
+        one(99, 3, -3, -3.5625, -99),
+        one(3, 3, -1.5, -1.5, -1.5),
+    ),
+    "leaky accumulate: a negative slope sends positive values": (
+        "LeakyAccumulateFire",
+        {"levels": 3, "code": "burst"},
+        (np.asarray(-1, np.float32), ONE),
+        one(-2, 1),
+        one(2, 1),
+    ),
+    "leaky accumulate: slope and θ per channel": (
+        "LeakyAccumulateFire",
+        {"levels": 8, "code": "burst"},
+        (np.float32([0.25, 2]).reshape(1, 2, 1), PER_CHANNEL),
+        [[[[-2], [-4]], [[2], [7]]]],
+        [[[[-0.5], [-8]], [[2], [8]]]],
+    ),
     # The winner so far inhibits its neighbours: the second pixel shows only once it has overtaken the first.
     "pool: the winner changes": ("LIPool", SQUARE, (), WINNER, [[[[[1]]]], [[[[0]]]], [[[[1]]]], [[[[1]]]]]),
     "pool: takes back with its winner": (

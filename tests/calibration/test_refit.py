@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import normal, parse
+
+from onnx2snn.calibration import refit
+from onnx2snn.calibration.dataset import InputSpec
+from onnx2snn.calibration.readers import dataset_from_arrays
+from onnx2snn.calibration.refit import refit_weights
+from onnx2snn.calibration.stages import make_stages
+from onnx2snn.graph import is_cell, read_graph
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.base import Context
+from onnx2snn.passes.calibrate import Calibrate
+from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.rectifiers import Rectifier
+
+#: Any current has an activation of its own.
+LINEAR = Rectifier(slope=np.ones(()))
+
+LAYERS = {
+    "conv": ("float[N, 4, 9, 9] x", "Conv <pads=[1, 1, 1, 1]> (a, w)", (6, 4, 3, 3)),
+    "strides, pads on one side": (
+        "float[N, 4, 9, 8] x",
+        "Conv <strides=[2, 3], pads=[0, 1, 2, 0]> (a, w)",
+        (6, 4, 3, 2),
+    ),
+    "dilations, groups": ("float[N, 4, 9, 9] x", "Conv <group=2, dilations=[2, 1]> (a, w)", (6, 2, 3, 3)),
+    "depthwise": ("float[N, 4, 9, 9] x", "Conv <group=4, pads=[1, 1, 1, 1]> (a, w)", (4, 1, 3, 3)),
+    "conv of one dimension": ("float[N, 4, 30] x", "Conv <strides=[2], pads=[2, 1]> (a, w)", (5, 4, 4)),
+    "conv of three dimensions": (
+        "float[N, 2, 5, 5, 4] x",
+        "Conv <pads=[1,0,1,1,0,1]> (a, w)",
+        (3, 2, 3, 2, 2),
+    ),
+    "gemm": ("float[N, 8] x", "Gemm (a, w)", (8, 5)),
+    "gemm, transposed": ("float[N, 8] x", "Gemm <transB=1> (a, w)", (5, 8)),
+    "matmul": ("float[N, 7, 8] x", "MatMul (a, w)", (8, 5)),
+}
+
+
+@pytest.fixture
+def make(rng):
+    def make(source, layer, **weights):
+        dims = source[source.index("[") :].removesuffix(" x")
+        model = parse(f"(float{dims} x) => (float{dims} y) {{ a = Relu(x) {layer} y = Relu(z) }}", **weights)
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+        graph = read_graph(model)
+        shape = tuple(dim if isinstance(dim, int) else 48 for dim in graph.inputs[0].shape)
+        x = normal(rng, x=shape)["x"]
+        dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, *shape[1:]))])
+        context = Context(CompileOptions(schedule="layer", timesteps=4), dataset=dataset)
+        for step in (Calibrate(), ReplaceRelu()):
+            step.run(graph, context)
+        last = [node for node in graph.nodes if is_cell(node)][-1]
+        stage = next(stage for stage in make_stages(graph, []) if stage.key == last.name)
+        return stage, np.maximum(x, 0)
+
+    return make
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_weights_that_explain_the_targets_are_found(case, make, rng, monkeypatch):
+    monkeypatch.setattr(refit, "RIDGE", 1e-9)
+    source, layer, shape = LAYERS[case]
+    stage, x = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    wanted, _ = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    (read,) = stage.sources
+    halves = [{read: part} for part in np.split(x, 2)]
+    targets = [wanted.current({wanted.sources[0]: half[read]}) for half in halves]
+    assert np.abs(stage.current(halves[0]) - targets[0]).max() > 1
+    found = refit_weights(stage, halves, targets, LINEAR)
+    np.testing.assert_allclose(found["w"], wanted.weights["w"], atol=1e-4)
+    np.testing.assert_allclose(stage.current(halves[1]), targets[1], atol=1e-3)  # the stage has them
+
+
+def test_layers_that_are_added_are_refitted_together(make, rng, monkeypatch):
+    monkeypatch.setattr(refit, "RIDGE", 1e-9)
+    shapes = {"v": (6, 4, 3, 3), "w": (6, 4, 1, 1)}
+    layer = "p = Conv <pads=[1, 1, 1, 1]> (a, v) q = Conv (a, w) z = Add (p, q)"
+    stage, x = make("float[N, 4, 9, 9] x", layer, **normal(rng, **shapes))
+    wanted, _ = make("float[N, 4, 9, 9] x", layer, **normal(rng, **shapes))
+    feeds = {stage.sources[0]: x}
+    targets = wanted.current({wanted.sources[0]: x})
+    found = refit_weights(stage, [feeds], [targets], LINEAR)
+    assert set(found) == {"v", "w"}
+    np.testing.assert_allclose(stage.current(feeds), targets, atol=1e-3)
+
+
+def test_a_large_ridge_keeps_the_weights(make, rng, monkeypatch):
+    monkeypatch.setattr(refit, "RIDGE", 1e9)
+    source, layer, shape = LAYERS["conv"]
+    stage, x = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    before = stage.weights["w"].copy()
+    targets = stage.current({stage.sources[0]: x}) + 1
+    np.testing.assert_allclose(
+        refit_weights(stage, [{stage.sources[0]: x}], [targets], LINEAR)["w"], before, atol=1e-6
+    )
+
+
+def test_a_difference_of_the_means_is_left_to_the_bias(make, rng):
+    source, layer, shape = LAYERS["conv"]
+    stage, x = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    before = stage.weights["w"].copy()
+    targets = stage.current({stage.sources[0]: x}) + 1
+    found = refit_weights(stage, [{stage.sources[0]: x}], [targets], LINEAR)
+    np.testing.assert_allclose(found["w"], before, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [("ConvTranspose (a, w)", (4, 3, 2, 2)), ('Conv <auto_pad="SAME_UPPER"> (a, w)', (3, 4, 2, 2))],
+)
+def test_other_layers_are_left_as_they_are(layer, shape, make, rng):
+    stage, x = make("float[N, 4, 9, 9] x", f"z = {layer}", w=normal(rng, w=shape)["w"])
+    targets = stage.current({stage.sources[0]: x}) + 1
+    assert refit_weights(stage, [{stage.sources[0]: x}], [targets], LINEAR) == {}
+
+
+def test_nearest_current_has_the_same_activation():
+    current = np.float32([-2, -2, 0.5, 3, 3, 9, 5])
+    x = np.float32([-1, 2, -1, -0.5, 7, 8, 6.5])
+    near = Rectifier(ceiling=6.0).nearest(current, x)
+    np.testing.assert_array_equal(near, np.float32([-2, 2, 0, 0, 6, 9, 6]))
+    leaky = Rectifier(slope=np.float32(0.1)).nearest(current, x)
+    np.testing.assert_array_equal(leaky, x)
+    prelu = Rectifier(slope=np.float32([[0], [0.5]])).nearest(
+        np.float32([[-3], [-3]]), np.float32([[-1], [-1]])
+    )
+    np.testing.assert_array_equal(prelu, np.float32([[-3], [-1]]))
