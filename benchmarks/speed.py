@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from statistics import median
+from typing import Any
 
 import click
 import onnx
@@ -17,6 +18,12 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "stream, burst": {},
+    "stream, signed": {"signed": True},
+    "layer, burst": {"schedule": "layer"},
+}
 
 
 def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
@@ -36,9 +43,10 @@ def seconds(runner: onnxruntime.InferenceSession, feeds: dict) -> float:
 @click.option("--batch", "batches", multiple=True, type=int, default=(64,), show_default=True)
 @click.option("--timesteps", default=8, show_default=True)
 @click.option("--samples", default=512, show_default=True, help="Calibration images.")
+@click.option("--only", default="", help="Only settings whose name holds this.")
 @click.option("--repeats", default=15, show_default=True)
 def main(
-    names: tuple[str, ...], batches: tuple[int, ...], timesteps: int, samples: int, repeats: int
+    names: tuple[str, ...], batches: tuple[int, ...], timesteps: int, samples: int, repeats: int, only: str
 ) -> None:
     """Print the table."""
     table = Table(box=None, header_style="bold")
@@ -47,9 +55,11 @@ def main(
     for name in names:
         net = NETS[name]
         ann = session(onnx.load(net.path))
-        for signed in (False, True):
+        for label, options in SETTINGS.items():
+            if only not in label:
+                continue
             started = time.perf_counter()
-            compiled = onnx2snn.compile(net.path, net.train(samples), timesteps=timesteps, signed=signed)
+            compiled = onnx2snn.compile(net.path, net.train(samples), timesteps=timesteps, **options)
             compile_seconds = time.perf_counter() - started
             snn = session(compiled.model)
             for batch in batches:
@@ -57,7 +67,7 @@ def main(
                 pairs = [(seconds(ann, feeds), seconds(snn, feeds)) for _ in range(repeats + 2)][2:]
                 table.add_row(
                     name,
-                    "signed" if signed else "burst",
+                    label,
                     str(timesteps),
                     str(batch),
                     f"{1e3 * median(a for a, _ in pairs):.1f}",

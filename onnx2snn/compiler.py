@@ -37,6 +37,7 @@ from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
 from onnx2snn.passes.normalize_pool import NormalizePool
 from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
 from onnx2snn.passes.normalize_relu import NormalizeRelu
+from onnx2snn.passes.normalize_weights import NormalizeWeights
 from onnx2snn.passes.push_batchnorm import PushBatchNorm
 from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
 from onnx2snn.passes.remove_identity import RemoveIdentity
@@ -73,6 +74,7 @@ PIPELINE: tuple[Pass, ...] = (
     ReplaceMaxPool(),
     EncloseIslands(),
     CorrectBias(),
+    NormalizeWeights(),
 )
 
 

@@ -129,16 +129,17 @@ def run_both(model: onnx.ModelProto, x: np.ndarray, margin: float) -> Twins:
     Args:
         model: the artifact.
         x: its only input, [N, …].
-        margin: how close U/θ + 1/2 must come to an integer between its bounds to be a near tie.
+        margin: how close U/θ + v_0 must come to an integer between its bounds to be a near tie.
     """
     session = onnx2snn.SpikingSession(model)
     artifact = session.artifact
     found = simulate(artifact, {artifact.inputs[0].name: x})
     ties = {}
     for cell in artifact.neurons:
-        levels = next(item.i for item in cell.attribute if item.name == "levels")
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
+        levels, start = attributes["levels"], attributes["potential"]
         least = -levels if cell.op_type.startswith("Leaky") else 0
-        ratio = found.currents[cell.name] / artifact.threshold(cell).astype(np.float64) + 0.5
+        ratio = found.currents[cell.name] / artifact.threshold(cell).astype(np.float64) + start
         nearest = np.rint(ratio)
         near = (np.abs(ratio - nearest) <= margin) & (nearest > least) & (nearest <= levels)
         ties[cell.name] = near.reshape(len(x), -1).any(axis=1)

@@ -15,6 +15,7 @@ from benchmarks.topologies import example_feeds, load
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.graph import read_graph
+from onnx2snn.passes import replace_relu
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 from onnx2snn.runtime.explicit import simulate
 
@@ -97,7 +98,7 @@ DYADIC = """(float[N,4,4,4] x) => (float[N,3] y, float[N,4,4,4] s) {
 
 @pytest.mark.parametrize(("code", "max_spikes"), [("burst", 1), ("burst", 4), ("radix", 1)])
 @pytest.mark.parametrize(("timesteps", "theta"), [(2, 0.125), (8, 0.5)])
-def test_dyadic_numbers_spike_exactly_the_same(rng, code, max_spikes, timesteps, theta):
+def test_dyadic_numbers_spike_exactly_the_same(rng, monkeypatch, code, max_spikes, timesteps, theta):
     """No rounding, so no sample is let off, and there are ties."""
     shapes = {"w1": (4, 4, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "b2": (4,), "w3": (4, 8, 2, 2)}
     shapes |= {"b3": (4,), "w4": (16, 3), "b4": (3,)}
@@ -108,11 +109,12 @@ def test_dyadic_numbers_spike_exactly_the_same(rng, code, max_spikes, timesteps,
     }
     x = rng.integers(-4, 5, (12, 4, 4, 4)).astype(np.float32) / 4
     options = code_options(code, max_spikes)
+    monkeypatch.setattr(
+        replace_relu,
+        "choose_ranges",
+        lambda histogram, _, transfer, __: np.full(histogram.channels, theta * transfer.steps),
+    )
     model = layered(parse(DYADIC, **weights), x, timesteps=timesteps, **options)
-    for item in model.graph.initializer:
-        if item.name.endswith("/threshold"):
-            shape = onnx.numpy_helper.to_array(item).shape
-            item.CopyFrom(onnx.numpy_helper.from_array(np.full(shape, theta, np.float32), item.name))
     twins = run_both(model, x, TIE)
     everything = np.ones(len(x), bool)
     twins.spikes_agree(everything)
@@ -140,9 +142,9 @@ def test_a_bias_enters_as_a_share_a_timestep(code, levels, train):
     gamma, beta, mean, var = 2.0, 0.75, -3.0, 4.0
     model = artifact(
         f"""(float[N,1] x) => (float[N,1] y) {{
-            r = onnx2snn.AccumulateFire<levels={levels}, code="{code}">(x, theta)
+            r = onnx2snn.AccumulateFire<levels={levels}, code="{code}", potential=0.5>(x, theta)
             n = BatchNormalization<epsilon=0.0>(r, gamma, beta, mean, var)
-            y = onnx2snn.AccumulateFire<levels=100, code="burst">(n, theta) }}""",
+            y = onnx2snn.AccumulateFire<levels=100, code="burst", potential=0.5>(n, theta) }}""",
         3,
         theta=np.float32([0.5]),
         **{
@@ -167,7 +169,7 @@ def test_a_bias_enters_as_a_share_a_timestep(code, levels, train):
 def test_explicit_timesteps_of_a_linear_layer():
     """W·x_t + b/T, seen one timestep at a time through a net of T = 1, 2 and 4."""
     text = """(float[N,1] x) => (float[N,1] y) {
-        r = onnx2snn.AccumulateFire<levels=8, code="burst">(x, theta) y = Gemm(r, w, b) }"""
+        r = onnx2snn.AccumulateFire<levels=8, code="burst", potential=0.5>(x, theta) y = Gemm(r, w, b) }"""
     weights = {"theta": np.float32([0.25]), "w": np.float32([[3]]), "b": np.float32([0.5])}
     for timesteps in (1, 2, 4):
         session = onnx2snn.SpikingSession(artifact(text, timesteps, **weights), backend="numpy")
@@ -179,8 +181,9 @@ def test_explicit_timesteps_of_a_linear_layer():
 def test_what_is_infinite_waits_until_it_is_finite():
     """Log(0) in the first timesteps adds nothing; the sum is that of the whole."""
     text = """(float[N,1] x, float[N,1] z) => (float[N,1] y, bool[N,1] b) {
-        r = onnx2snn.AccumulateFire<levels=3, code="radix">(x, theta)
-        l = Log(r) y = onnx2snn.AccumulateFire<levels=3, code="radix">(l, half) b = Greater(r, z) }"""
+        r = onnx2snn.AccumulateFire<levels=3, code="radix", potential=0.5>(x, theta)
+        l = Log(r) b = Greater(r, z)
+        y = onnx2snn.AccumulateFire<levels=3, code="radix", potential=0.5>(l, half) }"""
     model = artifact(text, 2, theta=np.float32([1]), half=np.float32([0.5]))
     x = {"x": np.float32([[1], [3], [0]]), "z": np.float32([[1], [1], [-1]])}
     found = [onnx2snn.SpikingSession(model, backend=name).run(x) for name in ("onnxruntime", "numpy")]

@@ -3,7 +3,8 @@
     k = clip(floor(U/θ + 1/2), 0, N)          y = k·θ
 
 with U the mean over time of the current. θ is what one of the N levels stands for. The k spikes leave within
-T timesteps, as the code has it: see `spike_train`.
+T timesteps, as the code has it: see `spike_train`. `potential` is the 1/2, or 0 where a bias before the
+neuron holds it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ import numpy.typing as npt
 from onnx2snn.ops.cell import Array, Cell, State, function_body
 
 FUNCTION = function_body("""
-AccumulateFire <levels, code> (current, threshold) => (output) {
+AccumulateFire <levels, code, potential> (current, threshold) => (output) {
     none = Constant <value_float: float = 0.0> ()
-    half = Constant <value_float: float = 0.5> ()
+    start = Constant <value_float: float = @potential> ()
     limit = Constant <value_int: int = @levels> ()
     zero = CastLike (none, current)
-    shift = CastLike (half, current)
+    shift = CastLike (start, current)
     ceiling = CastLike (limit, current)
     ratio = Div (current, threshold)
-    shifted = Add (ratio, shift)
-    whole = Floor (shifted)
-    spikes = Clip (whole, zero, ceiling)
+    charged = Add (ratio, shift)
+    bounded = Clip (charged, zero, ceiling)
+    spikes = Floor (bounded)
     output = Mul (spikes, threshold)
 }
 """)
@@ -59,7 +60,8 @@ def count_spikes(
     """
     *slopes, threshold = parameters
     levels = attributes["levels"]
-    whole = np.floor(current / threshold + np.asarray(0.5, threshold.dtype))
+    start = np.asarray(attributes["potential"], threshold.dtype)
+    whole = np.floor(current / threshold + start)
     counts: npt.NDArray[np.int64] = np.clip(whole, -levels if slopes else 0, levels).astype(np.int64)
     return counts
 

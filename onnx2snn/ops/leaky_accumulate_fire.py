@@ -16,10 +16,10 @@ from onnx2snn.ops.accumulate_fire import count_spikes, initial_state
 from onnx2snn.ops.cell import Array, Cell, State, function_body
 
 FUNCTION = function_body("""
-LeakyAccumulateFire <levels, code> (current, slope, threshold) => (output) {
-    half = Constant <value_float: float = 0.5> ()
+LeakyAccumulateFire <levels, code, potential> (current, slope, threshold) => (output) {
+    start = Constant <value_float: float = @potential> ()
     limit = Constant <value_int: int = @levels> ()
-    shift = CastLike (half, current)
+    shift = CastLike (start, current)
     ceiling = CastLike (limit, current)
     floor = Neg (ceiling)
     ratio = Div (current, threshold)

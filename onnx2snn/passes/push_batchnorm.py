@@ -44,10 +44,10 @@ class PushBatchNorm:
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        return fold_each(graph, context, "BatchNormalization", _push, "into the weights after it")
+        return fold_each(graph, context, "BatchNormalization", push, "into the weights after it")
 
 
-def _push(graph: Graph, node: Node) -> str | None:
+def push(graph: Graph, node: Node) -> str | None:
     """Fold one BN forward; return the reason when it stays."""
     affine = read_batchnorm(node)
     if isinstance(affine, str):
@@ -72,7 +72,7 @@ def _push(graph: Graph, node: Node) -> str | None:
         if is_output(graph, result):
             return f"the output of '{flatten.name}' is an output of the graph"
     consumers = list(result.outputs)
-    reasons = [_obstacle(consumer, result) for consumer in consumers] or ["nothing reads it"]
+    reasons = [_obstacle(consumer, result, affine) for consumer in consumers] or ["nothing reads it"]
     for reason in reasons:
         if reason is not None:
             return reason
@@ -97,7 +97,7 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     return None
 
 
-def _obstacle(consumer: Node, tensor: Variable) -> str | None:
+def _obstacle(consumer: Node, tensor: Variable, affine: Affine) -> str | None:
     """Why a consumer of the BN cannot take it, None if it can."""
     where = f"'{consumer.name}' ({consumer.op}), which reads it,"
     if consumer.op not in ("Conv", "Gemm", "MatMul"):
@@ -111,7 +111,8 @@ def _obstacle(consumer: Node, tensor: Variable) -> str | None:
         return f"{where} does not multiply [N, features] by a matrix"
     if consumer.op == "Gemm" and consumer.attrs.get("transA", 0):
         return f"{where} transposes it"
-    if consumer.op == "Conv" and _is_padded(consumer) and static_dims(tensor, 2) is None:
+    shifted = consumer.op == "Conv" and _is_padded(consumer) and affine.shift.any()
+    if shifted and static_dims(tensor, 2) is None:
         return f"{where} pads it with zeros, and its spatial size is not known"
     return None
 
@@ -140,7 +141,7 @@ def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> Non
     kernel = (weight * affine.shift[channel][spread]).sum(axis=1, keepdims=True, dtype=np.float64)
     source, result = conv.inputs[0], conv.outputs[0]
     set_constant(graph, conv, 1, weight * affine.scale[channel][spread], weight)
-    if not _is_padded(conv):
+    if not _is_padded(conv) or not kernel.any():
         add_bias(graph, conv, kernel.reshape(outputs, -1).sum(axis=1))
         return
     dims = static_dims(source, 2)

@@ -81,7 +81,8 @@ def _convert(
         inputs = [source, theta]
     said = _describe(op, theta, kind, levels, max_spikes)
     if layered:
-        return op, inputs, {"levels": per_threshold, "code": options.code}, said | {"levels": per_threshold}
+        attributes = {"levels": per_threshold, "code": options.code, "potential": 0.5}
+        return op, inputs, attributes, said | {"levels": per_threshold}
     return op, inputs, {"max_spikes": max_spikes}, said
 
 
@@ -96,11 +97,12 @@ def _convert_quantiser(
             raise OptionError(_too_few_levels(node, kind.levels, options))
         theta = _threshold(graph, node, np.asarray(step, source.dtype or np.float32))
         said = _describe(ACCUMULATE_FIRE.op, theta, kind, kind.levels, options.max_spikes)
-        return ACCUMULATE_FIRE.op, [source, theta], {"levels": kind.levels, "code": options.code}, said
+        attributes = {"levels": kind.levels, "code": options.code, "potential": 0.5}
+        return ACCUMULATE_FIRE.op, [source, theta], attributes, said
     theta = _threshold(graph, node, np.asarray(step * options.timesteps, source.dtype or np.float32))
-    attributes = {"levels": kind.levels, "timesteps": options.timesteps}
+    timed = {"levels": kind.levels, "timesteps": options.timesteps}
     said = _describe(QUANTIZED_IF.op, theta, kind, kind.levels / options.timesteps, kind.levels)
-    return QUANTIZED_IF.op, [source, theta], attributes, said
+    return QUANTIZED_IF.op, [source, theta], timed, said
 
 
 def _too_few_levels(node: Node, levels: int, options: CompileOptions) -> str:

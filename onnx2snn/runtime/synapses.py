@@ -157,15 +157,15 @@ def _count_code(cell: onnx.NodeProto, neuron: onnx.NodeProto, count: Carried) ->
     attributes = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
     levels, name = attributes["levels"], f"onnx2snn/{cell.name}/levels"
     # A pool's output is k·θ as well; a neuron's own is not below zero, where it is leaky.
-    source = cell.input[0] if cell is neuron else cell.output[0]
+    source, start = (cell.input[0], attributes["potential"]) if cell is neuron else (cell.output[0], 0.5)
     least = -levels if len(neuron.input) > 2 else 0
     threshold = neuron.input[-1]
     nodes = [
         # In the type of the neuron, whatever its pool's is: at a tie every bit counts.
         helper.make_node("CastLike", [source, threshold], [f"{name}/value"]),
         helper.make_node("Div", [f"{name}/value", threshold], [f"{name}/ratio"]),
-        helper.make_node("Constant", [], [f"{name}/half"], value_float=0.5),
-        helper.make_node("CastLike", [f"{name}/half", threshold], [f"{name}/shift"]),
+        helper.make_node("Constant", [], [f"{name}/start"], value_float=start),
+        helper.make_node("CastLike", [f"{name}/start", threshold], [f"{name}/shift"]),
         helper.make_node("Add", [f"{name}/ratio", f"{name}/shift"], [f"{name}/shifted"]),
         helper.make_node("Floor", [f"{name}/shifted"], [f"{name}/floor"]),
         helper.make_node("Cast", [f"{name}/floor"], [f"{name}/whole"], to=onnx.TensorProto.FLOAT),

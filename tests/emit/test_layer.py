@@ -90,7 +90,7 @@ def test_golden_text(neuron, code):
         parse(
             f"""(float[N,1,4] x) => (float[N,2] y) {{
                 h = Conv<pads=[1,1]>(x, w1, b1)
-                r = onnx2snn.{neuron}<levels=7, code="{code}">(h, {parameters})
+                r = onnx2snn.{neuron}<levels=7, code="{code}", potential=0.5>(h, {parameters})
                 p = MaxPool<kernel_shape=[2], strides=[2]>(r)
                 f = Flatten(p)
                 y = Gemm(f, w2)
@@ -191,10 +191,12 @@ def test_metadata(rng):
     theta, said = take_apart(artifact).threshold(cell), held["onnx2snn.neurons"][cell.name]
     assert said["op"] == cell.op_type == "AccumulateFire"
     assert said["levels"] == 31
-    assert said["channels"] == theta.size == 6
-    assert said["threshold"]["least"] == pytest.approx(float(theta.min()), rel=1e-6)
+    assert said["channels"] == 6
+    assert theta == 1  # its thresholds are in the weights
+    assert said["theta"] in {item.name for item in artifact.graph.initializer}
+    assert 0 < said["threshold"]["least"] < said["threshold"]["greatest"]
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
-    assert attributes == {"levels": 31, "code": b"radix"}
+    assert attributes == {"levels": 31, "code": b"radix", "potential": 0.0}
 
 
 def test_an_artifact_is_no_ann(rng):
@@ -207,7 +209,7 @@ TRICKY = {
     "final": ("x", "h", "r", "w1", "r/final"),
     "prefix final": ("x", "r/final", "r", "w1", "y"),
     "in": ("r/in", "h", "r", "w1", "z/in"),
-    "counts": ("x", "r/levels/ratio", "r", "r/levels/half", "r/size"),
+    "counts": ("x", "r/levels/ratio", "r", "r/levels/start", "r/size"),
     "threshold": ("r/threshold", "h", "r", "q/threshold", "y"),
 }
 

@@ -1,0 +1,161 @@
+"""Conv → AccumulateFire(θ) → Conv ⇒ Conv with W/θ → AccumulateFire(1) → Conv with W·θ: spikes of one each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx2snn.channels import channel_axis, channel_count
+from onnx2snn.graph import (
+    Constant,
+    Graph,
+    Node,
+    Tensor,
+    Variable,
+    bypass,
+    constant,
+    is_output,
+    producer,
+    rank,
+    sole_consumer,
+    tidy,
+    unique_name,
+)
+from onnx2snn.ops import ACCUMULATE_FIRE
+from onnx2snn.passes.affine import Affine, Vector, along, scale_outputs
+from onnx2snn.passes.base import Context
+from onnx2snn.passes.push_batchnorm import push
+
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
+
+
+class NormalizeWeights:
+    """Move thresholds of accumulate-and-fire neurons into the weights around them (Li & Zeng 2022).
+
+    What is left of the neuron is clip(floor(U'), 0, N): no division, no product, and the bias holds the 1/2.
+
+    Cases:
+        1. The current comes from a Conv, ConvTranspose, Gemm or MatMul that nothing else reads → its weights
+           are divided by θ; or from an Add with such an operand → the other one gets a Mul by 1/θ.
+        2. Conv, Gemm or MatMul read the neuron, directly or behind pools → their weights take θ. Any other
+           reader gets a Mul by θ; two in a row become one.
+        3. Keeps a neuron whose output is the graph's, that stands for a trained quantiser, which is exact as
+           it is, or of which a pool would no longer see spikes.
+    Runs last, in the schedule `layer` only.
+    """
+
+    name = "NormalizeWeights"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        changed = False
+        for cell in [node for node in graph.nodes if node.op == ACCUMULATE_FIRE.op]:
+            exact = cell.name in context.rectifiers and context.rectifiers[cell.name].step is not None
+            theta = None if exact else _thresholds(graph, cell)
+            if theta is not None and _scale_current(graph, cell, theta):
+                cell.attrs["potential"] = 0.0
+                one = np.ones((), cell.inputs[1].dtype)
+                cell.inputs[1] = Constant(unique_name(graph, f"{cell.name}/one"), one)
+                context.neurons[cell.name]["theta"] = cell.inputs[1].name
+                _scale_readers(graph, cell.outputs[0], theta)
+                changed = True
+        for node in [node for node in graph.nodes if node.op == "Mul"]:
+            _merge(graph, node)
+        if changed:
+            tidy(graph)
+        return changed
+
+
+def _thresholds(graph: Graph, cell: Node) -> Vector | None:
+    """θ of every channel; None for a neuron that stays as it is."""
+    output = cell.outputs[0]
+    channels = channel_count(output)
+    value = constant(cell.inputs[1])
+    if value is None or channels is None or channel_axis(output) != 1 or is_output(graph, output):
+        return None
+    if cell.attrs["potential"] == 0 or np.any(value < 1e-30) or value.size not in (1, channels):
+        return None
+    if any(reader.op in _POOLS and not _passes(graph, reader) for reader in output.outputs):
+        return None
+    return np.broadcast_to(value.astype(np.float64).reshape(-1), (channels,))
+
+
+def _passes(graph: Graph, pool: Node) -> bool:
+    """Whether θ can go past a pool, into the weights of all that read it."""
+    result = pool.outputs[0]
+    readers = result.outputs
+    weighted = all(reader.op in _WEIGHTED or reader.op == "Flatten" for reader in readers)
+    return len(pool.outputs) == 1 and bool(readers) and weighted and not is_output(graph, result)
+
+
+def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
+    """Let U/θ + 1/2 arrive instead of U; False where that takes more than it saves."""
+    current = cell.inputs[0]
+    source = producer(current)
+    if source is None or sole_consumer(graph, current) is not cell:
+        return False
+    affine = Affine(1 / theta, np.full_like(theta, 0.5))
+    if source.op in _WEIGHTED:
+        return scale_outputs(graph, source, affine) is None
+    if source.op != "Add" or source.inputs[0] is source.inputs[1]:
+        return False
+    for index, operand in enumerate(source.inputs):
+        weighted = producer(operand)
+        if weighted is None or weighted.op not in _WEIGHTED or sole_consumer(graph, operand) is None:
+            continue
+        other = source.inputs[1 - index]
+        if constant(other) is None and scale_outputs(graph, weighted, affine) is None:
+            _scale_operand(graph, source, 1 - index, Affine(1 / theta, np.zeros_like(theta)))
+            return True
+    return False
+
+
+def _scale_operand(graph: Graph, add: Node, index: int, affine: Affine) -> None:
+    operand = add.inputs[index]
+    source = producer(operand)
+    alone = sole_consumer(graph, operand) is not None
+    if source is not None and source.op in _WEIGHTED and alone and not scale_outputs(graph, source, affine):
+        return
+    add.inputs[index] = _multiplied(graph, operand, affine.scale)
+
+
+def _multiplied(graph: Graph, tensor: Tensor, scale: Vector) -> Variable:
+    result = Variable(unique_name(graph, f"{tensor.name}/scaled"), tensor.dtype, tensor.shape)
+    value = along(scale, 1, rank(tensor) or 2).astype(tensor.dtype or np.float32)
+    factor = Constant(unique_name(graph, f"{tensor.name}/scale"), value)
+    graph.nodes.append(Node("Mul", result.name, inputs=[tensor, factor], outputs=[result]))
+    return result
+
+
+def _scale_readers(graph: Graph, spikes: Tensor, theta: Vector) -> None:
+    """Give each reader of the spikes their values, by its weights where it has some."""
+    dtype = np.dtype(spikes.dtype or np.float32)
+    for reader in {id(node): node for node in spikes.outputs}.values():
+        values = Variable(unique_name(graph, f"{spikes.name}/value"), spikes.dtype, spikes.shape)
+        # As a BatchNormalization, which knows its way into weights.
+        parameters = [theta, np.zeros_like(theta), np.zeros_like(theta), np.ones_like(theta)]
+        constants = [
+            Constant(unique_name(graph, f"{values.name}/{number}"), parameter.astype(dtype))
+            for number, parameter in enumerate(parameters)
+        ]
+        scaling = Node("BatchNormalization", values.name, {"epsilon": 0.0}, [spikes, *constants], [values])
+        reader.inputs = [values if tensor is spikes else tensor for tensor in reader.inputs]
+        graph.nodes.append(scaling)
+        if push(graph, scaling) is not None:
+            value = along(theta, 1, rank(spikes) or 2).astype(dtype)
+            scaling.op, scaling.attrs = "Mul", {}
+            scaling.inputs = [spikes, Constant(unique_name(graph, f"{values.name}/theta"), value)]
+
+
+def _merge(graph: Graph, node: Node) -> None:
+    """Mul behind Mul, both by constants ⇒ one."""
+    before = producer(node.inputs[0]) if node.inputs else None
+    own = constant(node.inputs[1]) if node.inputs else None
+    if before is None or before.op != "Mul" or own is None or sole_consumer(graph, node.inputs[0]) is None:
+        return
+    factor = constant(before.inputs[1])
+    if factor is not None:
+        value = (own.astype(np.float64) * factor).astype(own.dtype)
+        node.inputs[1] = Constant(unique_name(graph, f"{node.name}/factor"), value)
+        bypass(graph, before)
