@@ -7,6 +7,7 @@ All outputs come from plain onnxruntime sessions; `error` is the relative L2 dis
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 import numpy as np
@@ -18,18 +19,27 @@ from rich.table import Table
 import onnx2snn
 from benchmarks.nets import NETS, Net
 
-#: Net, T, Γ, signed, least top-1 and least agreement in percent (None: nothing is demanded).
-SETTINGS: tuple[tuple[str, int, int, bool, float | None, float | None], ...] = (
-    ("resnet20", 8, 4, False, 91.4, 93.0),
-    ("resnet20", 8, 4, True, 92.4, 98.0),
-    ("resnet20", 4, 4, True, 91.8, 95.8),
-    ("resnet8", 8, 4, True, 86.5, 97.0),
-    ("vgg8bn", 8, 4, True, 70.5, 96.0),
-    ("cnn3", 8, 4, True, None, None),
-    ("resnet20", 64, 4, True, None, 99.0),
-    ("resnet8", 64, 4, True, None, 99.0),
-    ("vgg8bn", 64, 4, True, None, 99.0),
-    ("cnn3", 64, 4, True, None, 99.0),
+_SIGNED: dict[str, Any] = {"signed": True}
+_RADIX: dict[str, Any] = {"schedule": "layer", "code": "radix"}
+_LAYER: dict[str, Any] = {"schedule": "layer"}
+#: Net, T, further options, least top-1 and least agreement in percent (None: nothing is demanded).
+SETTINGS: tuple[tuple[str, int, dict[str, Any], float | None, float | None], ...] = (
+    ("resnet20", 8, {}, 91.4, 93.0),
+    ("resnet20", 8, _SIGNED, 92.4, 98.0),
+    ("resnet20", 4, _SIGNED, 91.8, 95.8),
+    ("resnet8", 8, _SIGNED, 86.5, 97.0),
+    ("vgg8bn", 8, _SIGNED, 70.5, 96.0),
+    ("cnn3", 8, _SIGNED, None, None),
+    ("resnet20", 64, _SIGNED, None, 99.0),
+    ("resnet8", 64, _SIGNED, None, 99.0),
+    ("vgg8bn", 64, _SIGNED, None, 99.0),
+    ("cnn3", 64, _SIGNED, None, 99.0),
+    ("resnet20", 3, _RADIX, 91.0, 94.5),
+    ("resnet20", 4, _RADIX, 92.4, 97.2),
+    ("resnet20", 4, _LAYER, 92.3, 97.0),
+    ("resnet20", 8, _LAYER, 92.5, 98.3),
+    ("resnet8", 4, _RADIX, 86.5, 96.2),
+    ("vgg8bn", 4, _RADIX, 70.7, 96.8),
 )
 
 
@@ -39,17 +49,24 @@ def scores(model: onnx.ModelProto, net: Net) -> np.ndarray:
     return np.concatenate([session.run(None, batch)[0] for batch in net.test().batches(64)])
 
 
+def spikes(model: onnx.ModelProto, net: Net) -> float:
+    """Spikes a sample of a network of the schedule `layer`, the mean over all test samples."""
+    session = onnx2snn.SpikingSession(model)
+    counts = [session.run_counted(batch, [session.timesteps])[0].spikes for batch in net.test().batches(64)]
+    return sum(sum(int(sent.sum()) for sent in part.values()) for part in counts) / len(net.test())
+
+
 @click.command()
 @click.option("--samples", default=512, show_default=True, help="Calibration images (train set).")
 @click.option("--net", "only", multiple=True, help="Only these nets.")
+@click.option("--schedule", type=click.Choice(["stream", "layer"]), help="Only this one.")
 @click.option("--timesteps", "lengths", multiple=True, type=int, help="Only these simulation lengths.")
-def main(samples: int, only: tuple[str, ...], lengths: tuple[int, ...]) -> None:
+def main(samples: int, only: tuple[str, ...], schedule: str | None, lengths: tuple[int, ...]) -> None:
     """Print the table; exit 1 if a demand is missed."""
     table = Table(box=None, header_style="bold")
     for column in (
         "net",
         "T",
-        "Γ",
         "neuron",
         "ANN %",
         "SNN %",
@@ -57,21 +74,23 @@ def main(samples: int, only: tuple[str, ...], lengths: tuple[int, ...]) -> None:
         "agreement %",
         "≥",
         "error",
+        "spikes",
         "compile s",
     ):
         table.add_column(column, justify="left" if column in ("net", "neuron") else "right")
     missed = 0
     references: dict[str, np.ndarray] = {}
-    for name, timesteps, max_spikes, signed, least_top1, least_agreement in SETTINGS:
+    for name, timesteps, options, least_top1, least_agreement in SETTINGS:
+        layered = options.get("schedule") == "layer"
         if (only and name not in only) or (lengths and timesteps not in lengths):
+            continue
+        if schedule and schedule != options.get("schedule", "stream"):
             continue
         net = NETS[name]
         if name not in references:
             references[name] = scores(onnx.load(net.path), net)
         started = time.perf_counter()
-        compiled = onnx2snn.compile(
-            net.path, net.train(samples), timesteps=timesteps, max_spikes=max_spikes, signed=signed
-        )
+        compiled = onnx2snn.compile(net.path, net.train(samples), timesteps=timesteps, **options)
         seconds = time.perf_counter() - started
         ann, snn, labels = references[name], scores(compiled.model, net), net.test().labels
         top1 = 100 * float((snn.argmax(1) == labels).mean())
@@ -81,14 +100,14 @@ def main(samples: int, only: tuple[str, ...], lengths: tuple[int, ...]) -> None:
         table.add_row(
             name,
             str(timesteps),
-            str(max_spikes),
-            "signed" if signed else "burst",
+            f"layer, {options.get('code', 'burst')}" if layered else ("signed" if options else "burst"),
             f"{100 * float((ann.argmax(1) == labels).mean()):.2f}",
             f"{top1:.2f}",
             "" if least_top1 is None else f"{least_top1:.1f}",
             f"{agreement:.2f}",
             "" if least_agreement is None else f"{least_agreement:.1f}",
             f"{np.linalg.norm(snn - ann) / np.linalg.norm(ann):.3f}",
+            f"{spikes(compiled.model, net):,.0f}" if layered else "",
             f"{seconds:.1f}",
             style="bold red" if fails else None,
         )

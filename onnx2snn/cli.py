@@ -297,11 +297,9 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
         out.print(tables.neuron_table(report["neurons"]))
         out.print()
         options = report["options"]
-        say(
-            out,
-            "compiled",
-            f"by onnx2snn {report['version']}, T = {options['timesteps']}, Γ = {options['max_spikes']}",
-        )
+        layered = report["schedule"] == "layer"
+        schedule = f"schedule layer, code {options['code']}" if layered else f"Γ = {options['max_spikes']}"
+        say(out, "compiled", f"by onnx2snn {report['version']}, T = {options['timesteps']}, {schedule}")
     out.print(tables.role_table(report["roles"]))
     if "macs" in report:
         say(out, "work", tables.macs_line(report["macs"]))
