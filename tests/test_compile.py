@@ -120,7 +120,7 @@ def test_report_is_json_and_progress_is_told():
     assert report["calibration"]["samples"] == 32
     names = list(dict.fromkeys(name for name, _ in seen))
     assert names[0] == "RemoveIdentity"
-    assert names[-1] == "CorrectBias"
+    assert names[-1] == "NormalizeWeights"
     assert all(0 <= done <= 1 for _, done in seen)
     assert seen[-1] == ("CorrectBias", 1.0)
 
