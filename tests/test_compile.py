@@ -122,7 +122,7 @@ def test_report_is_json_and_progress_is_told():
     assert names[0] == "RemoveIdentity"
     assert names[-1] == "NormalizeWeights"
     assert all(0 <= done <= 1 for _, done in seen)
-    assert seen[-1] == ("CorrectBias", 1.0)
+    assert seen[-2:] == [("CorrectBias", 1.0), ("NormalizeWeights", 0.0)]
 
 
 # --- options and refusals ---------------------------------------------------------------------------------
