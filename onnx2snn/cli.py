@@ -303,6 +303,12 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     out.print(tables.role_table(report["roles"]))
     if "macs" in report:
         say(out, "work", tables.macs_line(report["macs"]))
+    if not report["roles"]["spiking"] and not report["roles"]["refused"]:
+        say(
+            out,
+            "note",
+            "no neurons: compile refuses a net without a ReLU, unless --approximate relu-sum finds some",
+        )
     write_json(json_file, report)
 
 

@@ -49,6 +49,12 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
         else:
             onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
+        dangling = re.search(r"input '(.*)' of node:\s*name: (\S*) OpType: (\S+)", str(error))
+        if dangling:
+            raise ModelError(
+                f"{source}: node '{dangling[2]}' ({dangling[3]}): expected '{dangling[1]}' to be an input, "
+                "an initializer or made by a node before it, found none; export again, or mend that place"
+            ) from error
         node = re.search(r"Name: (\S+) OpType: (\S+)", str(error))
         where = f"node '{node[1]}' ({node[2]}): " if node else ""
         raise ModelError(

@@ -35,6 +35,10 @@ IR_VERSION = 10
 OLDEST_OPSET = 6
 #: The opset from which on operators broadcast as NumPy does.
 _BROADCASTING = 7
+#: The opset in which Resize got its coordinate_transformation_mode.
+_RESIZE_WITH_COORDINATES = 11
+#: The opset from which on Hardmax works along one axis.
+_HARDMAX_ON_ONE_AXIS = 13
 #: What one protobuf message, and so one ONNX file without external data, can hold.
 _MOST_BYTES = (1 << 31) - 1
 #: Domain that marks an operator which ONNX added later, and which has no body in older operators.
@@ -176,7 +180,7 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
         if opset < _BROADCASTING:
             _align_slopes(model)
         try:
-            converted = _convert(model)
+            converted = _convert(model, opset)
         except (RuntimeError, ValueError, ConvertError, onnx.checker.ValidationError) as error:
             raise ModelError(
                 f"model opset: ONNX's version converter cannot bring opset {opset} to {OPSET_VERSION} "
@@ -185,7 +189,10 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
     converted.ir_version = IR_VERSION
     try:
         strict = not any(node.domain for node in converted.graph.node)  # of foreign nodes nothing is known
-        inferred = onnx.shape_inference.infer_shapes(converted, strict_mode=strict, data_prop=True)
+        # Types as well: without, the body of GroupNormalization is not looked into.
+        inferred = onnx.shape_inference.infer_shapes(
+            converted, check_type=strict, strict_mode=strict, data_prop=True
+        )
     except onnx.shape_inference.InferenceError as error:
         raise ModelError(
             f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
@@ -208,15 +215,59 @@ def _align_slopes(model: onnx.ModelProto) -> None:
             tensor.dims.extend([1] * (slopes[tensor.name] - 2))
 
 
-def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model at our opset. ONNX lacks the way back for GlobalMaxPool, which has never changed."""
+def _convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The model at our opset, with what ONNX's converter leaves out.
+
+    It lacks the way back for GlobalMaxPool, which has never changed; it lets Upsample and the first Resize
+    forget where they took pixels from, and Hardmax that it took several axes as one.
+    """
+    if opset < _HARDMAX_ON_ONE_AXIS:
+        _flatten_hardmax(model)
     pools = {node.name for node in model.graph.node if node.op_type == "GlobalMaxPool"}
     for node in model.graph.node:
         node.op_type = "GlobalAveragePool" if node.name in pools else node.op_type
     converted = onnx.version_converter.convert_version(model, OPSET_VERSION)
     for node in converted.graph.node:
         node.op_type = "GlobalMaxPool" if node.name in pools else node.op_type
+        if node.op_type == "Resize" and opset < _RESIZE_WITH_COORDINATES:
+            _resize_as_before(converted, node)
     return converted
+
+
+def _resize_as_before(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
+    """Pixels start at their corner, and the nearest is the last before, or the next where an axis shrinks."""
+    scales = next((item for item in model.graph.initializer if item.name == node.input[2]), None)
+    factors = np.ones(1) if scales is None else numpy_helper.to_array(scales)
+    shrinks = bool((factors < 1).any())
+    if shrinks and (factors > 1).any() and not any(item.s == b"linear" for item in node.attribute):
+        raise ConvertError(f"'{node.name}' ({node.op_type}) shrinks one axis and stretches another")
+    for name, value in (
+        ("coordinate_transformation_mode", "asymmetric"),
+        ("nearest_mode", "ceil" if shrinks else "floor"),
+    ):
+        node.attribute.append(onnx.helper.make_attribute(name, value))
+
+
+def _flatten_hardmax(model: onnx.ModelProto) -> None:
+    """Hardmax(axis) → Flatten(axis), Hardmax, Reshape, which is what it did."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        if node.op_type != "Hardmax" or node.domain not in ("", "ai.onnx"):
+            model.graph.node.append(node)
+            continue
+        axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
+        (source,), (result,) = node.input, node.output
+        flat, largest, shape = (f"{node.name}/{part}" for part in ("flat", "largest", "shape"))
+        make = onnx.helper.make_node
+        model.graph.node.extend(
+            (
+                make("Shape", [source], [shape], shape),
+                make("Flatten", [source], [flat], flat, axis=axis),
+                make("Hardmax", [flat], [largest], node.name, axis=1),
+                make("Reshape", [largest, shape], [result], f"{node.name}/reshape"),
+            )
+        )
 
 
 def _write_out_constants(model: onnx.ModelProto) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
 from onnx2snn.graph import Node, constant
@@ -69,6 +70,8 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
     if exotic is not None:
         name = str(onnx.TensorProto.DataType.Name(exotic)).lower()
         return f"it works on {name}, which NumPy lacks", "export the model in float32"
+    if any(tensor.dtype == np.object_ for tensor in node.outputs):
+        return "it works on strings", _TENSORS
     if node.op in ("BatchNormalization", "Dropout") and _is_training(node):
         return "it is in training mode", "export the model in evaluation mode"
     return _BY_OP.get(node.op)

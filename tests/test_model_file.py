@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import normal, run
+from helpers import normal, parse, run
 from onnx import TensorProto, helper
 
 import onnx2snn
-from onnx2snn.model_file import digest, flatten_model
+from onnx2snn.model_file import digest, flatten_model, normalize_model
 
 ROWS, COLUMNS = 24_000, 24_000  # 2.3 GB of float32
 
@@ -248,3 +248,48 @@ def test_flattening_leaves_the_users_model_alone():
     assert digest(model) == before
     assert {"Swish"}.isdisjoint(node.op_type for node in flat.graph.node)
     assert len({node.name for node in flat.graph.node}) == len(flat.graph.node)
+
+
+OLD_OPERATORS = {
+    "Upsample, linear": (9, "float[N,2,4,4]", 'Upsample<mode="linear">(r, s)', [1, 1, 2, 2]),
+    "Upsample, nearest": (9, "float[N,2,4,4]", 'Upsample<mode="nearest">(r, s)', [1, 1, 1.25, 2.5]),
+    "Resize, linear": (10, "float[N,2,4,4]", 'Resize<mode="linear">(r, s)', [1, 1, 2, 2]),
+    "Resize, nearest, smaller": (10, "float[N,2,9,9]", 'Resize<mode="nearest">(r, s)', [1, 1, 0.4, 0.7]),
+    "Resize, nearest, larger": (10, "float[N,2,5,5]", 'Resize<mode="nearest">(r, s)', [1, 1, 1, 2.6]),
+    "Hardmax over two axes": (12, "float[N,3,4]", "Hardmax<axis=1>(r)", None),
+    "Hardmax over the last axis": (12, "float[N,3,4]", "Hardmax<axis=2>(r)", None),
+}
+
+
+@pytest.mark.parametrize("case", OLD_OPERATORS)
+def test_what_operators_meant_in_their_opset(case, rng):
+    """ONNX's version converter forgets it."""
+    opset, kind, node, scales = OLD_OPERATORS[case]
+    weights = {} if scales is None else {"s": np.float32(scales)}
+    model = parse(f"({kind} x) => ({kind} y) {{ r = Neg(x) y = {node} }}", **weights)
+    model.opset_import[0].version, model.ir_version = opset, 4
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    for item in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(item.name, item.data_type, item.dims))
+    dims = [dim.dim_value or 3 for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    x = rng.normal(size=dims).astype(np.float32)
+    (expected,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    (found,) = run(normalize_model(flatten_model(model)), {"x": x})
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_resize_that_means_two_things_is_refused():
+    text = '(float[N,2,5,5] x) => (float[N,2,2,13] y) { y = Resize<mode="nearest">(x, s) }'
+    model = parse(text, s=np.float32([1, 1, 0.4, 2.6]))
+    model.opset_import[0].version = 10
+    with pytest.raises(onnx2snn.ModelError, match="shrinks one axis and stretches another"):
+        normalize_model(flatten_model(model))
+
+
+def test_shapes_behind_an_operator_with_a_body_are_inferred(rng):
+    weights = normal(rng, w=(4, 4, 1, 1), s=(4,), b=(4,))
+    text = """(float[N,4,5,5] x) => (float[N,4,5,5] y) {
+        a = Conv(x, w) n = GroupNormalization<num_groups=2>(a, s, b) y = Conv(n, w) }"""
+    values = {"x": rng.normal(size=(2, 4, 5, 5)).astype(np.float32)}
+    model = parse(text, **weights)
+    np.testing.assert_allclose(run(normalize_model(model), values)[0], run(model, values)[0], atol=1e-5)

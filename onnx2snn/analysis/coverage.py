@@ -9,7 +9,7 @@ from typing import Any, Literal
 import onnx
 
 from onnx2snn.errors import Refusal
-from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_float, is_output
+from onnx2snn.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands
 from onnx2snn.islands import find_islands
 from onnx2snn.linear import LINEAR_RULES, REARRANGES, why_not_linear
 from onnx2snn.model_file import NEWER
@@ -119,6 +119,7 @@ class _Surroundings:
         self.graph = graph
         self.sections: Sections = divide(graph)
         self.islands = find_islands(graph, self.sections)
+        self._fed = _depending(graph)
 
     def judge(self, node: Node, said: str) -> Verdict:
         """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
@@ -135,7 +136,8 @@ class _Surroundings:
         integral = all(is_float(tensor) is False for tensor in node.outputs)
         if node.op in SHAPE_OPS or (not changes and (section != "prefix" or integral)):
             return Verdict(node.name, node.op, "linear", "shape arithmetic")
-        if why_not_linear(node, temporal) is None:
+        # Before the first neuron nothing changes over time: there, what counts is what the inputs change.
+        if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
             return Verdict(node.name, node.op, "linear", said or _PLACES[section])
         return Verdict(node.name, node.op, "analog", _PLACES[section])
 
@@ -160,6 +162,15 @@ class _Surroundings:
         return is_output(self.graph, tensor) or any(
             reader.name not in self.islands and reader.op not in SHAPE_OPS for reader in tensor.outputs
         )
+
+
+def _depending(graph: Graph) -> frozenset[str]:
+    """Names of the tensors whose values depend on the graph's inputs."""
+    names = {tensor.name for tensor in graph.inputs}
+    for node in graph.nodes:
+        if node.op not in SHAPE_OPS and any(tensor.name in names for tensor in operands(node)):
+            names.update(tensor.name for tensor in node.outputs)
+    return frozenset(names)
 
 
 def _only_indexes(node: Node) -> bool:

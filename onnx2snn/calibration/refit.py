@@ -49,7 +49,7 @@ def refit_weights(
     Returns:
         The new weights by name; none where no layer can be refitted.
     """
-    layers = _solvable(stage)
+    layers = _solvable(stage, feeds[0])
     if not layers or stage.axis is None:
         return {}
     reads = list(dict.fromkeys(layer.input[0] for layer in layers))
@@ -93,9 +93,12 @@ def _solve(squares: Array, products: Array) -> Array:
     return np.asarray(np.linalg.solve(squares + ridge, products))
 
 
-def _solvable(stage: Stage) -> list[onnx.NodeProto]:
-    """The layers to refit: all together, unless one has groups; then one of them."""
+def _solvable(stage: Stage, feeds: Mapping[str, Array]) -> list[onnx.NodeProto]:
+    """The layers to refit: all together, unless one has groups; then one of them. None that is broadcast."""
     layers = [layer for layer in stage.layers() if _is_plain(layer, stage)]
+    given = stage.values([stage.target.name, *(layer.output[0] for layer in layers)], feeds)
+    shape = given[stage.target.name].shape
+    layers = [layer for layer in layers if given[layer.output[0]].shape == shape]
     grouped = [layer for layer in layers if _attributes(layer).get("group", 1) > 1]
     chosen = grouped[:1] or layers
     return chosen if sum(_fan_in(layer, stage) for layer in chosen) <= _MOST_UNKNOWNS else []

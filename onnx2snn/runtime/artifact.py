@@ -107,16 +107,16 @@ def _is_time_loop(node: onnx.NodeProto) -> bool:
     return node.op_type == "Loop" and node.name == LOOP
 
 
-def take_apart(model: onnx.ModelProto) -> Artifact:
-    """Split an artifact at its loop.
+def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
+    """Split an artifact at its loop; `source` is what an error calls it.
 
     Raises:
         ModelError: the model was not written by onnx2snn.
     """
     if not is_artifact(model):
         raise ModelError(
-            "expected an .snn.onnx file written by `onnx2snn compile`, found a model without its neurons; "
-            "compile the model first"
+            f"{source}: expected an .snn.onnx file written by `onnx2snn compile`, "
+            "found a model without its neurons; compile the model first"
         )
     if not any(_is_time_loop(node) for node in model.graph.node):
         return _divide_flat(model)

@@ -81,7 +81,7 @@ class SpikingSession:
         providers: Sequence[str] | None = None,
     ) -> None:
         loaded = model if isinstance(model, onnx.ModelProto) else load_model(model)
-        self.artifact: Artifact = take_apart(loaded)
+        self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
         self._backend: Backend = backend
         self._providers = providers
         self._state: dict[str, Array] = zero_state(self.artifact.carried)

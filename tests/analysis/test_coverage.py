@@ -186,3 +186,19 @@ def test_refused_between_neurons(inputs, body, outputs, words):
     assert found["no"].role == "refused"
     assert words in found["no"].reason
     assert found["no"].remedy
+
+
+def test_a_product_before_the_first_neuron_is_analog(rng):
+    text = """(float[N,8] x) => (float[N,8] y) {
+        a = MatMul(x, w) s = Neg(x) g = Mul(a, s) r = Relu(g) y = Neg(r) }"""
+    model = parse(text, w=rng.normal(size=(8, 8)).astype(np.float32))
+    roles = {verdict.op: verdict.role for verdict in onnx2snn.inspect(model).nodes}
+    assert roles == {"MatMul": "linear", "Neg": "linear", "Mul": "analog", "Relu": "spiking"}
+
+
+def test_strings_are_refused_by_name():
+    model = parse(
+        "(float[N,8] x) => (string[N,8] z, float[N,8] y) { r = Relu(x) z = Cast<to=8>(r) y = Neg(r) }"
+    )
+    (verdict,) = (v for v in onnx2snn.inspect(model).nodes if v.role == "refused")
+    assert (verdict.op, verdict.reason) == ("Cast", "it works on strings")

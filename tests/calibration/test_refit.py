@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers import normal, parse
 
+import onnx2snn
 from onnx2snn.calibration import refit
 from onnx2snn.calibration.dataset import InputSpec
 from onnx2snn.calibration.readers import dataset_from_arrays
@@ -15,6 +16,7 @@ from onnx2snn.passes.base import Context
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.replace_relu import ReplaceRelu
 from onnx2snn.rectifiers import Rectifier
+from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 #: Any current has an activation of its own.
 LINEAR = Rectifier(slope=np.ones(()))
@@ -129,3 +131,14 @@ def test_nearest_current_has_the_same_activation():
         np.float32([[-3], [-3]]), np.float32([[-1], [-1]])
     )
     np.testing.assert_array_equal(prelu, np.float32([[-3], [-1]]))
+
+
+@pytest.mark.parametrize("branch", ["m = ReduceMean(r, one) b = MatMul(m, w2)", "b = MatMul(r, w2)"])
+def test_a_layer_that_is_broadcast_is_left_as_it_is(branch, rng):
+    text = f"(float[N,6,8] x) => (float[N,6,8] y) {{ a = MatMul(x, w) r = Relu(a) {branch} c = Add(b, r)"
+    weights = normal(rng, w=(8, 8), w2=(8, 8), w3=(8, 8))
+    model = parse(text + " d = Relu(c) y = MatMul(d, w3) }", **weights, one=np.int64([1]))
+    x = rng.normal(size=(20, 6, 8)).astype(np.float32)
+    artifact = onnx2snn.compile(model, x, schedule="layer", timesteps=8).model
+    (found, expected) = (OnnxruntimeEngine(net).run({"x": x})["y"] for net in (artifact, model))
+    assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
