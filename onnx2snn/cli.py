@@ -142,7 +142,7 @@ def _sample_options(command: _Command) -> _Command:
     "--refit/--no-refit",
     default=_DEFAULTS.refit,
     show_default=True,
-    help="With --schedule layer: refit weights to what the spikes before them can tell.",
+    help="With --schedule layer, as part of --correct-bias: refit weights to the spikes before them.",
 )
 @click.option(
     "--approximate",

@@ -53,7 +53,7 @@ class CompileOptions:
         percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
         granularity: one threshold per channel or one per layer.
         correct_bias: correct each layer's bias against the already converted prefix.
-        refit: with the schedule `layer`, refit each layer's weights in the same sweep.
+        refit: with the schedule `layer` and `correct_bias`, refit each layer's weights in the same sweep.
         approximate: `relu-sum`: write smooth activations (GELU, SiLU, …) as sums of ReLUs, which spike.
         strict: refuse a graph with analog nodes instead of reporting them.
         dynamic_timesteps: make `timesteps` an optional input of the artifact.

@@ -92,11 +92,18 @@ class Stage:
         found = {name: feeds[name] for name in names if name in self.sources}
         inner = [name for name in dict.fromkeys(names) if name not in found]
         if inner:
-            part = _on_means(self._part)
-            del part.graph.output[:]
-            part.graph.output.extend(map(helper.make_empty_tensor_value_info, inner))
-            found |= OnnxruntimeEngine(part).run(feeds)
+            if tuple(inner) not in self._inner_engines:
+                part = _on_means(self._part)
+                del part.graph.output[:]
+                part.graph.output.extend(map(helper.make_empty_tensor_value_info, inner))
+                self._inner_engines[tuple(inner)] = OnnxruntimeEngine(part)
+            found |= self._inner_engines[tuple(inner)].run(feeds)
         return found
+
+    @cached_property
+    def _inner_engines(self) -> dict[tuple[str, ...], OnnxruntimeEngine]:
+        """For tensors inside the stage, what computes them."""
+        return {}
 
     def layers(self) -> list[onnx.NodeProto]:
         """The weighted nodes whose sum the target is, each with weights that it shares with no other node."""
@@ -123,7 +130,7 @@ class Stage:
         for item in self._part.graph.initializer:
             if item.name in weights:
                 item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
-        for cached in ("weights", "_target_engine", "_step_engine"):
+        for cached in ("weights", "_inner_engines", "_target_engine", "_step_engine"):
             self.__dict__.pop(cached, None)
 
     @property
