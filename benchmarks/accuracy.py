@@ -21,6 +21,7 @@ from benchmarks.nets import NETS, Net
 
 _SIGNED: dict[str, Any] = {"signed": True}
 _RADIX: dict[str, Any] = {"schedule": "layer", "code": "radix"}
+_INT8: dict[str, Any] = {**_RADIX, "weights": "int8"}
 _LAYER: dict[str, Any] = {"schedule": "layer"}
 #: Net, T, further options, least top-1 and least agreement in percent (None: nothing is demanded).
 SETTINGS: tuple[tuple[str, int, dict[str, Any], float | None, float | None], ...] = (
@@ -38,8 +39,11 @@ SETTINGS: tuple[tuple[str, int, dict[str, Any], float | None, float | None], ...
     ("resnet20", 4, _RADIX, 92.4, 97.2),
     ("resnet20", 4, _LAYER, 92.3, 97.0),
     ("resnet20", 8, _LAYER, 92.5, 98.3),
+    ("resnet20", 4, _INT8, 92.2, 96.8),
     ("resnet8", 4, _RADIX, 86.5, 96.2),
     ("vgg8bn", 4, _RADIX, 70.7, 96.8),
+    ("resnet8", 4, _INT8, None, None),
+    ("vgg8bn", 4, _INT8, None, None),
 )
 
 
@@ -54,6 +58,14 @@ def spikes(model: onnx.ModelProto, net: Net) -> float:
     session = onnx2snn.SpikingSession(model)
     counts = [session.run_counted(batch, [session.timesteps])[0].spikes for batch in net.test().batches(64)]
     return sum(sum(int(sent.sum()) for sent in part.values()) for part in counts) / len(net.test())
+
+
+def _describe(options: dict[str, Any]) -> str:
+    if "schedule" not in options:
+        return "signed" if options else "burst"
+    return ", ".join(
+        ["layer", options.get("code", "burst"), *([options["weights"]] if "weights" in options else [])]
+    )
 
 
 @click.command()
@@ -100,7 +112,7 @@ def main(samples: int, only: tuple[str, ...], schedule: str | None, lengths: tup
         table.add_row(
             name,
             str(timesteps),
-            f"layer, {options.get('code', 'burst')}" if layered else ("signed" if options else "burst"),
+            _describe(options),
             f"{100 * float((ann.argmax(1) == labels).mean()):.2f}",
             f"{top1:.2f}",
             "" if least_top1 is None else f"{least_top1:.1f}",

@@ -119,6 +119,13 @@ def _sample_options(command: _Command) -> _Command:
     help="For --schedule layer: N = Γ·T levels, or the bits of N = 2^T - 1.",
 )
 @click.option(
+    "--weights",
+    type=click.Choice(["float", "int8"]),
+    default=_DEFAULTS.weights,
+    show_default=True,
+    help="For --schedule layer: weights of 8 bits, and integer arithmetic.",
+)
+@click.option(
     "--threshold",
     type=click.Choice(["max", "percentile", "mse"]),
     default=_DEFAULTS.threshold,

@@ -19,6 +19,7 @@ from onnx2snn.analysis.coverage import Verdict, judge, refusals, report_nodes
 from onnx2snn.analysis.macs import count_macs
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, dataset_from_arrays, open_dataset
+from onnx2snn.emit.integers import use_integers
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
@@ -43,6 +44,7 @@ from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
 from onnx2snn.passes.remove_identity import RemoveIdentity
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.passes.round_weights import RoundWeights
 from onnx2snn.passes.split_clip import SplitClip
 from onnx2snn.runtime.artifact import input_specs, is_artifact
 from onnx2snn.runtime.engines import make_engine
@@ -75,6 +77,7 @@ PIPELINE: tuple[Pass, ...] = (
     EncloseIslands(),
     CorrectBias(),
     NormalizeWeights(),
+    RoundWeights(),
 )
 
 
@@ -102,7 +105,8 @@ class CompiledModel:
     Attributes:
         model: the artifact; runs in a stock onnxruntime.
         report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
-            sample, and the share that spikes feed), `neurons`, `options`, `calibration` and `seconds` by
+            sample, and the share that spikes feed), `neurons`, with int8 weights `layers` (which compute in
+            integers, and why others do not), `options`, `calibration` and `seconds` by
             phase; all JSON-able.
     """
 
@@ -190,19 +194,21 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
     options, original, dataset = context.options, context.model, context.dataset
     assert dataset is not None
+    verdicts = judge(original, graph, context.last_notes)
+    if refusals(verdicts):
+        raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
+    report = _report(verdicts, graph, context, dataset)
+    if options.weights == "int8":
+        report["layers"] = use_integers(graph, context.steps, context.neurons)
     if options.schedule == "layer":
         artifact = emit_layer(graph)
     else:
         artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
-    verdicts = judge(original, graph, context.last_notes)
-    if refusals(verdicts):
-        raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
-    report = _report(verdicts, graph, context, dataset)
     add_metadata(
         artifact,
         {
-            **{key: report[key] for key in ("calibration", "macs", "neurons", "nodes", "options")},
+            **{key: value for key, value in report.items() if key not in ("roles", "seconds")},
             "preprocessing": dataset.preprocessing.to_dict(),
             "schedule": options.schedule,
             "source_sha256": source_sha256,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from onnx2snn.graph import Node, is_float
+from onnx2snn.graph import Node, is_float, scalar
 
 #: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
 #: linear in these, or None when it is.
@@ -17,6 +17,12 @@ Rule = Callable[[Node, Collection[str]], str | None]
 
 #: Why a node whose shape depends on activations is refused, not merely analog.
 REARRANGES = "how it rearranges its input depends on an activation"
+
+
+def pads_with_zeros(node: Node) -> bool:
+    """Whether a Pad adds nothing but zeros."""
+    given = len(node.inputs) > 2 and not node.inputs[2].is_empty()
+    return node.attrs.get("mode", "constant") == "constant" and (not given or scalar(node.inputs[2]) == 0)
 
 
 def changing(node: Node, temporal: Collection[str]) -> list[int]:

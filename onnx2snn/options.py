@@ -12,6 +12,7 @@ Granularity = Literal["channel", "layer"]
 Approximation = Literal["none", "relu-sum"]
 Schedule = Literal["stream", "layer"]
 Code = Literal["burst", "radix"]
+Weights = Literal["float", "int8"]
 
 _RANGES: dict[str, tuple[int, int]] = {
     # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
@@ -24,12 +25,15 @@ _RANGES: dict[str, tuple[int, int]] = {
 
 #: Γ where the user names none: a radix neuron sends one bit a timestep.
 _BURST = 4
+#: The most spikes of a neuron that uint8 holds.
+MOST_SPIKES = 255
 #: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
 _MOST_BITS = 16
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "code": get_args(Code),
+    "weights": get_args(Weights),
     "threshold": get_args(ThresholdRule),
     "granularity": get_args(Granularity),
     "approximate": get_args(Approximation),
@@ -49,6 +53,8 @@ class CompileOptions:
             timesteps of its input before it fires.
         code: how a neuron of the schedule `layer` spreads its spikes over T: `burst` (N = Γ·T levels) or
             `radix` (bits, N = 2^T - 1).
+        weights: `int8`: with the schedule `layer`, layers behind a neuron have weights of 8 bits, one step
+            per output channel, and compute in integers; spikes are uint8.
         threshold: the rule that turns activation statistics into the range R.
         percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
         granularity: one threshold per channel or one per layer.
@@ -69,6 +75,7 @@ class CompileOptions:
     signed: bool = False
     schedule: Schedule = "stream"
     code: Code = "burst"
+    weights: Weights = "float"
     threshold: ThresholdRule = "mse"
     percentile: float = 99.9
     granularity: Granularity = "channel"
@@ -102,6 +109,8 @@ class CompileOptions:
                 )
         if self.schedule == "layer":
             self._check_layer()
+        if self.weights == "int8":
+            self._check_integers()
         if self.levels is not None and self.levels > self.max_spikes:
             raise OptionError(
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
@@ -157,6 +166,18 @@ class CompileOptions:
                     f"{_flag(name)}: expected only with --schedule stream, found with layer; "
                     f"{why}: leave it out"
                 )
+
+    def _check_integers(self) -> None:
+        if self.schedule != "layer":
+            raise OptionError(
+                f"--weights: expected float with --schedule {self.schedule}, found int8; only a layer that "
+                "fires once has a sum that integers hold, so add --schedule layer"
+            )
+        if self.total_levels > MOST_SPIKES:
+            raise OptionError(
+                f"--weights: expected at most {MOST_SPIKES} levels with int8, which uint8 holds, found "
+                f"{self.total_levels}; give fewer --timesteps"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values, in the order of their definition."""

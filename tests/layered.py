@@ -10,6 +10,7 @@ import onnx
 from helpers import Arrays, batchnorm, parse
 
 import onnx2snn
+from onnx2snn.runtime.engines import OnnxruntimeEngine
 from onnx2snn.runtime.explicit import Simulation, simulate
 from onnx2snn.runtime.session import Run
 
@@ -134,13 +135,31 @@ def run_both(model: onnx.ModelProto, x: np.ndarray, margin: float) -> Twins:
     session = onnx2snn.SpikingSession(model)
     artifact = session.artifact
     found = simulate(artifact, {artifact.inputs[0].name: x})
+    levels_of = _levels_before_rounding(model, x)
     ties = {}
     for cell in artifact.neurons:
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
-        levels, start = attributes["levels"], attributes["potential"]
+        levels, start = attributes["levels"], attributes.get("potential", 0.5)
         least = -levels if cell.op_type.startswith("Leaky") else 0
-        ratio = found.currents[cell.name] / artifact.threshold(cell).astype(np.float64) + start
+        if len(cell.input) == 1:
+            level = levels_of.get(cell.input[0], np.zeros((len(x), 1), np.float32)).astype(np.float64)
+            ratio = level + start
+        else:
+            ratio = found.currents[cell.name] / artifact.threshold(cell).astype(np.float64) + start
         nearest = np.rint(ratio)
         near = (np.abs(ratio - nearest) <= margin) & (nearest > least) & (nearest <= levels)
         ties[cell.name] = near.reshape(len(x), -1).any(axis=1)
     return Twins(session.run(x, record=True), found, ties)
+
+
+def _levels_before_rounding(model: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:
+    """What the QuantizeLinear before neurons of integers round, by the names of their results."""
+    rounded = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    if not rounded:
+        return {}
+    shown = onnx.ModelProto()
+    shown.CopyFrom(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(map(onnx.helper.make_empty_tensor_value_info, set(rounded.values())))
+    values = OnnxruntimeEngine(shown).run({model.graph.input[0].name: x})
+    return {name: values[source] for name, source in rounded.items()}

@@ -52,6 +52,16 @@ REFUSED: dict[str, tuple[dict[str, object], str, list[str]]] = {
         "--code radix --schedule layer -T 17",
         ["--timesteps", "at most 16", "found 17", "65535 levels"],
     ),
+    "int8 in stream": (
+        {"weights": "int8"},
+        "--weights int8",
+        ["--weights", "--schedule stream", "found int8", "add --schedule layer"],
+    ),
+    "int8 with more levels than uint8": (
+        {"weights": "int8", "schedule": "layer", "code": "radix", "timesteps": 9},
+        "--weights int8 --schedule layer --code radix -T 9",
+        ["--weights", "at most 255", "found 511", "fewer --timesteps"],
+    ),
     "radix of no bits": (
         {"code": "radix", "schedule": "layer", "timesteps": 0},
         "--code radix --schedule layer -T 0",

@@ -11,6 +11,7 @@ from onnx2snn.ops.accumulate_fire import ACCUMULATE_FIRE
 from onnx2snn.ops.burst_if import BURST_IF
 from onnx2snn.ops.cell import DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 from onnx2snn.ops.increment import INCREMENT
+from onnx2snn.ops.integer_accumulate_fire import INTEGER_ACCUMULATE_FIRE
 from onnx2snn.ops.leaky_accumulate_fire import LEAKY_ACCUMULATE_FIRE
 from onnx2snn.ops.leaky_burst_if import LEAKY_BURST_IF
 from onnx2snn.ops.li_pool import LI_POOL
@@ -29,6 +30,7 @@ CELLS: dict[str, Cell] = {
         QUANTIZED_IF,
         ACCUMULATE_FIRE,
         LEAKY_ACCUMULATE_FIRE,
+        INTEGER_ACCUMULATE_FIRE,
         LI_POOL,
         LI_REDUCE_MAX,
         RUNNING_MEAN,
@@ -50,6 +52,7 @@ __all__ = [
     "DOMAIN_VERSION",
     "FUNCTIONS",
     "INCREMENT",
+    "INTEGER_ACCUMULATE_FIRE",
     "LEAKY_ACCUMULATE_FIRE",
     "LEAKY_BURST_IF",
     "LI_POOL",

@@ -55,13 +55,14 @@ def count_spikes(
 
     Args:
         current: U, [N, C, …].
-        parameters: (θ,), or (slope, θ) of a leaky neuron, which counts below zero as well.
+        parameters: (θ,), or (slope, θ) of a leaky neuron, which counts below zero as well; none of an
+            integer neuron, whose current is whole.
         attributes: of the node.
     """
-    *slopes, threshold = parameters
-    levels = attributes["levels"]
-    start = np.asarray(attributes["potential"], threshold.dtype)
-    whole = np.floor(current / threshold + start)
+    levels, whole, slopes = attributes["levels"], current, parameters[:-1]
+    if parameters:
+        start = np.asarray(attributes["potential"], parameters[-1].dtype)
+        whole = np.floor(current / parameters[-1] + start)
     counts: npt.NDArray[np.int64] = np.clip(whole, -levels if slopes else 0, levels).astype(np.int64)
     return counts
 

@@ -44,6 +44,7 @@ class Context:
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
+        steps: per layer: what the integers of its int8 weights stand for, per channel; set by `RoundWeights`.
         notes: per node, in the order in which the passes spoke of them.
         advance: called by long passes with the share of their work that is done.
     """
@@ -56,6 +57,7 @@ class Context:
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
+    steps: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     advance: Callable[[float], None] = ignore
 

@@ -40,7 +40,7 @@ class NormalizeWeights:
         2. Conv, Gemm or MatMul read the neuron, directly or behind pools → their weights take θ. Any other
            reader gets a Mul by θ; two in a row become one.
         3. Keeps a neuron whose output is the graph's, that stands for a trained quantiser, which is exact as
-           it is, or of which a pool would no longer see spikes.
+           it is (until its weights are rounded to int8), or of which a pool would no longer see spikes.
     Runs last, in the schedule `layer` only.
     """
 
@@ -51,7 +51,7 @@ class NormalizeWeights:
         """See `Pass.run`."""
         changed = False
         for cell in [node for node in graph.nodes if node.op == ACCUMULATE_FIRE.op]:
-            exact = cell.name in context.rectifiers and context.rectifiers[cell.name].step is not None
+            exact = context.options.weights == "float" and _is_trained(cell, context)
             theta = None if exact else _thresholds(graph, cell)
             if theta is not None and _scale_current(graph, cell, theta):
                 cell.attrs["potential"] = 0.0
@@ -65,6 +65,10 @@ class NormalizeWeights:
         if changed:
             tidy(graph)
         return changed
+
+
+def _is_trained(cell: Node, context: Context) -> bool:
+    return cell.name in context.rectifiers and context.rectifiers[cell.name].step is not None
 
 
 def _thresholds(graph: Graph, cell: Node) -> Vector | None:
@@ -104,8 +108,7 @@ def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
         weighted = producer(operand)
         if weighted is None or weighted.op not in _WEIGHTED or sole_consumer(graph, operand) is None:
             continue
-        other = source.inputs[1 - index]
-        if constant(other) is None and scale_outputs(graph, weighted, affine) is None:
+        if scale_outputs(graph, weighted, affine) is None:
             _scale_operand(graph, source, 1 - index, Affine(1 / theta, np.zeros_like(theta)))
             return True
     return False
@@ -113,6 +116,11 @@ def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
 
 def _scale_operand(graph: Graph, add: Node, index: int, affine: Affine) -> None:
     operand = add.inputs[index]
+    value = constant(operand)
+    if value is not None:
+        scaled = value * along(affine.scale, 1, rank(add.outputs[0]) or 2)
+        add.inputs[index] = Constant(unique_name(graph, operand.name), scaled.astype(value.dtype))
+        return
     source = producer(operand)
     alone = sole_consumer(graph, operand) is not None
     if source is not None and source.op in _WEIGHTED and alone and not scale_outputs(graph, source, affine):

@@ -18,6 +18,7 @@ from onnx2snn.graph import (
     static_dims,
     unique_name,
 )
+from onnx2snn.linear import pads_with_zeros
 from onnx2snn.passes.affine import Affine, add_bias, read_batchnorm, set_constant
 from onnx2snn.passes.base import Context, fold_each
 
@@ -33,8 +34,8 @@ class PushBatchNorm:
     Cases:
         1. BN → Conv, Gemm or MatMul, one or several → all of them take it. A Conv with padding needs known
            spatial dimensions for the bias map.
-        2. BN → MaxPool with no negative scale, BN → average pooling without counted padding: they commute,
-           so the BN moves behind the pool and is tried there.
+        2. BN → MaxPool with no negative scale, BN → average pooling without counted padding, BN without a
+           shift → Pad with zeros: they commute, so the BN moves behind the pool and is tried there.
         3. BN → Flatten → Gemm: scale and shift are repeated for every pixel of the channel.
         4. Keeps the BN, which is linear, when any consumer is none of these or the BN gives an output.
     """
@@ -55,7 +56,7 @@ def push(graph: Graph, node: Node) -> str | None:
     result = node.outputs[0]
     if is_output(graph, result):
         return "it gives an output of the graph"
-    while len(result.outputs) == 1 and result.outputs[0].op in _POOLS:
+    while len(result.outputs) == 1 and result.outputs[0].op in (*_POOLS, "Pad"):
         pool = result.outputs[0]
         reason = _commutes(graph, pool, affine)
         if reason is not None:
@@ -88,6 +89,9 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if pool.op in ("MaxPool", "GlobalMaxPool"):
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
+    if pool.op == "Pad":
+        moves = pads_with_zeros(pool) and not affine.shift.any() and not _pads_channels(pool)
+        return None if moves else f"the Pad '{pool.name}' adds what has not gone through it"
     padded = any(pool.attrs.get("pads", ())) or pool.attrs.get("auto_pad", "NOTSET") not in (
         "NOTSET",
         "VALID",
@@ -95,6 +99,14 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if pool.op == "AveragePool" and pool.attrs.get("count_include_pad", 0) and padded:
         return f"the AveragePool '{pool.name}' counts its padding"
     return None
+
+
+def _pads_channels(pad: Node) -> bool:
+    """Whether a Pad adds channels, or may."""
+    pads = constant(pad.inputs[1])
+    if pads is None or len(pad.inputs) > 3:
+        return True
+    return bool(pads[1] or pads[len(pads) // 2 + 1])
 
 
 def _obstacle(consumer: Node, tensor: Variable, affine: Affine) -> str | None:

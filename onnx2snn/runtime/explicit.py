@@ -9,6 +9,7 @@ layer really gets T timesteps of input, spikes are arrays, and what is linear ac
 * A maximum pool gives P_t - P_{t-1}, with P_t the maximum of the sums so far: lateral inhibition pooling.
 * Any other f gives f(C_t) - f(C_{t-1}), with C_t its input's sum so far, and waits while f is not finite.
 * A neuron adds up its current over all timesteps, and only then fires.
+* With int8 weights the sum is an int32 membrane, exact; QLinearConv rounds it once, after the last timestep.
 
 That both agree is the reason why the flat graph may be called a spiking network; a property test holds it.
 """
@@ -23,6 +24,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from onnx2snn.channels import along_axis
 from onnx2snn.graph import Node, import_graph, operands
 from onnx2snn.linear import why_not_linear
 from onnx2snn.ops import DOMAIN
@@ -97,7 +99,9 @@ class _Walk:
             self._still |= self._compute(proto, [{}])[0]
         elif node.op in SHAPE_OPS:
             self._still |= self._compute(proto, [{name: self._trains[name][0] for name in moving}])[0]
-        elif why_not_linear(node, self._trains) is None:
+        elif node.op in ("QLinearConv", "MatMulInteger"):
+            self._integrate(proto)
+        elif self._trains[moving[0]][0].dtype.kind == "f" and why_not_linear(node, self._trains) is None:
             self._follow_linear(proto, moving)
         else:
             self._follow_sums(proto, moving)
@@ -130,7 +134,7 @@ class _Walk:
         given = self._compute(proto, times)
         for name, first in given[0].items():
             if first.dtype.kind != "f":
-                self._sums[name] = self._trains[name] = [step[name] for step in given]
+                self._follow_integers(name, [step[name] for step in given])
                 continue
             before, now = np.zeros_like(first), []
             for step in given[:-1]:
@@ -140,6 +144,39 @@ class _Walk:
             self._sums[name] = now
             self._trains[name] = [after - before for before, after in pairwise([np.zeros_like(first), *now])]
 
+    def _follow_integers(self, name: str, sums: _Train) -> None:
+        """Spike counts change from timestep to timestep; of indices and conditions there is no difference."""
+        self._sums[name] = self._trains[name] = sums
+        if sums[0].dtype == np.uint8:
+            self._trains[name] = [
+                after - before for before, after in pairwise([np.zeros_like(sums[0]), *sums])
+            ]
+
+    def _integrate(self, proto: onnx.NodeProto) -> None:
+        """An int32 membrane takes in the spikes of one timestep after another.
+
+        Float64 holds every such sum exactly.
+        """
+        source, (result,) = proto.input[0], proto.output
+        convolves = proto.op_type == "QLinearConv"
+        weight = self._still[proto.input[3 if convolves else 1]].astype(np.float64)
+        self._still["onnx2snn/weight"] = weight
+        layer = helper.make_node("Conv" if convolves else "MatMul", [source, "onnx2snn/weight"], [result])
+        layer.attribute.extend(proto.attribute)
+        times = [{source: spikes.astype(np.float64)} for spikes in self._trains[source]]
+        currents = [step[result].astype(np.int32) for step in self._compute(layer, times)]
+        membranes: _Train = list(accumulate(currents))
+        if not convolves:
+            self._sums[result] = self._trains[result] = membranes
+            return
+        step, scale, center, bias = (self._still[proto.input[index]] for index in (4, 6, 7, 8))
+        charge = membranes[-1] + along_axis(bias, 1, membranes[-1].ndim)
+        rounded = np.rint(charge.astype(np.float32) * along_axis(step / scale, 1, charge.ndim))
+        level = np.clip(rounded + center, 0, 255).astype(np.uint8)
+        silence = [np.zeros_like(level)] * (self._timesteps - 1)
+        self._sums[result] = [*silence, level]
+        self._trains[result] = self._sums[result]
+
     def _sum_up(self, name: str) -> _Train:
         """The sums so far, after each timestep."""
         return self._sums.get(name) or list(accumulate(self._trains[name]))
@@ -148,8 +185,8 @@ class _Walk:
         """Accumulate T timesteps of current, then send the spikes that it makes."""
         source, *parameters = (tensor.name for tensor in node.inputs)
         values = [self._still[name] for name in parameters]
-        *slopes, threshold = values
         current = self.total(source)
+        *slopes, threshold = values or [np.ones((), current.dtype)]
         counts = count_spikes(current, values, node.attrs)
         spikes = spike_train(counts, node.attrs["code"], node.attrs["levels"], self._timesteps)
         steps = []

@@ -23,7 +23,9 @@ from onnx2snn.ops import CELLS, DOMAIN, LI_POOL
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name
 from onnx2snn.sections import SHAPE_OPS
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "MatMulInteger")
+#: Layers of integers: the same in floats, and which inputs that has.
+_IN_FLOATS = {"QLinearConv": ("Conv", (0, 3)), "MatMulInteger": ("MatMul", (0, 1))}
 #: Operators that move counts as they move values.
 _ROUTING = frozenset(
     {
@@ -156,11 +158,32 @@ def _count_code(cell: onnx.NodeProto, neuron: onnx.NodeProto, count: Carried) ->
     """The spikes of a neuron of the schedule `layer`, or of a pool behind it: all |k|, or |k|'s one-bits."""
     attributes = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
     levels, name = attributes["levels"], f"onnx2snn/{cell.name}/levels"
+    if len(neuron.input) == 1:  # of integers: what it and its pools send is k
+        nodes = [helper.make_node("Cast", [cell.output[0]], [f"{name}/0"], to=onnx.TensorProto.FLOAT)]
+    else:
+        nodes = _count_levels(cell, neuron, levels, attributes["potential"], name)
+    total = f"{name}/0"
+    # k has k - Σ_{i≥1} floor(k/2^i) one-bits.
+    for bit in range(1, levels.bit_length()) if attributes["code"] == b"radix" else ():
+        nodes += [
+            helper.make_node("Constant", [], [f"{name}/{bit}/weight"], value_float=0.5**bit),
+            helper.make_node("Mul", [f"{name}/0", f"{name}/{bit}/weight"], [f"{name}/{bit}/share"]),
+            helper.make_node("Floor", [f"{name}/{bit}/share"], [f"{name}/{bit}/floor"]),
+            helper.make_node("Sub", [total, f"{name}/{bit}/floor"], [f"{name}/{bit}"]),
+        ]
+        total = f"{name}/{bit}"
+    return [*nodes, helper.make_node("Add", [count.before, total], [count.after])]
+
+
+def _count_levels(
+    cell: onnx.NodeProto, neuron: onnx.NodeProto, levels: int, potential: float, name: str
+) -> list[onnx.NodeProto]:
+    """|k| of a neuron of floats, or of a pool behind it, as `{name}/0`."""
     # A pool's output is k·θ as well; a neuron's own is not below zero, where it is leaky.
-    source, start = (cell.input[0], attributes["potential"]) if cell is neuron else (cell.output[0], 0.5)
+    source, start = (cell.input[0], potential) if cell is neuron else (cell.output[0], 0.5)
     least = -levels if len(neuron.input) > 2 else 0
     threshold = neuron.input[-1]
-    nodes = [
+    return [
         # In the type of the neuron, whatever its pool's is: at a tie every bit counts.
         helper.make_node("CastLike", [source, threshold], [f"{name}/value"]),
         helper.make_node("Div", [f"{name}/value", threshold], [f"{name}/ratio"]),
@@ -174,17 +197,6 @@ def _count_code(cell: onnx.NodeProto, neuron: onnx.NodeProto, count: Carried) ->
         helper.make_node("Clip", [f"{name}/whole", f"{name}/least", f"{name}/most"], [f"{name}/signed"]),
         helper.make_node("Abs", [f"{name}/signed"], [f"{name}/0"]),
     ]
-    total = f"{name}/0"
-    # k has k - Σ_{i≥1} floor(k/2^i) one-bits.
-    for bit in range(1, levels.bit_length()) if attributes["code"] == b"radix" else ():
-        nodes += [
-            helper.make_node("Constant", [], [f"{name}/{bit}/weight"], value_float=0.5**bit),
-            helper.make_node("Mul", [f"{name}/0", f"{name}/{bit}/weight"], [f"{name}/{bit}/share"]),
-            helper.make_node("Floor", [f"{name}/{bit}/share"], [f"{name}/{bit}/floor"]),
-            helper.make_node("Sub", [total, f"{name}/{bit}/floor"], [f"{name}/{bit}"]),
-        ]
-        total = f"{name}/{bit}"
-    return [*nodes, helper.make_node("Add", [count.before, total], [count.after])]
 
 
 def _synapses(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[str, ...]]:
@@ -276,7 +288,8 @@ class _Tracer:
     def _enter_weights(self, node: onnx.NodeProto, moving: list[str]) -> None:
         self.currents.update(node.output)
         (source, *others) = moving
-        if others or source in self.currents | self.lost or source not in node.input[:2]:
+        operands = [node.input[index] for index in _in_floats(node)[1]]
+        if others or source in self.currents | self.lost or source not in operands:
             self.uncounted.append(node.name)
             return
         self.outputs.append(f"{node.name}/synapses")
@@ -315,7 +328,7 @@ def _route(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
     if node.op_type in _SUMS:
         counts[node.output[0]] = name
         return [helper.make_node("Sum", carrying, [name])]
-    if node.op_type in ("Neg", "BatchNormalization", "Cast"):
+    if node.op_type in ("Neg", "BatchNormalization", "Cast", "QuantizeLinear"):
         counts[node.output[0]] = carrying[0]
         return []
     if node.op_type in ("Mul", "Div"):
@@ -394,15 +407,21 @@ def _fan_out(node: onnx.NodeProto, counts: dict[str, str], result: str) -> list[
     """Counts through a weighted layer with all weights one and no bias, summed per sample."""
     nodes: list[onnx.NodeProto] = []
     inputs = []
-    for index, name in enumerate(node.input[:2]):
+    op, operands = _in_floats(node)
+    for index, name in enumerate(node.input[place] for place in operands):
         if name in counts:
             inputs.append(counts[name])
             continue
         inputs.append(f"{result}/ones_{index}")
         nodes += _filled_like(name, inputs[-1], 1.0)
-    copy = helper.make_node(node.op_type, inputs, [f"{result}/map"])
+    copy = helper.make_node(op, inputs, [f"{result}/map"])
     copy.attribute.extend(a for a in node.attribute if a.name not in ("alpha", "beta"))
     return [*nodes, copy, *_total(f"{result}/map", result)]
+
+
+def _in_floats(node: onnx.NodeProto) -> tuple[str, tuple[int, int]]:
+    """The operator of floats that a weighted layer is, and which inputs are its data and its weights."""
+    return _IN_FLOATS.get(node.op_type, (node.op_type, (0, 1)))
 
 
 def _filled_like(name: str, result: str, value: float) -> list[onnx.NodeProto]:

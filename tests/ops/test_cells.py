@@ -402,6 +402,7 @@ SETUPS = {
         (np.float32([0.25, 0, -2]).reshape(1, 3, 1, 1), THETAS),
         {"levels": 3, "code": "radix", "potential": 0.5},
     ),
+    "IntegerAccumulateFire": ((), {"levels": 3, "code": "burst"}),
     "LIPool": ((), SQUARE),
     "LIReduceMax": ((), {"axes": [1, 3], "keepdims": 0}),
     "RunningMean": ((), {}),
