@@ -188,6 +188,8 @@ def compile_command(
     out = console_for(json_file)
     out.print(tables.role_table(compiled.report["roles"]))
     say(out, "work", tables.macs_line(compiled.report["macs"]))
+    if "layers" in compiled.report:
+        say(out, "int8", tables.layers_line(compiled.report["layers"]))
     samples = compiled.report["calibration"]["samples"]
     size = target.stat().st_size / 1e6
     say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")

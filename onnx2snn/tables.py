@@ -68,6 +68,14 @@ def role_table(roles: Mapping[str, int]) -> Table:
     return table
 
 
+def layers_line(layers: Mapping[str, str]) -> str:
+    """How many layers compute in integers, and why others do not, as a sentence."""
+    reasons = Counter(reason for reason in layers.values() if reason != "integer")
+    whole = len(layers) - reasons.total()
+    others = "".join(f"; {count} in floats: {reason}" for reason, count in reasons.items())
+    return f"{whole} of {len(layers)} layers behind neurons compute in integers{others}"
+
+
 def neuron_table(neurons: Mapping[str, Mapping[str, Any]]) -> Table:
     """Every neuron layer with its thresholds."""
     table = Table(box=None, pad_edge=False, header_style="bold")

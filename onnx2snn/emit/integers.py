@@ -194,7 +194,11 @@ class _Lowering:
         if bias is not None and (known is None or known.size not in (1, channels)):
             return "its bias is not one per channel"
         if layer.op == "Conv":
-            return None if _neuron_behind(layer) or self._grain(layer) else "no neuron rounds what it gives"
+            if _neuron_behind(layer) or self._grain(layer):
+                return None
+            add = sole_consumer(self.graph, layer.outputs[0])
+            added = add is not None and add.op == "Add"
+            return "it is added to what has no known bounds" if added else "no neuron fires on its result"
         plain = weight.ndim == 2 and not layer.attrs.get("transA", 0)
         return None if plain and rank(layer.inputs[0]) == 2 else "it is no product with a matrix"
 

@@ -205,8 +205,8 @@ def test_the_report_says_which_layers_compute_in_integers(rng):
         node.name = f"{node.op_type}_{number}"
     report = onnx2snn.compile(model, images(rng, 16), schedule="layer", timesteps=2, weights="int8").report
     assert report["layers"] == {
-        "Conv_2": "no neuron rounds what it gives",
-        "Conv_3": "no neuron rounds what it gives",
+        "Conv_2": "it is added to what has no known bounds",
+        "Conv_3": "it is added to what has no known bounds",
         "Conv_6": "integer",
     }
     assert {neuron["op"] for neuron in report["neurons"].values()} == {"IntegerAccumulateFire"}
