@@ -121,7 +121,7 @@ def _round(graph: Graph, layer: Node, moments: Moments, most: int) -> Vector:
     best = np.full(len(rows), np.inf)
     steps = np.ones(len(rows))
     # Inputs that calibration never saw count a little, and as much each.
-    weighting = (square + 1e-3 * square.mean() + np.finfo(np.float64).tiny)[:, :, None]
+    weighting = (square + 1e-5 * square.mean() + np.finfo(np.float64).tiny)[:, :, None]
     for share in _SHARES:
         step = np.maximum(share * largest / most, least).astype(np.float32).astype(np.float64)
         error = (weighting * np.square(rows - _multiples(rows, step, most))).sum(axis=(1, 2))

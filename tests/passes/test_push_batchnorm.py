@@ -232,3 +232,39 @@ def test_random_parameters_keep_the_outputs(seed, pads, strides, dilations, grou
     result = push(np.random.default_rng(seed), IMAGE, body, w=(4, 4 // group, 3, 2), b=(4,))
     assert "BatchNormalization" not in result.ops
     assert result.error < 1e-5
+
+
+PADDED = "(float[N,4,6,5] x) => (float[] y) { r = Relu(x) n = BatchNormalization(r, gamma, beta, mean, var) "
+
+
+def pad_then_conv(rng, pads, *, shift, value=None):
+    inputs = "n, pads" if value is None else "n, pads, value"
+    weights = batchnorm(rng, 4) | normal(rng, w=(3, 4 + pads[1] + pads[5], 3, 3)) | {"pads": np.int64(pads)}
+    if not shift:
+        weights |= {"beta": np.zeros(4, np.float32), "mean": np.zeros(4, np.float32)}
+    if value is not None:
+        weights["value"] = np.float32(value)
+    model = parse(PADDED + f"p = Pad({inputs}) y = Conv(p, w) }}", **weights)
+    return rewrite(PushBatchNorm(), model, feeds(rng, model))
+
+
+@pytest.mark.parametrize("value", [None, 0.0])
+def test_a_scale_moves_past_a_pad_with_zeros(rng, value):
+    result = pad_then_conv(rng, [0, 0, 1, 2, 0, 0, 0, 1], shift=False, value=value)
+    assert result.ops == ["Relu", "Pad", "Conv"]
+    assert result.error < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("pads", "shift", "value"),
+    [
+        ([0, 0, 1, 2, 0, 0, 0, 1], True, None),
+        ([0, 0, 1, 2, 0, 0, 0, 1], False, 1.0),
+        ([0, 1, 1, 2, 0, 0, 0, 1], False, None),
+    ],
+    ids=["a shift", "another value", "new channels"],
+)
+def test_what_does_not_commute_stays_before_a_pad(rng, pads, shift, value):
+    result = pad_then_conv(rng, pads, shift=shift, value=value)
+    assert result.ops == ["Relu", "BatchNormalization", "Pad", "Conv"]
+    assert [note.outcome for note in result.notes] == ["kept"]
