@@ -49,6 +49,12 @@ class Net:
         """The first training samples, for calibration."""
         return self._open("nmnist_train200.npz", "cifar10_train2000.npz", samples)
 
+    def train_parts(self, parts: int) -> list[Dataset]:
+        """The training samples in parts of one size, without one in common."""
+        (whole,) = self._open("nmnist_train200.npz", "cifar10_train2000.npz", None).batches(1 << 20)
+        inputs = [InputSpec("input", np.dtype(np.float32), (None, *self.shape))]
+        return [dataset_from_arrays(whole["input"][part::parts], inputs) for part in range(parts)]
+
     def test(self, samples: int | None = None) -> Dataset:
         """Test samples with labels."""
         return self._open("nmnist_test100.npz", "cifar10_test2000.npz", samples)
