@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
-from onnx2snn.calibration.statistics import calibration_batches
+from onnx2snn.calibration.statistics import calibration_batches, fixed_batch
 from onnx2snn.channels import channels_first
 from onnx2snn.emit.cells import functions_of
 from onnx2snn.graph import Graph, extract
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 
-#: More samples tell no more about a mean over all their places.
+#: As many samples are enough for a mean.
 _SAMPLES = 256
 
 
@@ -33,28 +33,30 @@ class Moments:
 
 
 def measure_moments(
-    graph: Graph, axes: Mapping[str, int | None], dataset: Dataset, batch_size: int
-) -> dict[str, Moments]:
+    graph: Graph, wanted: Collection[tuple[str, int | None]], dataset: Dataset, batch_size: int
+) -> dict[tuple[str, int | None], Moments]:
     """Run calibration samples, evenly spread, through a net of the schedule `layer`.
 
     Args:
         graph: the converted net, whose cells have no state.
-        axes: tensor → the axis of its channels; None for one channel in all.
+        wanted: tensors, each with the axis of its channels; None for one channel in all.
         dataset: calibration samples.
         batch_size: samples a batch.
     """
-    model = extract(graph, [tensor.name for tensor in graph.inputs], list(axes))
+    names = list(dict.fromkeys(name for name, _ in wanted))
+    model = extract(graph, [tensor.name for tensor in graph.inputs], names)
     model.functions.extend(functions_of(model.graph.node))
     engine = OnnxruntimeEngine(model)
-    found: dict[str, Moments] = {}
+    found: dict[tuple[str, int | None], Moments] = {}
     seen = 0
-    for batch, count in calibration_batches(graph, dataset.every(-(-len(dataset) // _SAMPLES)), batch_size):
+    stride = max(1, len(dataset) // max(_SAMPLES, fixed_batch(graph) or 1))
+    for batch, count in calibration_batches(graph, dataset.every(stride), batch_size):
         results = engine.run(batch)
         share = count / (seen := seen + count)
-        for name, axis in axes.items():
+        for name, axis in wanted:
             values = channels_first(results[name], axis).astype(np.float64)
             now = Moments(values.mean(axis=1), np.square(values).mean(axis=1))
-            moments = found.setdefault(name, now)
+            moments = found.setdefault((name, axis), now)
             moments.mean = moments.mean + share * (now.mean - moments.mean)
             moments.square = moments.square + share * (now.square - moments.square)
     return found

@@ -11,14 +11,15 @@ integers:
 * Conv → Add → neuron, the other summand made of a neuron's spikes: a QLinearConv that gives its summand in
   steps fine enough for what can matter to the neuron. What lies beyond makes the neuron saturate either way.
 * Gemm, MatMul: a MatMulInteger, whose sum is exact.
-* Any other layer computes in floats, with weights that are multiples all the same; one that no neuron
-  precedes reads the analog input, and keeps its weights.
+* Any other layer computes in floats, with weights that are multiples all the same, if they form a matrix;
+  one that no neuron precedes reads the analog input, and keeps its weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,21 @@ from onnx2snn.graph import (
     unique_name,
 )
 from onnx2snn.linear import pads_with_zeros
-from onnx2snn.ops import ACCUMULATE_FIRE, DOMAIN, INTEGER_ACCUMULATE_FIRE
+from onnx2snn.ops import DOMAIN, INTEGER_ACCUMULATE_FIRE
 from onnx2snn.options import MOST_SPIKES
-from onnx2snn.passes.affine import along
+from onnx2snn.passes.affine import along, read_bias
+from onnx2snn.passes.normalize_weights import is_normalized
 
 Array = npt.NDArray[Any]
 
 #: The coarsest steps, in θ, in which a layer may give its share of a neuron's current.
 _COARSEST = 0.5
 #: Operators that move spikes and need no arithmetic for it.
-_ROUTES = ("Flatten", "MaxPool", "Pad", "Reshape", "Slice", "Transpose")
+_ROUTES = ("Flatten", "MaxPool", "Pad")
 #: Operators that keep values between those that they read and 0.
-_BETWEEN = frozenset({"AveragePool", "Flatten", "GlobalAveragePool", "MaxPool", "Pad", "Reshape", "Slice"})
+_BETWEEN = frozenset(
+    {"AveragePool", "Flatten", "GlobalAveragePool", "MaxPool", "Pad", "Reshape", "Slice", "Transpose"}
+)
 
 
 def use_integers(
@@ -83,6 +87,21 @@ def use_integers(
     return lowering.layers
 
 
+@dataclass(frozen=True)
+class Grain:
+    """In what steps a QLinearConv gives its result, in units of θ.
+
+    Attributes:
+        scale: one step.
+        zero: what stands for 0.
+        target: the sum that the result is part of; "" where it is a neuron's whole current.
+    """
+
+    scale: float = 1.0
+    zero: int = 0
+    target: str = ""
+
+
 @dataclass
 class _Lowering:
     """The way through the graph, node by node.
@@ -91,6 +110,7 @@ class _Lowering:
         steps: see `use_integers`.
         spikes: tensor → the same as whole spikes, uint8.
         levels: the most that such a tensor holds.
+        routed: such a tensor → the node that has moved it, which drops out unless it is read as floats.
         floats: such tensors that some node still reads as floats.
         layers: see `use_integers`.
     """
@@ -99,6 +119,7 @@ class _Lowering:
     steps: Mapping[str, Array]
     spikes: dict[str, Variable] = field(default_factory=dict)
     levels: dict[str, int] = field(default_factory=dict)
+    routed: dict[str, Node] = field(default_factory=dict)
     floats: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
     _behind: set[str] = field(default_factory=set)  # tensors that depend on a neuron
@@ -115,10 +136,11 @@ class _Lowering:
             return
         source = node.inputs[0].name if node.inputs else ""
         if node.op in WEIGHTED and behind:
-            reason = self._why_not(node)
+            grain = self._grain(node)
+            reason = self._why_not(node) or (grain if isinstance(grain, str) else None)
             self.layers[node.name] = reason or "integer"
-            if reason is None:
-                self._convert(node)
+            if reason is None and not isinstance(grain, str):
+                self._convert(node, grain)
                 return
         elif source in self.spikes and self._routes(node):
             self._route(node)
@@ -126,10 +148,21 @@ class _Lowering:
         self.floats |= {tensor.name: tensor for tensor in operands(node) if tensor.name in self.spikes}
 
     def cast(self) -> None:
-        """Give what knows no integers the spikes as floats."""
-        for name, tensor in self.floats.items():
-            tensor.inputs.clear()
-            self._add("Cast", f"{name}/float", [self.spikes[name]], [tensor], {"to": onnx.TensorProto.FLOAT})
+        """Give what knows no integers the spikes as floats.
+
+        Right behind the neuron: onnxruntime 1.31 crashes on a Cast behind a Pad of uint8 of unknown shape.
+        """
+        pending = [*self.floats.values()]
+        done: set[str] = set()
+        while pending:
+            tensor = pending.pop()
+            if tensor.name in self.routed:
+                pending.append(self.routed[tensor.name].inputs[0])
+            elif tensor.name not in done:
+                done.add(tensor.name)
+                tensor.inputs.clear()
+                inputs, name = [self.spikes[tensor.name]], f"{tensor.name}/float"
+                self._add("Cast", name, inputs, [tensor], {"to": onnx.TensorProto.FLOAT})
 
     def _fire(self, neuron: Node) -> None:
         """The neuron of integers reads the rounded current; a QLinearConv has rounded it already."""
@@ -146,7 +179,7 @@ class _Lowering:
         """QuantizeLinear for a neuron; it rounds to the nearest, so the 1/2 leaves the current again."""
         rounded = self._variable(f"{current.name}/rounded", np.uint8, current.shape)
         centred = current if current.name in self._centred else self._centre(current)
-        self._add("QuantizeLinear", rounded.name, [centred, self._one(), self._zero()], [rounded])
+        self._add("QuantizeLinear", rounded.name, [centred, self._one, self._zero], [rounded])
         self.spikes[current.name] = rounded
 
     def _centre(self, current: Tensor) -> Tensor:
@@ -171,52 +204,49 @@ class _Lowering:
     def _route(self, node: Node) -> None:
         source, result = node.inputs[0].name, node.outputs[0]
         moved = self._variable(f"{result.name}/spikes", np.uint8, result.shape)
-        name, attributes = node.name, dict(node.attrs)
         inputs = [self.spikes[source], *node.inputs[1:]]
         if node.op == "Pad" and len(inputs) > 2:
             inputs[2] = Variable.empty()  # the default is 0, in the type of what is padded
-        _retire(node)
-        self._add(node.op, name, inputs, [moved], attributes)
+        self._add(node.op, f"{node.name}/spikes", inputs, [moved], dict(node.attrs))
         self.spikes[result.name], self.levels[result.name] = moved, self.levels[source]
+        self.routed[result.name] = node
 
     def _why_not(self, layer: Node) -> str | None:
         """Why a layer cannot compute in integers; None if it can."""
-        weight = constant(layer.inputs[1])
-        if layer.name not in self.steps or weight is None:
+        if constant(layer.inputs[1]) is None:
             return "its weights are not constant"
         if layer.inputs[0].name not in self.spikes:
             return "it reads no whole spikes"
         if layer.op == "ConvTranspose":
             return "ONNX has no ConvTranspose of integers"
-        bias = layer.inputs[2] if len(layer.inputs) > 2 and not layer.inputs[2].is_empty() else None
-        channels = weight.shape[0] if _outputs_first(layer) else weight.shape[-1]
-        known = None if bias is None else constant(bias)
-        if bias is not None and (known is None or known.size not in (1, channels)):
-            return "its bias is not one per channel"
-        if layer.op == "Conv":
-            if _neuron_behind(layer) or self._grain(layer):
-                return None
-            add = sole_consumer(self.graph, layer.outputs[0])
-            added = add is not None and add.op == "Add"
-            return "it is added to what has no known bounds" if added else "no neuron fires on its result"
-        plain = weight.ndim == 2 and not layer.attrs.get("transA", 0)
-        return None if plain and rank(layer.inputs[0]) == 2 else "it is no product with a matrix"
+        if layer.name not in self.steps or (layer.op != "Conv" and rank(layer.inputs[0]) != 2):
+            return "it is no product with a matrix"
+        return None if _bias(layer) is not None else "its bias is not one per channel"
 
-    def _grain(self, conv: Node) -> tuple[float, int] | None:
-        """Scale and zero point of a Conv's result that is added to another before a neuron.
+    def _grain(self, layer: Node) -> Grain | str | None:
+        """How a Conv gives its result, or why it cannot; None for any other layer.
 
-        They reach from what silences the neuron, whatever the other summand is, to what saturates it.
+        Where that is added to something before a neuron, it reaches from what silences the neuron, whatever
+        the other summand is, to what saturates it.
         """
-        add = sole_consumer(self.graph, conv.outputs[0])
-        if add is None or add.op != "Add" or not _neuron_behind(add):
+        if layer.op != "Conv":
             return None
-        others = [tensor for tensor in add.inputs if tensor is not conv.outputs[0]]
-        bounds = self._bounds(others[0], rank(conv.outputs[0]) or 0) if len(others) == 1 else None
+        if _neuron_behind(layer):
+            return Grain()
+        add = sole_consumer(self.graph, layer.outputs[0])
+        neuron = None if add is None or add.op != "Add" else _neuron_behind(add)
+        if add is None or neuron is None:
+            return "no neuron fires on its result"
+        others = [tensor for tensor in add.inputs if tensor is not layer.outputs[0]]
+        bounds = self._bounds(others[0], rank(layer.outputs[0]) or 0) if len(others) == 1 else None
         if bounds is None:
-            return None
-        low, high = -bounds[1].max(), add.outputs[0].outputs[0].attrs["levels"] - bounds[0].min()
+            return "it is added to what has no known bounds"
+        low = min(-float(bounds[1].max()), 0.0)
+        high = max(neuron.attrs["levels"] - float(bounds[0].min()), 0.0)
         scale = float(np.float32((high - low) / MOST_SPIKES))
-        return (scale, round(np.clip(-low / scale, 0, MOST_SPIKES))) if scale <= _COARSEST else None
+        if scale > _COARSEST:
+            return "its steps beside what it is added to would be coarser than θ/2"
+        return Grain(scale, round(-low / scale), add.outputs[0].name)
 
     def _bounds(self, tensor: Tensor, dims: int) -> tuple[Array, Array] | None:
         """Least and most of what is made of spikes, per channel or of all; None where that is not known."""
@@ -246,29 +276,26 @@ class _Lowering:
         sources = [producer(tensor) for tensor in inputs]
         return all(source is not None and self._never_changes(source) for source in sources)
 
-    def _convert(self, layer: Node) -> None:
+    def _convert(self, layer: Node, grain: Grain | None) -> None:
         source = self.spikes[layer.inputs[0].name]
         step, bias, result = self.steps[layer.name], _bias(layer), layer.outputs[0]
-        grain = self._grain(layer) if layer.op == "Conv" and not _neuron_behind(layer) else None
+        assert bias is not None, "see `_why_not`"
         weight = _whole(layer, step)
         # What follows rounds to the nearest by itself: the 1/2 leaves the bias.
-        if layer.op != "Conv":
+        if grain is None:
             if _neuron_behind(layer):
                 self._centred.add(result.name)
                 bias = bias - 0.5
             self._convert_product(layer, source, weight, step, bias)
-        elif grain is None:
+        elif not grain.target:
             given = self._variable(f"{result.name}/rounded", np.uint8, result.shape)
-            self._convolve(layer, source, weight, step, bias - 0.5, given)
+            self._convolve(layer, source, weight, step, bias - 0.5, given, self._one, self._zero)
             self.spikes[result.name] = given
         else:
-            (add,) = result.outputs
-            self._centred.add(add.outputs[0].name)
+            self._centred.add(grain.target)
             given = self._variable(f"{result.name}/steps", np.uint8, result.shape)
-            scale, zero = (
-                self._constant(f"{layer.name}/{what}", value)
-                for what, value in (("scale", np.float32(grain[0])), ("zero", np.uint8(grain[1])))
-            )
+            scale = self._constant(f"{layer.name}/scale", np.float32(grain.scale))
+            zero = self._constant(f"{layer.name}/zero", np.uint8(grain.zero))
             name = f"{layer.name}/value"
             self._convolve(layer, source, weight, step, bias - 0.5, given, scale, zero)
             self._add("DequantizeLinear", name, [given, scale, zero], [result])
@@ -281,20 +308,20 @@ class _Lowering:
         step: Array,
         bias: Array,
         given: Variable,
-        scale: Constant | None = None,
-        zero: Constant | None = None,
+        scale: Constant,
+        zero: Constant,
     ) -> None:
         """A QLinearConv instead of the Conv; `given` has its result, in steps of `scale` from `zero`."""
         name, attributes = conv.name, dict(conv.attrs)
         inputs = [
             source,
-            self._one(),
-            self._zero(),
+            self._one,
+            self._zero,
             self._constant(f"{name}/weight", weight),
             self._constant(f"{name}/step", step.astype(np.float32)),
             self._constant(f"{name}/center", np.zeros(len(step), np.int8)),
-            scale or self._one(),
-            zero or self._zero(),
+            scale,
+            zero,
             self._constant(f"{name}/bias", np.rint(bias / step).astype(np.int32)),
         ]
         _retire(conv)
@@ -318,9 +345,11 @@ class _Lowering:
         factor = self._constant(f"{name}/step", step.astype(np.float32))
         self._add("Mul", f"{name}/value", [wide, factor], [result])
 
+    @cached_property
     def _one(self) -> Constant:
         return self._constant("onnx2snn/one", np.float32(1))
 
+    @cached_property
     def _zero(self) -> Constant:
         return self._constant("onnx2snn/zero", np.uint8(0))
 
@@ -345,10 +374,8 @@ class _Lowering:
 
 
 def _fires_whole(node: Node) -> bool:
-    """Whether a node is a neuron whose weights are normalised: it sends whole spikes of one each."""
-    if node.op != ACCUMULATE_FIRE.op or node.attrs["potential"]:
-        return False
-    return int(node.attrs["levels"]) <= MOST_SPIKES
+    """Whether a node is a neuron that sends whole spikes of one each, no more than uint8 holds."""
+    return is_normalized(node) and int(node.attrs["levels"]) <= MOST_SPIKES
 
 
 def _neuron_behind(node: Node) -> Node | None:
@@ -395,14 +422,11 @@ def _whole(layer: Node, step: Array) -> Array:
     return whole if layer.op == "Conv" else whole.T
 
 
-def _bias(layer: Node) -> Array:
-    """The bias per output channel, float64 [C]."""
+def _bias(layer: Node) -> Array | None:
+    """The bias per output channel, float64 [C]; None if it is not that."""
     weight = np.asarray(constant(layer.inputs[1]))
     channels = weight.shape[0] if _outputs_first(layer) else weight.shape[-1]
-    value = constant(layer.inputs[2]) if len(layer.inputs) > 2 and not layer.inputs[2].is_empty() else None
-    beta = float(layer.attrs.get("beta", 1.0)) if layer.op == "Gemm" else 1.0
-    flat = np.zeros(1) if value is None else value.astype(np.float64).reshape(-1) * beta
-    return np.broadcast_to(flat, (channels,))
+    return np.zeros(channels) if layer.op == "MatMul" else read_bias(layer, channels)
 
 
 def _extremes(value: Array, dims: int) -> tuple[Array, Array]:

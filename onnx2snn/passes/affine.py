@@ -109,7 +109,7 @@ def scale_outputs(graph: Graph, node: Node, affine: Affine) -> str | None:
         return f"the weights '{node.inputs[1].name}' of '{node.name}' are a graph input or computed"
     if node.op == "MatMul":
         return _scale_matmul(graph, node, weight, affine)
-    bias = _bias(node, len(affine.scale))
+    bias = read_bias(node, len(affine.scale))
     if bias is None:
         return f"the bias '{node.inputs[2].name}' of '{node.name}' is a graph input or not one per channel"
     if node.op == "Conv":
@@ -122,7 +122,7 @@ def scale_outputs(graph: Graph, node: Node, affine: Affine) -> str | None:
         scaled = (split * per_group).reshape(weight.shape)
     else:
         scaled = weight * along(affine.scale, 0 if node.attrs.get("transB", 0) else 1, 2)
-        node.attrs.pop("beta", None)  # `_bias` has multiplied it in
+        node.attrs.pop("beta", None)  # `read_bias` has multiplied it in
     set_constant(graph, node, 1, scaled, weight)
     set_constant(graph, node, 2, bias * affine.scale + affine.shift, weight)
     return None
@@ -147,7 +147,7 @@ def _scale_matmul(graph: Graph, node: Node, weight: Array, affine: Affine) -> st
     return None
 
 
-def _bias(node: Node, channels: int) -> Vector | None:
+def read_bias(node: Node, channels: int) -> Vector | None:
     """The bias of a Conv, ConvTranspose or Gemm as one float64 per channel; None if it is not that."""
     if len(node.inputs) < 3 or node.inputs[2].is_empty():
         return np.zeros(channels)

@@ -67,6 +67,11 @@ class NormalizeWeights:
         return changed
 
 
+def is_normalized(node: Node) -> bool:
+    """Whether a node is a neuron whose current arrives in units of θ, and which sends spikes of one each."""
+    return bool(node.op == ACCUMULATE_FIRE.op and not node.attrs["potential"])
+
+
 def _is_trained(cell: Node, context: Context) -> bool:
     return cell.name in context.rectifiers and context.rectifiers[cell.name].step is not None
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from onnx2snn.calibration.moments import Moments, measure_moments
 from onnx2snn.channels import channel_axis
 from onnx2snn.errors import OptionError
-from onnx2snn.graph import WEIGHTED, Array, Graph, Node, constant, producer, tidy
-from onnx2snn.passes.affine import Vector, add_bias, set_constant
+from onnx2snn.graph import WEIGHTED, Array, Graph, Node, constant, tidy
+from onnx2snn.passes.affine import Vector, add_bias, read_bias, set_constant
 from onnx2snn.passes.base import Context
+from onnx2snn.passes.normalize_weights import is_normalized
 from onnx2snn.sections import divide
 
 #: Largest and least of what int8 is used for; symmetric.
 _INT8 = 127
 #: Products of a spike count and a weight that some processors add up in pairs, in int16.
 _PAIRS, _INT16 = 2, 32767
-#: No step is finer than this share of the bias, which must fit int32.
-_BIAS_STEPS = 1 << 22
+#: No step is finer than this share of the bias, which must fit int32 with the sum.
+_BIAS_STEPS = 1 << 30
 #: Candidates for what the largest weight becomes, as shares of it; larger weights are clipped.
 _SHARES = np.linspace(1.0, 0.3, 15)
 
@@ -54,11 +53,12 @@ class RoundWeights:
             if node.op in WEIGHTED and node.inputs[0].name in temporal and _matrix(node) is not None
         ]
         _check_types(layers)
-        axes = {layer.inputs[0].name: _input_axis(layer) for layer in layers}
-        moments = measure_moments(graph, axes, context.dataset, context.options.batch_size) if axes else {}
+        read = {layer.name: (layer.inputs[0].name, _input_axis(layer)) for layer in layers}
+        wanted = list(dict.fromkeys(read.values()))
+        moments = measure_moments(graph, wanted, context.dataset, context.options.batch_size) if read else {}
         most = min(_INT8, _INT16 // (_PAIRS * context.options.total_levels))
         for layer in layers:
-            context.steps[layer.name] = _round(graph, layer, moments[layer.inputs[0].name], most)
+            context.steps[layer.name] = _round(graph, layer, moments[read[layer.name]], most)
         tidy(graph)
         return bool(layers)
 
@@ -75,7 +75,7 @@ def _check_types(layers: list[Node]) -> None:
 
 def _input_axis(layer: Node) -> int | None:
     """The axis of what a layer reads along which its weights differ."""
-    if layer.op in ("Conv", "ConvTranspose"):
+    if layer.op != "MatMul":
         return 1
     source = layer.inputs[0]
     dims = len(source.shape) if source.shape is not None else None
@@ -113,10 +113,13 @@ def _like_weights(layer: Node, rows: Array) -> Array:
 
 def _round(graph: Graph, layer: Node, moments: Moments, most: int) -> Vector:
     """Round one layer's weights; returns the step of every output channel."""
+    bias = _fold_factors(graph, layer)
     rows = np.asarray(_matrix(layer), np.float64)
     square, mean = (_seen(vector, rows) for vector in (moments.square, moments.mean))
-    bias = _largest_bias(layer)
-    least = (bias + 1) / _BIAS_STEPS
+    # The neuron behind takes up to 1 out of the bias, which is in units of θ then.
+    least = (np.abs(0.0 if bias is None else bias) + _feeds_neuron(layer)) / _BIAS_STEPS + np.finfo(
+        np.float32
+    ).tiny
     largest = np.abs(rows).max(axis=(1, 2))
     best = np.full(len(rows), np.inf)
     steps = np.ones(len(rows))
@@ -130,10 +133,9 @@ def _round(graph: Graph, layer: Node, moments: Moments, most: int) -> Vector:
     rounded = _multiples(rows, steps, most)
     lost = (mean[:, :, None] * (rows - rounded)).sum(axis=(1, 2))
     weight = np.asarray(constant(layer.inputs[1]))
-    alpha = float(layer.attrs.get("alpha", 1.0))
     set_constant(graph, layer, 1, _like_weights(layer, rounded), weight)
-    if _takes_bias(layer):
-        add_bias(graph, layer, alpha * lost)
+    if bias is not None:
+        add_bias(graph, layer, lost)
     return steps
 
 
@@ -151,16 +153,21 @@ def _seen(vector: Vector, rows: Array) -> Array:
     return np.repeat(by_group, outputs // len(by_group), axis=0)
 
 
-def _largest_bias(layer: Node) -> float:
-    value = constant(layer.inputs[2]) if len(layer.inputs) > 2 and not layer.inputs[2].is_empty() else None
-    return 0.0 if value is None else float(np.abs(value).max(initial=0))
-
-
-def _takes_bias(layer: Node) -> bool:
-    """Whether a layer's bias is there, or can be."""
+def _fold_factors(graph: Graph, layer: Node) -> Vector | None:
+    """The bias per output channel, None if it is not that; α and β of a Gemm go into its constants."""
+    channels = len(np.asarray(_matrix(layer)))
     if layer.op == "MatMul":
-        return channel_axis(layer.outputs[0]) is not None and producer(layer.outputs[0]) is layer
-    if len(layer.inputs) < 3 or layer.inputs[2].is_empty():
-        return True
-    value = constant(layer.inputs[2])
-    return value is not None and math.prod(value.shape) == value.shape[-1]
+        return np.zeros(channels) if channel_axis(layer.outputs[0]) is not None else None
+    bias = read_bias(layer, channels)
+    if layer.op == "Gemm":
+        weight = np.asarray(constant(layer.inputs[1]))
+        set_constant(graph, layer, 1, weight * np.float64(layer.attrs.pop("alpha", 1.0)), weight)
+        if bias is not None and layer.attrs.pop("beta", 1.0) != 1:
+            set_constant(graph, layer, 2, bias, weight)
+    return bias
+
+
+def _feeds_neuron(layer: Node) -> bool:
+    """Whether what a layer gives is part of a current in units of θ."""
+    readers = layer.outputs[0].outputs
+    return any(is_normalized(node) or node.op == "Add" for node in readers)

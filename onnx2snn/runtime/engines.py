@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv_transpose
+from onnx.reference.ops import op_conv, op_conv_transpose
 
 from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.model_file import serialize
@@ -101,7 +101,7 @@ class NumpyEngine:
         del plain.functions[:]
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
-            self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, *own])
+            self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, QLinearConv, *own])
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("load", error) from error
 
@@ -109,7 +109,8 @@ class NumpyEngine:
         """See `Engine.run`."""
         known = {name: feeds[name] for name in self._evaluator.input_names if name in feeds}
         try:
-            results = self._evaluator.run(None, known)
+            with np.errstate(invalid="ignore"):  # its MaxPool pads integers with NaN, which never wins
+                results = self._evaluator.run(None, known)
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("run", error) from error
         return dict(zip(self._evaluator.output_names, map(np.asarray, results), strict=True))
@@ -144,6 +145,47 @@ class ConvTranspose(op_conv_transpose.ConvTranspose):
         convolve = partial(super()._run, group=1, **attributes)
         parts = map(convolve, np.split(x, groups, axis=1), np.split(w, groups), biases)
         return (np.concatenate([part for (part,) in parts], axis=1),)
+
+
+class QLinearConv(op_conv.Conv):
+    """In any number of dimensions, and rounded as onnxruntime does; without zero points but the output's."""
+
+    op_domain = ""
+
+    def _run(  # type: ignore[override]
+        self,
+        x: Array,
+        x_scale: Array,
+        x_zero: Array,
+        w: Array,
+        w_scale: Array,
+        w_zero: Array,
+        y_scale: Array,
+        y_zero: Array,
+        b: Array,
+        **attributes: Any,
+    ) -> tuple[Array]:
+        del x_zero, w_zero
+        # Float64 holds every such sum exactly.
+        (sums,) = super()._run(  # type: ignore[no-untyped-call]
+            x.astype(np.float64), w.astype(np.float64), **attributes
+        )
+        return (requantize(sums.astype(np.int32), b, x_scale * w_scale / y_scale, y_zero),)
+
+
+def requantize(sums: Array, bias: Array, scale: Array, zero: Array) -> Array:
+    """What QLinearConv makes of its int32 sums: (sums + bias)·scale, rounded half to even, as uint8.
+
+    Args:
+        sums: [N, C, …].
+        bias: int32 [C].
+        scale: float32 [C].
+        zero: what stands for 0, uint8.
+    """
+    places = [1] * (sums.ndim - 2)
+    charge = (sums + bias.reshape(-1, *places)).astype(np.float32)
+    rounded = np.rint(charge * scale.reshape(-1, *places)) + zero
+    return np.asarray(np.clip(rounded, 0, 255), np.uint8)
 
 
 def _numpy_cannot(what: str, error: Exception) -> ModelError:

@@ -24,13 +24,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.channels import along_axis
 from onnx2snn.graph import Node, import_graph, operands
 from onnx2snn.linear import why_not_linear
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.runtime.artifact import Artifact
-from onnx2snn.runtime.engines import Array, NumpyEngine
+from onnx2snn.runtime.engines import Array, NumpyEngine, requantize
 from onnx2snn.sections import SHAPE_OPS
 
 
@@ -169,10 +168,8 @@ class _Walk:
         if not convolves:
             self._sums[result] = self._trains[result] = membranes
             return
-        step, scale, center, bias = (self._still[proto.input[index]] for index in (4, 6, 7, 8))
-        charge = membranes[-1] + along_axis(bias, 1, membranes[-1].ndim)
-        rounded = np.rint(charge.astype(np.float32) * along_axis(step / scale, 1, charge.ndim))
-        level = np.clip(rounded + center, 0, 255).astype(np.uint8)
+        step, scale, zero, bias = (self._still[proto.input[index]] for index in (4, 6, 7, 8))
+        level = requantize(membranes[-1], bias, step / scale, zero)
         silence = [np.zeros_like(level)] * (self._timesteps - 1)
         self._sums[result] = [*silence, level]
         self._trains[result] = self._sums[result]

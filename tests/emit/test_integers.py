@@ -30,6 +30,16 @@ CHAINS: dict[str, tuple[str, int, int]] = {
     "residual": ("c = Conv<pads=[1,1,1,1]>(r, w, b) a = Add(c, r) z = Relu(a)", 1, 0),
     "residual on the left": ("c = Conv<pads=[1,1,1,1]>(r, w, b) a = Add(r, c) z = Relu(a)", 1, 0),
     "constant summand": ("c = Conv<pads=[1,1,1,1]>(r, w, b) a = Add(c, place) z = Relu(a)", 1, 0),
+    "padded, read twice": (
+        "p = Pad(r, around) c = Conv(p, w, b) d = Conv(p, w2, b) a = Add(c, d) z = Relu(a)",
+        0,
+        0,
+    ),
+    "padded, pooled": (
+        "p = Pad(r, around) m = AveragePool<kernel_shape=[2,2]>(p) c = Conv(m, w, b) z = Relu(c)",
+        0,
+        0,
+    ),
     "two summands": ("c = Conv(r, w, b) d = Conv(r, w2, b) a = Add(c, d) z = Relu(a)", 0, 0),
     "BatchNormalization": (
         "n = BatchNormalization(r, gamma, beta, mean, var) c = Conv<pads=[1,1,1,1]>(n, w, b) z = Relu(c)",
@@ -37,16 +47,26 @@ CHAINS: dict[str, tuple[str, int, int]] = {
         0,
     ),
     "products": ("f = Flatten(r) g = Gemm<transB=1>(f, rows, b) s = Relu(g) z = MatMul(s, square)", 0, 2),
-    "product, then a pool": ("f = Flatten(r) g = Gemm(f, columns, b) z = Relu(g)", 0, 1),
+    "scaled product": ("f = Flatten(r) g = Gemm<alpha=0.5, beta=2.0>(f, columns, b) z = Relu(g)", 0, 1),
+    "product at the end": ("f = Flatten(r) z = Gemm<alpha=-0.5, beta=2.0>(f, columns, b)", 0, 1),
+    "scalar bias": ("f = Flatten(r) g = Gemm(f, columns, half) z = Relu(g)", 0, 1),
+    "read along two axes": (
+        "s = Sigmoid(r) c = Conv<pads=[1,1,1,1]>(s, w, b) v = MatMul(s, six) a = Add(c, v) z = Relu(a)",
+        0,
+        0,
+    ),
 }
 
 
 def weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
     drawn = normal(rng, w=(4, 4, 3, 3), w2=(4, 4, 3, 3), one=(4, 4, 1, 1), deep=(4, 1, 3, 3), b=(4,))
-    drawn |= normal(rng, rows=(4, 144), columns=(144, 4), square=(4, 4), place=(4, 6, 6), w1=(4, 3, 3, 3))
+    drawn |= normal(
+        rng, rows=(4, 144), columns=(144, 4), square=(4, 4), place=(4, 6, 6), w1=(4, 3, 3, 3), six=(6, 6)
+    )
     drawn |= normal(rng, gamma=(4,), beta=(4,), mean=(4,))
     return drawn | {
         "var": rng.uniform(0.5, 2, 4).astype(np.float32),
+        "half": np.float32(0.5),
         "around": np.int64([0, 0, 1, 0, 0, 0, 0, 1]),
     }
 
@@ -131,7 +151,7 @@ def test_rounding_weights_changes_hardly_more_than_a_level(name, timesteps, rng)
     options = {"schedule": "layer", "code": "radix", "timesteps": timesteps, "correct_bias": False}
     floats = run(onnx2snn.compile(model, calibration, **options).model, {"x": x})
     found = run(compiled(model, calibration, timesteps=timesteps), {"x": x})
-    assert relative_error(found, floats) < max(1.5 / (2**timesteps - 1), 0.03)
+    assert relative_error(found, floats) < max(2 / (2**timesteps - 1), 0.03)
 
 
 def test_a_summand_beyond_its_range_saturates_the_neuron_either_way(rng):
@@ -157,6 +177,56 @@ def _counts(session: SpikingSession, x: np.ndarray) -> np.ndarray:
     return np.tensordot([8, 4, 2, 1], last, 1)
 
 
+@pytest.mark.parametrize(("offset", "gain"), [(-1, 3), (-4, 4), (12, 4)])
+def test_a_summand_that_never_is_zero_lets_the_other_reach_every_level(offset, gain, rng):
+    nodes = "c = Conv<pads=[1,1,1,1]>(r, w) a = Add(c, place) z = Relu(a)"
+    values = weights(rng) | {"place": np.float32(offset + 0.1 * rng.random((4, 6, 6)))}
+    values["w"] = gain * values["w"]
+    text = "(float[N,3,6,6] x) => (float[N,k] y) { h = Conv<pads=[1,1,1,1]>(x, w1, b) r = Relu(h) "
+    model = _parse(text + nodes + " y = Flatten(z) }", values)
+    options = {"granularity": "layer", "threshold": "percentile", "percentile": 90.0, "timesteps": 5}
+    options |= {"schedule": "layer", "code": "radix", "correct_bias": False}
+    x, data = images(rng, 32), images(rng, 64)
+    made, twin = (onnx2snn.compile(model, data, weights=kind, **options).model for kind in ("int8", "float"))
+    assert "QLinearConv" in operators(made)
+    assert relative_error(run(made, {"x": x}), run(twin, {"x": x})) < 2.5 / 31
+
+
+def test_one_large_bias_or_small_weights_leave_other_channels_as_they_are(rng):
+    """The steps follow the weights of their own channel, in whatever unit these are."""
+    for scale, largest in ((1.0, -1e6), (1e-6, 1e-6)):
+        values = weights(rng)
+        values |= {"columns": scale * values["columns"], "b": np.float32([largest, *scale * values["b"][1:]])}
+        text = "(float[N,3,6,6] x) => (float[N,4] y) { h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h) "
+        model = _parse(text + "f = Flatten(r) y = Gemm(f, columns, b) }", values)
+        x = images(rng, 32)
+        found, expected = run(compiled(model, x, timesteps=6), {"x": x})[0], run(model, {"x": x})[0]
+        assert relative_error([found[:, 1:]], [expected[:, 1:]]) < 0.03
+
+
+def test_layers_in_one_and_three_dimensions(rng):
+    for dims in (1, 3):
+        size = ",".join("4" * dims)
+        text = f"""(float[N,4,{size}] x) => (float[N,4,{size}] y) {{ h = Conv(x, o, b) r = Relu(h)
+            c = Conv<pads={[1] * 2 * dims}>(r, w, b) s = Relu(c) d = Conv(s, o, b) y = Relu(d) }}"""
+        shapes = {"w": (4, 4, *[3] * dims), "o": (4, 4, *[1] * dims), "b": (4,)}
+        data = rng.standard_normal((16, 4, *[4] * dims)).astype(np.float32)
+        model = compiled(parse(text, **normal(rng, **shapes)), data)
+        assert operators(model).count("QLinearConv") == 1  # nothing rounds for a neuron that gives an output
+        counted = [
+            SpikingSession(model, backend=b).run_counted(data, [4])[0] for b in ("onnxruntime", "numpy")
+        ]
+        for name, expected in counted[0].spikes.items():
+            np.testing.assert_array_equal(counted[1].spikes[name], expected)
+
+
+def test_a_batch_of_fixed_size_is_enough_for_the_moments(rng):
+    text = "(float[300,3] x) => (float[300,2] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }"
+    model = parse(text, **normal(rng, w1=(3, 5), w2=(5, 2)))
+    data = rng.standard_normal((640, 3)).astype(np.float32)
+    assert operators(compiled(model, data)).count("MatMulInteger") == 1
+
+
 def test_weights_use_int8_and_fewer_bits_where_two_products_would_overflow(rng):
     for timesteps, most in ((4, 127), (8, 64)):
         model = compiled(chain(CHAINS["chain"][0], rng), images(rng, 32), timesteps=timesteps)
@@ -171,10 +241,12 @@ def test_a_trained_quantiser_computes_in_integers_as_well(rng):
     nodes = "d = Div(r, q) e = Round(d) f = Clip(e, zero, top) g = Mul(f, q) c = Conv(g, w, b) z = Relu(c)"
     text = f"(float[N,3,6,6] x) => (float[N,k] y) {{ r = Conv(x, w1, b) {nodes} y = Flatten(z) }}"
     model = _parse(text, weights(rng) | steps)
-    made = compiled(model, images(rng, 64))
+    x, data = images(rng, 16), images(rng, 64)
+    made = compiled(model, data)
     assert operators(made).count("QLinearConv") == 1
-    x = images(rng, 16)
-    assert relative_error(run(made, {"x": x}), run(model, {"x": x})) < 0.1
+    options = {"schedule": "layer", "code": "radix", "timesteps": 4, "correct_bias": False}
+    twin = onnx2snn.compile(model, data, **options).model
+    assert relative_error(run(made, {"x": x}), run(twin, {"x": x})) < 2 / 15
 
 
 # --- counting and reporting -------------------------------------------------------------------------------
