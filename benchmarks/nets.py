@@ -45,7 +45,7 @@ class Net:
         """The ANN."""
         return DATA / "models" / self.file
 
-    def train(self, samples: int) -> Dataset:
+    def train(self, samples: int | None) -> Dataset:
         """The first training samples, for calibration."""
         return self._open("nmnist_train200.npz", "cifar10_train2000.npz", samples)
 
