@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from helpers import Arrays, batchnorm, parse
+from hypothesis import strategies as st
 
 import onnx2snn
 from onnx2snn.runtime.engines import OnnxruntimeEngine
@@ -52,6 +53,18 @@ ISLANDS = [
     "u{i} = Abs({b}) v{i} = Log(u{i}) w{i} = Exp(v{i}) {y} = Mul(w{i}, half)",
 ]
 STEPS = [*NEURONS, *LINEAR, *POOLS, *ISLANDS]
+
+
+#: What Hypothesis draws for a random net, and for its code.
+DRAWN = {
+    "steps": st.lists(
+        st.tuples(st.sampled_from(STEPS), st.integers(0), st.integers(0)), min_size=1, max_size=6
+    ),
+    "given_out": st.integers(0),
+    "timesteps": st.integers(1, 8),
+    "code": st.sampled_from(["burst", "radix"]),
+    "seed": st.integers(0, 2**32 - 1),
+}
 
 
 def constants(rng: np.random.Generator) -> Arrays:

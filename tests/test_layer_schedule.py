@@ -8,7 +8,7 @@ import pytest
 from helpers import feeds, normal, parse, relative_error, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layered import STEPS, constants, net, run_both
+from layered import DRAWN, STEPS, constants, net, run_both
 
 import onnx2snn
 from benchmarks.topologies import example_feeds, load
@@ -58,16 +58,7 @@ def test_any_net_spikes_as_in_explicit_timesteps():
     compared: list[bool] = []
 
     @settings(deadline=None, max_examples=30)
-    @given(
-        steps=st.lists(
-            st.tuples(st.sampled_from(STEPS), st.integers(0), st.integers(0)), min_size=1, max_size=6
-        ),
-        given_out=st.integers(0),
-        timesteps=st.integers(1, 8),
-        code=st.sampled_from(["burst", "radix"]),
-        max_spikes=st.sampled_from([1, 2, 4]),
-        seed=st.integers(0, 2**32 - 1),
-    )
+    @given(max_spikes=st.sampled_from([1, 2, 4]), **DRAWN)
     def compare(steps, given_out, timesteps, code, max_spikes, seed):
         rng = np.random.default_rng(seed)
         model = net(steps, given_out, constants(rng))

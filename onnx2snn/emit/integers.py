@@ -136,10 +136,9 @@ class _Lowering:
             return
         source = node.inputs[0].name if node.inputs else ""
         if node.op in WEIGHTED and behind:
-            grain = self._grain(node)
-            reason = self._why_not(node) or (grain if isinstance(grain, str) else None)
-            self.layers[node.name] = reason or "integer"
-            if reason is None and not isinstance(grain, str):
+            grain = self._why_not(node) or self._grain(node)
+            self.layers[node.name] = grain if isinstance(grain, str) else "integer"
+            if not isinstance(grain, str):
                 self._convert(node, grain)
                 return
         elif source in self.spikes and self._routes(node):
@@ -272,8 +271,7 @@ class _Lowering:
 
     def _never_changes(self, node: Node) -> bool:
         """Whether a node depends on constants alone."""
-        inputs = [*operands(node)]
-        sources = [producer(tensor) for tensor in inputs]
+        sources = [producer(tensor) for tensor in operands(node)]
         return all(source is not None and self._never_changes(source) for source in sources)
 
     def _convert(self, layer: Node, grain: Grain | None) -> None:

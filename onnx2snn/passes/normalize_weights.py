@@ -41,7 +41,7 @@ class NormalizeWeights:
            reader gets a Mul by θ; two in a row become one.
         3. Keeps a neuron whose output is the graph's, that stands for a trained quantiser, which is exact as
            it is (until its weights are rounded to int8), or of which a pool would no longer see spikes.
-    Runs last, in the schedule `layer` only.
+    Runs behind all that changes weights or biases, in the schedule `layer` only.
     """
 
     name = "NormalizeWeights"

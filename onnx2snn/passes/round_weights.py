@@ -117,9 +117,8 @@ def _round(graph: Graph, layer: Node, moments: Moments, most: int) -> Vector:
     rows = np.asarray(_matrix(layer), np.float64)
     square, mean = (_seen(vector, rows) for vector in (moments.square, moments.mean))
     # The neuron behind takes up to 1 out of the bias, which is in units of θ then.
-    least = (np.abs(0.0 if bias is None else bias) + _feeds_neuron(layer)) / _BIAS_STEPS + np.finfo(
-        np.float32
-    ).tiny
+    reach = _feeds_neuron(layer) + np.abs(0.0 if bias is None else bias)
+    least = reach / _BIAS_STEPS + float(np.finfo(np.float32).tiny)
     largest = np.abs(rows).max(axis=(1, 2))
     best = np.full(len(rows), np.inf)
     steps = np.ones(len(rows))
@@ -168,6 +167,6 @@ def _fold_factors(graph: Graph, layer: Node) -> Vector | None:
 
 
 def _feeds_neuron(layer: Node) -> bool:
-    """Whether what a layer gives is part of a current in units of θ."""
+    """Whether what a layer gives is part of a current in units of θ, or may be, over an Add."""
     readers = layer.outputs[0].outputs
     return any(is_normalized(node) or node.op == "Add" for node in readers)

@@ -7,8 +7,7 @@ import onnx
 import pytest
 from helpers import normal, parse, relative_error, run
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from layered import STEPS, constants, net, run_both
+from layered import DRAWN, constants, net, run_both
 from onnx import numpy_helper
 
 import onnx2snn
@@ -116,15 +115,7 @@ def test_any_net_spikes_as_in_explicit_timesteps():
     compared: list[bool] = []
 
     @settings(deadline=None, max_examples=30)
-    @given(
-        steps=st.lists(
-            st.tuples(st.sampled_from(STEPS), st.integers(0), st.integers(0)), min_size=1, max_size=6
-        ),
-        given_out=st.integers(0),
-        timesteps=st.integers(1, 8),
-        code=st.sampled_from(["burst", "radix"]),
-        seed=st.integers(0, 2**32 - 1),
-    )
+    @given(**DRAWN)
     def compare(steps, given_out, timesteps, code, seed):
         rng = np.random.default_rng(seed)
         model = net(steps, given_out, constants(rng))
