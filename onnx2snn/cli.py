@@ -23,6 +23,7 @@ from onnx2snn.analysis.evaluation import evaluate as evaluate_session
 from onnx2snn.analysis.evaluation import open_reference, top1
 from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.doctor import examine
 from onnx2snn.errors import OptionError, OutputError
 from onnx2snn.model_file import load_model, write_atomically
 from onnx2snn.options import CompileOptions
@@ -87,6 +88,11 @@ def _sample_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+_threads_option = click.option(
+    "--threads", type=int, help="Threads that an operator may use.  [default: one a core]"
+)
 
 
 @main.command("compile")
@@ -204,6 +210,7 @@ def compile_command(
 )
 @click.option("--reference", metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
+@_threads_option
 @_preprocessing_options
 @_sample_options
 def evaluate(
@@ -211,6 +218,7 @@ def evaluate(
     data: str,
     reference: str | None,
     timesteps: str | None,
+    threads: int | None,
     batch_size: int,
     max_samples: int | None,
     json_file: str | None,
@@ -223,7 +231,7 @@ def evaluate(
     """
     check_outputs([snn, data, reference], {"--json": json_path(json_file)})
     _positive("--batch-size", batch_size)
-    session = SpikingSession(snn)
+    session = SpikingSession(snn, threads=threads)
     compiled = session.timesteps
     alone = timesteps is None and session.artifact.schedule == "layer"
     steps = [compiled] if alone else _timesteps(timesteps, compiled)
@@ -250,14 +258,17 @@ def evaluate(
 @click.option("--input", "data", required=True, metavar="X.npy", help=f"Samples. {_DATA_HELP}")
 @click.option("-o", "--output", metavar="OUT.npz", help="Write the outputs by name.")
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@_threads_option
 @_preprocessing_options
-def run(snn: str, data: str, output: str | None, timesteps: int | None, **values: Any) -> None:
+def run(
+    snn: str, data: str, output: str | None, timesteps: int | None, threads: int | None, **values: Any
+) -> None:
     """Run a compiled network on samples.
 
     Shows the outputs' shapes and the winning classes, or writes the outputs.
     """
     check_outputs([snn, data], {"-o": output})
-    session = SpikingSession(snn)
+    session = SpikingSession(snn, threads=threads)
     dataset = open_dataset(data, session.inputs, _recorded(session, values))
     runs = [
         (session.run(batch, timesteps).outputs, count)
@@ -375,6 +386,19 @@ def demo(out: str) -> None:
         f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}", soft_wrap=True
     )
     console.print(f"\nFiles in {folder}: the ANN, the SNN (any onnxruntime runs it), the data.")
+
+
+@main.command()
+@click.option("--json", "json_file", metavar="FILE|-", help="Write what was found as JSON; - for stdout.")
+def doctor(json_file: str | None) -> None:
+    """Show what is installed.
+
+    Versions, the native kernels, what onnxruntime runs on, and the extras.
+    """
+    check_outputs([], {"--json": json_path(json_file)})
+    found = examine()
+    console_for(json_file).print(tables.doctor_table(found))
+    write_json(json_file, found)
 
 
 def _preprocessing(values: dict[str, Any], base: Preprocessing) -> Preprocessing:

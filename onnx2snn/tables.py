@@ -114,6 +114,27 @@ def evaluation_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
+def doctor_table(found: Mapping[str, Any]) -> Table:
+    """An installation: what it consists of, and what to do about what is missing."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, version in found["versions"].items():
+        table.add_row(name, version)
+    table.add_row("platform", found["platform"])
+    native = found["native"]
+    if native["library"] is None:
+        said = Text(f"none ({native['reason']}): standard operators, same results, slower", "yellow")
+    else:
+        said = Text(native["library"], "green")
+    table.add_row("native kernels", said)
+    table.add_row("providers", ", ".join(found["providers"]))
+    for extra, missing in found["extras"].items():
+        lacking = f"{', '.join(missing)} missing: pip install 'onnx2snn[{extra}]'"
+        table.add_row(f"extra {extra}", Text(lacking, "yellow") if missing else Text("installed", "green"))
+    return table
+
+
 def percent(value: float) -> str:
     """A share as text: 0.9225 → 92.2 % (one decimal, as the field quotes accuracy)."""
     return f"{100 * value:.1f} %"

@@ -7,6 +7,7 @@ import importlib
 import json
 from importlib import resources
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 import onnx2snn
 from onnx2snn.compiler import PIPELINE
+from onnx2snn.passes.normalize_weights import NormalizeWeights
 from onnx2snn.runtime.session import SpikingSession
 
 DEMO = resources.files("onnx2snn.demo")
@@ -84,7 +86,17 @@ def test_accuracy_on_digits(options):
     assert (scores.argmax(axis=1) == labels).mean() >= 0.97
 
 
-def test_metadata():
+@pytest.mark.parametrize("normalized", [True, False])
+def test_metadata(normalized, monkeypatch):
+    """It tells the thresholds that were found, whether they stand at the neurons or in the weights."""
+    run, found = NormalizeWeights.run, {}
+
+    def watched(self, graph, context):
+        cells = [node for node in graph.nodes if node.op == "SignedBurstIF"]
+        found.update({cell.name: cell.inputs[1].values for cell in cells})
+        return normalized and run(self, graph, context)
+
+    monkeypatch.setattr(NormalizeWeights, "run", watched)
     compiled = digits(signed=True, max_spikes=3, timesteps=5)
     held = {entry.key: json.loads(entry.value) for entry in compiled.model.metadata_props}
     assert [entry.key for entry in compiled.model.metadata_props] == sorted(held)
@@ -107,6 +119,9 @@ def test_metadata():
         theta, said = session.artifact.threshold(cell), held["onnx2snn.neurons"][cell.name]
         assert said["op"] == cell.op_type == "SignedBurstIF"
         assert said["max_spikes"] == 3
+        if normalized:
+            assert theta == 1
+            theta = found[cell.name]
         assert said["channels"] == theta.size
         assert said["threshold"]["least"] == pytest.approx(float(theta.min()), rel=1e-6)
         assert said["threshold"]["greatest"] == pytest.approx(float(theta.max()), rel=1e-6)
@@ -309,7 +324,8 @@ def test_mean_output_is_within_the_bound(drawn):
     model, weights, _ = drawn
     x = np.random.default_rng(0).standard_normal((48, weights[0].shape[0])).astype(np.float32)
     options = {"signed": True, "timesteps": STEPS, "threshold": "max", "correct_bias": False}
-    session = SpikingSession(onnx2snn.compile(model, x, **options).model)
+    with mock.patch.object(NormalizeWeights, "run", return_value=False):  # the bound speaks of θ
+        session = SpikingSession(onnx2snn.compile(model, x, **options).model)
     (expected,) = run(model, {"x": x})
     found = session.run(x).outputs["y"]
     good = settled(session, x)

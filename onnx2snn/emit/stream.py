@@ -39,10 +39,17 @@ _ALWAYS = "onnx2snn/always"
 
 @dataclass(frozen=True)
 class _Carried:
-    """A value that the loop carries from one timestep to the next: a cell's state, or a sum over time."""
+    """A value that the loop carries from one timestep to the next: a cell's state, or a sum over time.
+
+    Attributes:
+        name: what its tensors' names begin with.
+        initial: before the first timestep; broadcasts.
+        ranked: whether it keeps the rank of `initial`, whatever the timestep.
+    """
 
     name: str
     initial: Array
+    ranked: bool = False
 
     @property
     def before(self) -> str:
@@ -57,7 +64,8 @@ class _Carried:
         return f"{self.name}/final"
 
     def info(self, name: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.initial.dtype), None)
+        dims = [None] * self.initial.ndim if self.ranked else None
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(self.initial.dtype), dims)
 
 
 def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False) -> onnx.ModelProto:
@@ -130,6 +138,11 @@ class _Parts:
             item.name: item.type.tensor_type.elem_type
             for item in (*flat.graph.value_info, *flat.graph.output, *flat.graph.input)
         }
+        self._ranks = {
+            item.name: len(item.type.tensor_type.shape.dim)
+            for item in (*flat.graph.value_info, *flat.graph.output)
+            if item.type.tensor_type.HasField("shape")
+        }
         producers = {name: node for node in self.body for name in node.output}
         outputs = {output.name for output in flat.graph.output}
         wanted = set(outputs)
@@ -168,6 +181,10 @@ class _Parts:
         """The element type of a tensor; float32 where inference left it open."""
         code = self._types.get(name, onnx.TensorProto.FLOAT) or onnx.TensorProto.FLOAT
         return helper.tensor_dtype_to_np_dtype(code)
+
+    def rank(self, name: str) -> int | None:
+        """The rank of a tensor; None where inference left it open."""
+        return self._ranks.get(name)
 
     def inside(self, node: onnx.NodeProto) -> onnx.NodeProto:
         """The node under its names inside the body, where those of the main graph must not recur."""
@@ -237,8 +254,12 @@ def _timestep(parts: _Parts) -> tuple[list[onnx.NodeProto], list[_Carried]]:
         if node.domain == DOMAIN:
             cell, dtype = CELLS[node.op_type], parts.dtype(node.output[0])
             initial = cell.initial_state([parts.constant(name) for name in node.input[1:]])
+            # A neuron's states have its output's rank, which lets onnxruntime drop the products with θ = 1.
+            rank = parts.rank(node.output[0]) if cell.kind == "neuron" else None
             states = [
-                _Carried(f"onnx2snn/{node.name}/{state}", value.astype(dtype))
+                _Carried(
+                    f"onnx2snn/{node.name}/{state}", _expanded(value.astype(dtype), rank), rank is not None
+                )
                 for state, value in zip(cell.states, initial, strict=True)
             ]
             copy.input[1:1] = [state.before for state in states]
@@ -246,6 +267,10 @@ def _timestep(parts: _Parts) -> tuple[list[onnx.NodeProto], list[_Carried]]:
             carried += states
         nodes.append(copy)
     return nodes, carried
+
+
+def _expanded(value: Array, rank: int | None) -> Array:
+    return value.reshape((1,) * ((rank or 0) - value.ndim) + value.shape)
 
 
 def _sum(parts: _Parts, name: str) -> _Carried:

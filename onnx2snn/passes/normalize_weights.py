@@ -1,4 +1,4 @@
-"""Conv → AccumulateFire(θ) → Conv ⇒ Conv with W/θ → AccumulateFire(1) → Conv with W·θ: spikes of one each."""
+"""Conv → neuron(θ) → Conv ⇒ Conv with W/θ → neuron(1) → Conv with W·θ: spikes of one each on every wire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from onnx2snn.graph import (
     Node,
     Tensor,
     Variable,
-    bypass,
     constant,
     is_output,
     producer,
@@ -20,28 +19,32 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.ops import ACCUMULATE_FIRE
+from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, LI_POOL, SIGNED_BURST_IF
 from onnx2snn.passes.affine import Affine, Vector, along, scale_outputs
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.push_batchnorm import push
+from onnx2snn.sections import SHAPE_OPS
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
+_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax", LI_POOL.op)
+#: The neurons whose spikes are worth θ each, whatever they are fed.
+_NEURONS = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
 
 
 class NormalizeWeights:
-    """Move thresholds of accumulate-and-fire neurons into the weights around them (Li & Zeng 2022).
+    """Move thresholds of neurons into the weights around them (Li & Zeng 2022).
 
-    What is left of the neuron is clip(floor(U'), 0, N): no division, no product, and the bias holds the 1/2.
+    What is left of a neuron is clip(floor(u'), 0, Γ): no division, no product. In the schedule `layer` the
+    bias before it holds the 1/2 as well.
 
     Cases:
         1. The current comes from a Conv, ConvTranspose, Gemm or MatMul that nothing else reads → its weights
            are divided by θ; or from an Add with such an operand → the other one gets a Mul by 1/θ.
         2. Conv, Gemm or MatMul read the neuron, directly or behind pools → their weights take θ. Any other
-           reader gets a Mul by θ; two in a row become one.
+           reader gets a Mul by θ, which becomes one with a Mul behind it.
         3. Keeps a neuron whose output is the graph's, that stands for a trained quantiser, which is exact as
            it is (until its weights are rounded to int8), or of which a pool would no longer see spikes.
-    Runs behind all that changes weights or biases, in the schedule `layer` only.
+    Runs behind all that changes weights or biases.
     """
 
     name = "NormalizeWeights"
@@ -50,18 +53,18 @@ class NormalizeWeights:
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
         changed = False
-        for cell in [node for node in graph.nodes if node.op == ACCUMULATE_FIRE.op]:
+        # From the last to the first: a θ meets the 1/θ of the neurons behind it and becomes one product.
+        for cell in reversed([node for node in graph.nodes if node.op in _NEURONS]):
             exact = context.options.weights == "float" and _is_trained(cell, context)
             theta = None if exact else _thresholds(graph, cell)
             if theta is not None and _scale_current(graph, cell, theta):
-                cell.attrs["potential"] = 0.0
+                if cell.op == ACCUMULATE_FIRE.op:
+                    cell.attrs["potential"] = 0.0
                 one = np.ones((), cell.inputs[1].dtype)
                 cell.inputs[1] = Constant(unique_name(graph, f"{cell.name}/one"), one)
                 context.neurons[cell.name]["theta"] = cell.inputs[1].name
                 _scale_readers(graph, cell.outputs[0], theta)
                 changed = True
-        for node in [node for node in graph.nodes if node.op == "Mul"]:
-            _merge(graph, node)
         if changed:
             tidy(graph)
         return changed
@@ -83,7 +86,12 @@ def _thresholds(graph: Graph, cell: Node) -> Vector | None:
     value = constant(cell.inputs[1])
     if value is None or channels is None or channel_axis(output) != 1 or is_output(graph, output):
         return None
-    if cell.attrs["potential"] == 0 or np.any(value < 1e-30) or value.size not in (1, channels):
+    if (
+        cell.attrs.get("potential") == 0
+        or np.any(value == 1)
+        or np.any(value < 1e-30)
+        or value.size not in (1, channels)
+    ):
         return None
     if any(reader.op in _POOLS and not _passes(graph, reader) for reader in output.outputs):
         return None
@@ -102,9 +110,10 @@ def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
     """Let U/θ + 1/2 arrive instead of U; False where that takes more than it saves."""
     current = cell.inputs[0]
     source = producer(current)
+    start = 0.5 if cell.op == ACCUMULATE_FIRE.op else 0.0  # the others have a state for it
     if source is None or sole_consumer(graph, current) is not cell:
         return False
-    affine = Affine(1 / theta, np.full_like(theta, 0.5))
+    affine = Affine(1 / theta, np.full_like(theta, start))
     if source.op in _WEIGHTED:
         return scale_outputs(graph, source, affine) is None
     if source.op != "Add" or source.inputs[0] is source.inputs[1]:
@@ -144,7 +153,7 @@ def _multiplied(graph: Graph, tensor: Tensor, scale: Vector) -> Variable:
 def _scale_readers(graph: Graph, spikes: Tensor, theta: Vector) -> None:
     """Give each reader of the spikes their values, by its weights where it has some."""
     dtype = np.dtype(spikes.dtype or np.float32)
-    for reader in {id(node): node for node in spikes.outputs}.values():
+    for reader in {id(node): node for node in spikes.outputs if node.op not in SHAPE_OPS}.values():
         values = Variable(unique_name(graph, f"{spikes.name}/value"), spikes.dtype, spikes.shape)
         # As a BatchNormalization, which knows its way into weights.
         parameters = [theta, np.zeros_like(theta), np.zeros_like(theta), np.ones_like(theta)]
@@ -159,16 +168,3 @@ def _scale_readers(graph: Graph, spikes: Tensor, theta: Vector) -> None:
             value = along(theta, 1, rank(spikes) or 2).astype(dtype)
             scaling.op, scaling.attrs = "Mul", {}
             scaling.inputs = [spikes, Constant(unique_name(graph, f"{values.name}/theta"), value)]
-
-
-def _merge(graph: Graph, node: Node) -> None:
-    """Mul behind Mul, both by constants ⇒ one."""
-    before = producer(node.inputs[0]) if node.inputs else None
-    own = constant(node.inputs[1]) if node.inputs else None
-    if before is None or before.op != "Mul" or own is None or sole_consumer(graph, node.inputs[0]) is None:
-        return
-    factor = constant(before.inputs[1])
-    if factor is not None:
-        value = (own.astype(np.float64) * factor).astype(own.dtype)
-        node.inputs[1] = Constant(unique_name(graph, f"{node.name}/factor"), value)
-        bypass(graph, before)

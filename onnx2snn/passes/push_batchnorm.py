@@ -14,15 +14,16 @@ from onnx2snn.graph import (
     constant,
     insert_after,
     is_output,
+    rank,
     sole_consumer,
     static_dims,
     unique_name,
 )
 from onnx2snn.linear import pads_with_zeros
-from onnx2snn.passes.affine import Affine, add_bias, read_batchnorm, set_constant
+from onnx2snn.passes.affine import Affine, add_bias, along, read_batchnorm, set_constant
 from onnx2snn.passes.base import Context, fold_each
 
-_POOLS = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
+_POOLS = ("MaxPool", "GlobalMaxPool", "LIPool", "AveragePool", "GlobalAveragePool")
 
 
 class PushBatchNorm:
@@ -35,9 +36,11 @@ class PushBatchNorm:
         1. BN → Conv, Gemm or MatMul, one or several → all of them take it. A Conv with padding needs known
            spatial dimensions for the bias map.
         2. BN → MaxPool with no negative scale, BN → average pooling without counted padding, BN without a
-           shift → Pad with zeros: they commute, so the BN moves behind the pool and is tried there.
+           shift → Pad with zeros, BN → Slice of space: they commute, so the BN moves behind and is tried
+           there.
         3. BN → Flatten → Gemm: scale and shift are repeated for every pixel of the channel.
-        4. Keeps the BN, which is linear, when any consumer is none of these or the BN gives an output.
+        4. BN without a shift → Mul by a constant: takes the scale.
+        5. Keeps the BN, which is linear, when any consumer is none of these or the BN gives an output.
     """
 
     name = "PushBatchNorm"
@@ -56,7 +59,7 @@ def push(graph: Graph, node: Node) -> str | None:
     result = node.outputs[0]
     if is_output(graph, result):
         return "it gives an output of the graph"
-    while len(result.outputs) == 1 and result.outputs[0].op in (*_POOLS, "Pad"):
+    while len(result.outputs) == 1 and result.outputs[0].op in (*_POOLS, "Pad", "Slice"):
         pool = result.outputs[0]
         reason = _commutes(graph, pool, affine)
         if reason is not None:
@@ -86,12 +89,14 @@ def push(graph: Graph, node: Node) -> str | None:
 def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if is_output(graph, pool.outputs[0]) or len(pool.outputs) > 1:
         return f"the output of '{pool.name}' is an output of the graph, or has indices"
-    if pool.op in ("MaxPool", "GlobalMaxPool"):
+    if pool.op in ("MaxPool", "GlobalMaxPool", "LIPool"):
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
     if pool.op == "Pad":
         moves = pads_with_zeros(pool) and not affine.shift.any() and not _pads_channels(pool)
         return None if moves else f"the Pad '{pool.name}' adds what has not gone through it"
+    if pool.op == "Slice":
+        return f"the Slice '{pool.name}' may cut channels" if _slices_channels(pool) else None
     padded = any(pool.attrs.get("pads", ())) or pool.attrs.get("auto_pad", "NOTSET") not in (
         "NOTSET",
         "VALID",
@@ -109,9 +114,17 @@ def _pads_channels(pad: Node) -> bool:
     return bool(pads[1] or pads[len(pads) // 2 + 1])
 
 
+def _slices_channels(node: Node) -> bool:
+    """Whether a Slice cuts channels, or may."""
+    axes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
+    return axes is None or any(axis < 2 for axis in axes.reshape(-1))
+
+
 def _obstacle(consumer: Node, tensor: Variable, affine: Affine) -> str | None:
     """Why a consumer of the BN cannot take it, None if it can."""
     where = f"'{consumer.name}' ({consumer.op}), which reads it,"
+    if consumer.op == "Mul" and _factor(consumer, tensor) is not None and not affine.shift.any():
+        return None
     if consumer.op not in ("Conv", "Gemm", "MatMul"):
         return f"{where} has no weights"
     if consumer.inputs[0] is not tensor or sum(t is tensor for t in consumer.inputs) > 1:
@@ -129,7 +142,19 @@ def _obstacle(consumer: Node, tensor: Variable, affine: Affine) -> str | None:
     return None
 
 
+def _factor(product: Node, tensor: Variable) -> int | None:
+    """Which input of a Mul is a constant that leaves the shape of the other input, the tensor."""
+    for index, other in enumerate(reversed(product.inputs)):
+        value = constant(product.inputs[index])
+        if other is tensor and value is not None and value.ndim <= (rank(tensor) or 0):
+            return index
+    return None
+
+
 def _absorb(graph: Graph, consumer: Node, affine: Affine) -> None:
+    if consumer.op == "Mul":
+        _absorb_product(graph, consumer, affine)
+        return
     weight = constant(consumer.inputs[1])
     assert weight is not None
     if consumer.op == "Conv":
@@ -142,6 +167,15 @@ def _absorb(graph: Graph, consumer: Node, affine: Affine) -> None:
     if consumer.op == "Gemm":
         shift = shift * float(consumer.attrs.get("alpha", 1.0))
     add_bias(graph, consumer, shift)
+
+
+def _absorb_product(graph: Graph, product: Node, affine: Affine) -> None:
+    index = next(i for i, tensor in enumerate(product.inputs) if constant(tensor) is not None)
+    value = constant(product.inputs[index])
+    dims = rank(product.outputs[0])
+    assert value is not None
+    assert dims is not None
+    set_constant(graph, product, index, value * along(affine.scale, 1, dims), value)
 
 
 def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> None:

@@ -25,6 +25,10 @@ from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]
 
+#: Element type and, where it helps, rank.
+TensorType = tuple[int, int | None]
+_FLOAT: TensorType = (onnx.TensorProto.FLOAT, None)
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -128,7 +132,7 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
     body = helper.get_node_attr_value(loop, "body")
     weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
     timesteps = int(numpy_helper.to_array(weights.pop(trips)))
-    types = _element_types(model, body)
+    types = _types(model, body)
 
     carried = tuple(
         Carried(inner.name, outer.name, numpy_helper.to_array(weights[initial]))
@@ -169,8 +173,8 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
         after = [_with_input_renamed(node, value.after, final_name(value)) for node in after]
         if value.after in outputs:
             after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
-    types = _element_types(model)
-    types |= {final_name(value): types.get(value.after, onnx.TensorProto.FLOAT) for value in carried}
+    types = _types(model)
+    types |= {final_name(value): types.get(value.after, _FLOAT) for value in carried}
     part = partial(_part, model, weights, types)
     step, head = part("layers", body, crossing), part("head", after, outputs)
     fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
@@ -231,7 +235,7 @@ def _sections(
 def _part(
     model: onnx.ModelProto,
     weights: Mapping[str, onnx.TensorProto],
-    types: dict[str, int],
+    types: dict[str, TensorType],
     name: str,
     nodes: Iterable[onnx.NodeProto],
     outputs: Iterable[str],
@@ -284,11 +288,12 @@ def _model(
     inputs: list[str],
     outputs: list[str],
     weights: list[onnx.TensorProto],
-    types: dict[str, int],
+    types: dict[str, TensorType],
     whole: onnx.ModelProto,
 ) -> onnx.ModelProto:
     def info(tensor: str) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(tensor, types.get(tensor, onnx.TensorProto.FLOAT), None)
+        element, rank = types.get(tensor, _FLOAT)
+        return helper.make_tensor_value_info(tensor, element, None if rank is None else [None] * rank)
 
     graph = helper.make_graph(nodes, name, [info(t) for t in inputs], [info(t) for t in outputs], weights)
     return helper.make_model(
@@ -299,20 +304,21 @@ def _model(
     )
 
 
-def _element_types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, int]:
+def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, TensorType]:
+    """Of all tensors but those whose element type is not known; the rank only of what a loop carries."""
     graphs = (model.graph, *bodies)
-    types = {
-        item.name: item.type.tensor_type.elem_type
+    types: dict[str, TensorType] = {
+        item.name: (item.type.tensor_type.elem_type, None)
         for graph in graphs
         for item in (*graph.value_info, *graph.input, *graph.output)
         if item.type.tensor_type.elem_type
     }
-    types |= {
-        item.name.removesuffix("/in") + "/final": types[item.name]
-        for body in bodies
-        for item in body.input[2:]
-    }
-    return types | {TIMESTEPS: onnx.TensorProto.INT64}
+    for item in (item for body in bodies for item in body.input[2:]):
+        tensor = item.type.tensor_type
+        types[item.name.removesuffix("/in") + "/final"] = types[item.name]
+        if tensor.HasField("shape"):
+            types[item.name] = (tensor.elem_type, len(tensor.shape.dim))
+    return types | {TIMESTEPS: (onnx.TensorProto.INT64, None)}
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, Any]:

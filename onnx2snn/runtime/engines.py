@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,9 +21,14 @@ from onnx.reference.ops import op_conv, op_conv_transpose
 from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.model_file import serialize
 from onnx2snn.ops import CELLS, DOMAIN, Cell
+from onnx2snn.runtime.native import find_kernels
+
+logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 Backend = Literal["onnxruntime", "numpy"]
+
+_CPU = "CPUExecutionProvider"
 
 # onnxruntime's own exceptions share no base below Exception.
 _OWN_ERRORS = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
@@ -51,41 +59,96 @@ class Engine(Protocol):
         ...
 
 
+def available_providers() -> list[str]:
+    """The execution providers of the installed onnxruntime, the ones that it prefers first."""
+    return list(onnxruntime.get_available_providers())
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How onnxruntime runs a graph.
+
+    Attributes:
+        providers: execution providers; the CPU by default.
+        threads: threads that an operator may use; as onnxruntime chooses by default.
+        native: spiking operators by the native kernels, where these are there and the CPU runs them.
+    """
+
+    providers: Sequence[str] | None = None
+    threads: int | None = None
+    native: bool = False
+
+
 class OnnxruntimeEngine:
     """A plain onnxruntime session.
 
+    Attributes:
+        session: the session.
+        device: where it keeps its values, as onnxruntime names it.
+
     Raises:
         ModelError: onnxruntime cannot load the model, or fails to run it.
-        OptionError: a provider that this onnxruntime does not have.
+        OptionError: a provider that this onnxruntime does not have, or an impossible number of threads.
     """
 
-    def __init__(self, model: onnx.ModelProto, providers: Sequence[str] | None = None) -> None:
-        available = onnxruntime.get_available_providers()
-        if unknown := [name for name in providers or () if name not in available]:
+    def __init__(self, model: onnx.ModelProto, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        available = available_providers()
+        if unknown := [name for name in options.providers or () if name not in available]:
             raise OptionError(
                 f"providers: expected some of {', '.join(available)}, found {', '.join(map(repr, unknown))}; "
                 "choose from these, or install the onnxruntime that has it"
             )
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 4  # it raises its errors; its warnings speak of our own initializers
-        try:
-            self._session = onnxruntime.InferenceSession(
-                serialize(model), settings, providers=list(providers or ["CPUExecutionProvider"])
+        if options.threads is not None and options.threads < 1:
+            raise OptionError(
+                f"threads: expected a whole number, at least 1, found {options.threads!r}; "
+                "leave it out for as many as there are cores"
             )
-        except _RUN_ERRORS as error:
-            raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
-        self._inputs = [item.name for item in self._session.get_inputs()]
-        self._outputs = [item.name for item in self._session.get_outputs()]
+        providers = list(options.providers or [_CPU])
+        self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
+        self.session = _load(serialize(model), providers, options)
+        self._inputs = [item.name for item in self.session.get_inputs()]
+        self._outputs = [item.name for item in self.session.get_outputs()]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Engine.run`."""
         if not self._outputs:  # onnxruntime refuses to run a graph for nothing
             return {}
-        try:
-            results = self._session.run(self._outputs, {n: feeds[n] for n in self._inputs if n in feeds})
-        except _RUN_ERRORS as error:
-            raise ModelError(f"onnxruntime cannot run the model ({first_line(error)})") from error
+        with running():
+            results = self.session.run(self._outputs, {n: feeds[n] for n in self._inputs if n in feeds})
         return dict(zip(self._outputs, results, strict=True))
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Make onnxruntime's errors ours."""
+    try:
+        yield
+    except _RUN_ERRORS as error:
+        raise ModelError(f"onnxruntime cannot run the model ({first_line(error)})") from error
+
+
+def _load(model: bytes, providers: list[str], options: EngineOptions) -> onnxruntime.InferenceSession:
+    kernels = find_kernels().library if options.native and providers == [_CPU] else None
+    try:
+        return onnxruntime.InferenceSession(model, _settings(options, kernels), providers=providers)
+    except _RUN_ERRORS as error:
+        if kernels is None:
+            raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
+        logger.warning("the native kernels do not fit the model (%s): its function bodies", first_line(error))
+    return _load(model, providers, replace(options, native=False))
+
+
+def _settings(options: EngineOptions, kernels: Path | None) -> onnxruntime.SessionOptions:
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # it raises its errors; its warnings speak of our own initializers
+    # Threads that go on spinning behind a run would take the cores from the next session's: a prefix, a head.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+    if kernels is not None:
+        settings.register_custom_ops_library(str(kernels))
+    return settings
 
 
 class NumpyEngine:
@@ -117,16 +180,16 @@ class NumpyEngine:
 
 
 def make_engine(
-    model: onnx.ModelProto, backend: Backend = "onnxruntime", providers: Sequence[str] | None = None
+    model: onnx.ModelProto, backend: Backend = "onnxruntime", options: EngineOptions | None = None
 ) -> Engine:
-    """Load a graph into the named backend; `providers` are onnxruntime's and mean nothing to NumPy.
+    """Load a graph into the named backend; the options are onnxruntime's and mean nothing to NumPy.
 
     Raises:
         OptionError: no such backend or provider.
         ModelError: the backend cannot load the model.
     """
     if backend == "onnxruntime":
-        return OnnxruntimeEngine(model, providers)
+        return OnnxruntimeEngine(model, options)
     if backend == "numpy":
         return NumpyEngine(model)
     raise OptionError(f"backend: expected 'onnxruntime' or 'numpy', found {backend!r}; choose one of these")

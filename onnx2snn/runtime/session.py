@@ -18,9 +18,10 @@ from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
-from onnx2snn.runtime.engines import Array, Backend, Engine, make_engine
+from onnx2snn.runtime.artifact import Artifact, final_name, take_apart, zero_state
+from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
+from onnx2snn.runtime.stepper import Stepper, make_stepper
 from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
 
 
@@ -68,10 +69,13 @@ class SpikingSession:
         model: path of an `.snn.onnx` file, or the loaded model.
         backend: `onnxruntime`, or `numpy` for the reference implementation.
         providers: onnxruntime execution providers; the CPU by default.
+        threads: threads that an operator may use; as onnxruntime chooses by default.
+        native: let the CPU run spiking operators by the native kernels, where the package has them; the
+            results are the same.
 
     Raises:
         ModelError: the file cannot be read, or was not written by onnx2snn.
-        OptionError: an unknown backend or provider.
+        OptionError: an unknown backend or provider, or an impossible number of threads.
     """
 
     def __init__(
@@ -79,16 +83,23 @@ class SpikingSession:
         model: str | Path | onnx.ModelProto,
         backend: Backend = "onnxruntime",
         providers: Sequence[str] | None = None,
+        *,
+        threads: int | None = None,
+        native: bool = True,
     ) -> None:
         loaded = model if isinstance(model, onnx.ModelProto) else load_model(model)
         self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
         self._backend: Backend = backend
-        self._providers = providers
-        self._state: dict[str, Array] = zero_state(self.artifact.carried)
+        self._options = EngineOptions(providers, threads, native)
+        self._frames: Stepper | None = None
         self._elapsed = 0
         self._samples: int | None = None
-        # The NumPy backend always steps: it is what the loop is checked against.
-        self._whole: Engine | None = None if backend == "numpy" else make_engine(loaded, backend, providers)
+        # Loaded now, so that what cannot be is said here.
+        self._whole: Engine | None = None
+        if self.artifact.schedule == "layer" and backend != "numpy":
+            self._whole = self._engine(loaded)
+        else:
+            self._step: Engine = self._engine(self.artifact.step)
 
     @property
     def timesteps(self) -> int:
@@ -129,19 +140,19 @@ class SpikingSession:
         steps = self._check(timesteps)
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
-        if self._whole is not None and steps == self.timesteps and not record:
+        if self._whole is not None:
             return Run(steps, self._whole.run(feeds))
         bridge = self._bridge(feeds)
-        state = zero_state(self.artifact.carried)
+        stepper = make_stepper(self._recording_step if record else self._step, self.artifact.carried, bridge)
         outputs: list[dict[str, Array]] = []
         spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
         for number in range(1, steps + 1):
-            results = (self._recording_step if record else self._step).run({**bridge, **state})
-            before = state
-            state = _advance(state, results, self.artifact.carried)
+            before = stepper.carried() if record else {}
+            stepper.advance()
             if record or number == steps:
-                outputs.append(self._read_out(bridge, state, number))
+                outputs.append(self._read_out(bridge, stepper.carried(), number))
             if record:
+                results = stepper.results()
                 for cell in self.artifact.neurons:
                     spikes[cell.name].append(self._spikes(cell, before, results))
         if not record:
@@ -175,13 +186,14 @@ class SpikingSession:
         samples = self._count(feeds)
         started = time.perf_counter()
         bridge = self._bridge(feeds)
-        state = zero_state(carried)
+        stepper = make_stepper(step, carried, bridge)
         checkpoints = []
         seconds = 0.0
         layered = self.artifact.schedule == "layer"
         for number in wanted if layered else range(1, wanted[-1] + 1):
-            state = _advance(state, step.run({**bridge, **state}), carried)
+            stepper.advance()
             if number in wanted:
+                state = stepper.carried()
                 outputs = self._read_out(bridge, state, number)
                 seconds += time.perf_counter() - started
                 spikes, operations = self._totals(counter, synapses, bridge, state, samples)
@@ -237,15 +249,16 @@ class SpikingSession:
                     f"found {samples}; call reset() first"
                 )
             bridge = self._bridge(feeds)
-            results = self._step.run({**bridge, **self._state})
-            self._state = _advance(self._state, results, self.artifact.carried)
+            if self._frames is None:
+                self._frames = make_stepper(self._step, self.artifact.carried, bridge)
+            self._frames.advance(bridge)
             self._elapsed += 1
             self._samples = samples
-            yield self._read_out(bridge, self._state, self._elapsed)
+            yield self._read_out(bridge, self._frames.carried(), self._elapsed)
 
     def reset(self) -> None:
         """Put `stream` back to the initial state."""
-        self._state = zero_state(self.artifact.carried)
+        self._frames = None
         self._elapsed = 0
         self._samples = None
 
@@ -264,10 +277,6 @@ class SpikingSession:
     @cached_property
     def _prefix(self) -> Engine | None:
         return None if self.artifact.prefix is None else self._engine(self.artifact.prefix)
-
-    @cached_property
-    def _step(self) -> Engine:
-        return self._engine(self.artifact.step)
 
     @cached_property
     def _head(self) -> Engine:
@@ -298,7 +307,7 @@ class SpikingSession:
             return Run(self.timesteps, simulation.outputs, {}, simulation.spikes if record else {})
         bridge = self._bridge(feeds)
         results = self._recording_step.run(bridge)
-        state = _advance({}, results, self.artifact.carried)
+        state = {value.before: results[value.after] for value in self.artifact.carried}
         spikes = {cell.name: self._train(cell, bridge | results) for cell in self.artifact.neurons}
         return Run(self.timesteps, self._read_out(bridge, state, self.timesteps), {}, spikes)
 
@@ -322,7 +331,7 @@ class SpikingSession:
         return spikes
 
     def _engine(self, model: onnx.ModelProto) -> Engine:
-        return make_engine(model, self._backend, self._providers)
+        return make_engine(model, self._backend, self._options)
 
     def _bridge(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """What the step and the head read beside the state: inputs, and what the prefix makes of them."""
@@ -407,12 +416,6 @@ def _check_array(spec: InputSpec, array: Array) -> None:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"input '{spec.name}': expected finite values, found NaN or Inf; repair the samples")
-
-
-def _advance(
-    state: Mapping[str, Array], results: Mapping[str, Array], carried: Sequence[Carried]
-) -> dict[str, Array]:
-    return {**state, **{value.before: results[value.after] for value in carried}}
 
 
 def _per_sample(counts: Array, samples: int) -> Array:

@@ -188,13 +188,14 @@ def test_sections(rng):
     assert {"y", "g", "d2"} <= set(names[at + 1 :])
     body = loop_body(artifact)
     # The sum over time, by which r crosses into the head, is last but for the condition.
-    assert [node.name for node in body.node][:7] == ["r", "d1", "b1", "k1", "f", "z", "q"]
+    assert [node.name for node in body.node][:8] == ["r", "d1", "r/value", "b1", "k1", "f", "z", "q"]
     # Head and body both gather the batch size: the constants for it exist twice.
     assert {item.name for item in body.initializer} == {
-        "r/threshold",
-        "q/threshold",
-        "w2",
-        "z/bias",
+        "r/one",
+        "q/one",
+        "r/value/theta",
+        "w2_1",
+        "z/bias_1",
         "onnx2snn/zero/step",
         "onnx2snn/rest/step",
     }

@@ -14,7 +14,8 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 from onnx2snn.ops.li_pool import max_pool
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
+from onnx2snn.runtime.native import find_kernels
 
 SQUARE = {
     "auto_pad": "NOTSET",
@@ -68,7 +69,19 @@ def onnxruntime_body(op, parameters, attributes):
     )
 
 
+def native_kernel(op, parameters, attributes):
+    """The kernel where there is one, and it is a kernel that runs; the body elsewhere."""
+    model = cell_model(op, parameters, attributes)
+    engine = OnnxruntimeEngine(model, EngineOptions(native=True))
+    names = [item.name for item in model.graph.input]
+    return lambda x, state, others: list(
+        engine.run(dict(zip(names, (x, *state, *others), strict=True))).values()
+    )
+
+
 BACKENDS = [numpy_step, reference_body, onnxruntime_body]
+if find_kernels().library is not None:
+    BACKENDS.append(native_kernel)
 
 
 def simulate(backend, op, inputs, parameters=(), attributes=None):

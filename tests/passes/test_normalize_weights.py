@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.emit.layer import emit_layer
-from onnx2snn.graph import clone
-from onnx2snn.ops import ACCUMULATE_FIRE
-from onnx2snn.passes.base import Context
+from onnx2snn.emit.stream import emit_stream
+from onnx2snn.graph import clone, is_cell, producer
+from onnx2snn.ops import CELLS
 from onnx2snn.passes.normalize_weights import NormalizeWeights
+from onnx2snn.runtime.artifact import take_apart, zero_state
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 NETS = {
@@ -37,6 +39,15 @@ NETS = {
         {"w1": (4, 1, 3, 3), "b": (4,), "w2": (4, 4, 1, 1), "w3": (4, 4, 1, 1)},
         {"Mul": 0, "own θ": 1},  # the first neuron reads the input itself
     ),
+    "cut and padded shortcut": (
+        """(float[N,3,8,8] x) => (float[N,3] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(c)
+        i = Slice(r, start, end, space, by) o = Pad(i, more)
+        d = Conv<pads=[1,1,1,1], strides=[2,2]>(r, w2, b2) a = Add(d, o) t = Relu(a)
+        f = Flatten(t) y = Gemm(f, w3) }""",
+        {"w1": (4, 3, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "b2": (4,), "w3": (64, 3)},
+        {"Mul": 1, "own θ": 0},
+    ),
     "an output, a pool in front of an Add, a product with the current": (
         """(float[N,3,8,8] x) => (float[N,4,8,8] r, float[N,4,4,4] y, float[N,4,8,8] z) {
         c = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d)
@@ -47,11 +58,19 @@ NETS = {
     ),
 }
 
+INDICES = {
+    "start": np.int64([0, 0]),
+    "end": np.int64([8, 8]),
+    "space": np.int64([2, 3]),
+    "by": np.int64([2, 2]),
+    "more": np.zeros(8, np.int64),
+}
+
 
 def compiled(name, rng, monkeypatch, **options):
     """The graph before the pass, what the pass makes of it, and inputs."""
     text, shapes, _ = NETS[name]
-    model = parse(text, **normal(rng, **shapes))
+    model = parse(text, **normal(rng, **shapes), **INDICES)
     graphs = []
     run = NormalizeWeights.run
 
@@ -69,29 +88,60 @@ def compiled(name, rng, monkeypatch, **options):
     return *graphs, artifact, x
 
 
+SCHEDULES = [{"schedule": "layer"}, {"schedule": "stream"}, {"schedule": "stream", "signed": True}]
+
+
+@pytest.mark.parametrize("options", SCHEDULES, ids=lambda options: "-".join(options))
 @pytest.mark.parametrize("name", NETS)
-def test_thresholds_go_into_the_weights(name, rng, monkeypatch):
-    _, after, artifact, _ = compiled(name, rng, monkeypatch)
-    expected = NETS[name][2]
-    neurons = [node for node in after.nodes if node.op == ACCUMULATE_FIRE.op]
-    kept = [node for node in neurons if node.attrs["potential"] == 0.5]
+def test_thresholds_go_into_the_weights(name, options, rng, monkeypatch):
+    before, after, artifact, x = compiled(name, rng, monkeypatch, **options)
+    neurons = [node for node in after.nodes if is_cell(node) and CELLS[node.op].kind == "neuron"]
+    own = [node for node in neurons if node.inputs[1].values.size > 1]
     assert {
         "Mul": sum(node.op == "Mul" for node in after.nodes),
-        "own θ": len(kept),
-    } == expected
-    assert all(node.inputs[1].values.size == 1 for node in neurons if node not in kept)
+        "own θ": len(own),
+    } == NETS[name][2]
+    assert all(np.all(node.inputs[1].values == 1) for node in neurons if node not in own)
     assert not any(node.op == "BatchNormalization" for node in after.nodes)
-    onnx2snn.SpikingSession(artifact)
+    assert [node.op for node in after.nodes if is_cell(node)] == [n.op for n in before.nodes if is_cell(n)]
+    for cell in (node for node in neurons if node not in own):
+        sent = first_spikes(artifact, cell.name, x)
+        np.testing.assert_array_equal(sent, np.round(sent))
+        assert sent.any()
 
 
+def first_spikes(artifact, cell, x):
+    """What a cell sends in the first step, of which the schedule `layer` has but one."""
+    parts = take_apart(artifact)
+    name = next(node.output[0] for node in parts.cells if node.name == cell)
+    values = {"x": x} | zero_state(parts.carried)
+    if parts.prefix is not None:
+        values |= OnnxruntimeEngine(parts.prefix).run(values)
+    del parts.step.graph.output[:]
+    parts.step.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return OnnxruntimeEngine(parts.step).run(values)[name]
+
+
+@pytest.mark.parametrize("options", SCHEDULES, ids=lambda options: "-".join(options))
 @pytest.mark.parametrize("name", NETS)
-def test_the_net_stays_the_same(name, rng, monkeypatch):
+def test_the_net_stays_the_same(name, options, rng, monkeypatch):
     """But for rounding, which may move a sum over the edge of a level: hardly any, and then by one."""
-    before, after, _, x = compiled(name, rng, monkeypatch)
-    old, new = (OnnxruntimeEngine(emit_layer(graph)).run({"x": x}) for graph in (before, after))
+    before, after, _, x = compiled(name, rng, monkeypatch, **options)
+    old, new = (OnnxruntimeEngine(emitted(graph, options)).run({"x": x}) for graph in (before, after))
     for output, values in old.items():
         differing = ~np.isclose(new[output], values, rtol=1e-4, atol=1e-4 * np.abs(values).max())
         assert differing.mean() < 1e-3
+
+
+def emitted(graph, options):
+    return emit_layer(graph) if options["schedule"] == "layer" else emit_stream(graph, 4)
+
+
+def test_one_product_is_left_on_a_shortcut_that_is_cut_and_padded(rng, monkeypatch):
+    """θ of the neuron before it and 1/θ of the one behind it meet at its end, on the fewest values."""
+    _, after, _, _ = compiled("cut and padded shortcut", rng, monkeypatch, schedule="stream")
+    (product,) = [node for node in after.nodes if node.op == "Mul"]
+    assert producer(product.inputs[0]).op == "Pad"
 
 
 def test_a_trained_quantiser_keeps_its_step(rng):
@@ -108,9 +158,3 @@ def test_a_trained_quantiser_keeps_its_step(rng):
     ).model
     found, exact = (OnnxruntimeEngine(m).run({"x": x})["y"] for m in (artifact, model))
     np.testing.assert_array_equal(found, exact)
-
-
-def test_the_stream_schedule_has_no_such_neurons(rng, monkeypatch):
-    before, after, _, _ = compiled("chain", rng, monkeypatch, schedule="stream")
-    assert [node.op for node in after.nodes] == [node.op for node in before.nodes]
-    assert not NormalizeWeights().run(after, Context(onnx2snn.CompileOptions()))

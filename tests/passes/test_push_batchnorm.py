@@ -11,9 +11,9 @@ from onnx2snn.passes.push_batchnorm import PushBatchNorm
 HEAD = "r = Relu(x) n = BatchNormalization(r, gamma, beta, mean, var)"
 
 
-def push(rng, size, body, *, positive=False, outputs="float[] y", inputs="", **shapes):
+def push(rng, size, body, *, positive=False, outputs="float[] y", inputs="", constants=None, **shapes):
     text = f"(float{size} x{inputs}) => ({outputs}) {{ {HEAD} {body} }}"
-    model = parse(text, **normal(rng, **shapes), **batchnorm(rng, 4, positive=positive))
+    model = parse(text, **normal(rng, **shapes), **batchnorm(rng, 4, positive=positive), **(constants or {}))
     return rewrite(PushBatchNorm(), model, feeds(rng, model))
 
 
@@ -98,6 +98,22 @@ def test_moves_behind_average_pooling(rng, pool):
     result = push(rng, IMAGE, f"p = {pool}(n) y = Conv(p, w)", w=(3, 4, 1, 1))
     assert result.ops == ["Relu", pool.split("<")[0], "Conv"]
     assert result.error < 1e-5
+
+
+def test_moves_behind_a_slice_of_space(rng):
+    body = "s = Slice(n, start, end, axes) y = Conv(s, w)"
+    indices = {"start": np.int64([1, 0]), "end": np.int64([4, 3]), "axes": np.int64([2, 3])}
+    result = push(rng, IMAGE, body, w=(3, 4, 1, 1), constants=indices)
+    assert result.ops == ["Relu", "Slice", "Conv"]
+    assert result.error < 1e-5
+
+
+def test_a_slice_of_channels_keeps_it(rng):
+    body = "s = Slice(n, start, end, axes) y = Conv(s, w)"
+    indices = {"start": np.int64([1, 0]), "end": np.int64([4, 3]), "axes": np.int64([1, 3])}
+    result = push(rng, IMAGE, body, w=(3, 3, 1, 1), constants=indices)
+    assert "BatchNormalization" in result.ops
+    assert "may cut channels" in result.reason
 
 
 def test_flatten_repeats_it_for_every_pixel(rng):

@@ -1,0 +1,62 @@
+// The neurons along one row of elements, operation for operation as in their function bodies (onnx2snn/ops/).
+#pragma once
+
+#include <cmath>
+
+#include "vector.hpp"
+
+namespace onnx2snn {
+
+VECTORISED static void burst_if(Operand current, Operand potential, Operand threshold, float limit, int64_t count,
+                                float* output, float* next_potential) {
+  with(current, [&](auto input) INLINED_LAMBDA {
+    with(potential, [&](auto before) INLINED_LAMBDA {
+      with_factor(threshold, [&](auto theta) INLINED_LAMBDA {
+        ELEMENTWISE
+        for (int64_t i = 0; i < count; ++i) {
+          const float charged = input[i] + before[i];
+          const float sent = clip(std::floor(charged / theta[i]), 0.0f, limit) * theta[i];
+          output[i] = sent;
+          next_potential[i] = charged - sent;
+        }
+      });
+    });
+  });
+}
+
+VECTORISED static void signed_burst_if(Operand current, Operand potential, Operand sent, Operand threshold,
+                                       float limit, int64_t count, float* output, float* next_potential,
+                                       float* next_sent) {
+  with(current, [&](auto input) INLINED_LAMBDA {
+    with(potential, [&](auto before) INLINED_LAMBDA {
+      with(sent, [&](auto total) INLINED_LAMBDA {
+        with_factor(threshold, [&](auto theta) INLINED_LAMBDA {
+          ELEMENTWISE
+          for (int64_t i = 0; i < count; ++i) {
+            const float charged = input[i] + before[i];
+            const float wanted = clip(std::floor(charged / theta[i]), -limit, limit);
+            const float now = relu(wanted + total[i]);
+            const float value = (now - total[i]) * theta[i];
+            output[i] = value;
+            next_potential[i] = charged - value;
+            next_sent[i] = now;
+          }
+        });
+      });
+    });
+  });
+}
+
+VECTORISED static void accumulate_fire(Operand current, Operand threshold, float potential, float levels,
+                                       int64_t count, float* output) {
+  with(current, [&](auto input) INLINED_LAMBDA {
+    with_factor(threshold, [&](auto theta) INLINED_LAMBDA {
+      ELEMENTWISE
+      for (int64_t i = 0; i < count; ++i) {
+        output[i] = std::floor(clip(input[i] / theta[i] + potential, 0.0f, levels)) * theta[i];
+      }
+    });
+  });
+}
+
+}  // namespace onnx2snn
