@@ -93,7 +93,10 @@ def _fire(inputs: list[Any], attributes: dict[str, Any]) -> tuple[Tensor, ...]:
     """Potential, floor, clamp: the burst neuron of Li & Zeng 2022."""
     current, potential, threshold = inputs
     potential = potential + current
-    output = (potential / threshold).floor().clamp(0, attributes["max_spikes"]) * threshold
+    if threshold.numel() == 1 and threshold.item() == 1:  # in the weights: as cheap as it gets
+        output = potential.floor().clamp_(0, attributes["max_spikes"])
+    else:
+        output = (potential / threshold).floor_().clamp_(0, attributes["max_spikes"]) * threshold
     potential -= output
     return output, potential
 
@@ -144,6 +147,7 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": lambda inputs, _: (inputs[0].mean((2, 3), keepdim=True),),
     "LIPool": _pool,
     "MatMul": _multiply,
+    "Mul": lambda inputs, _: (inputs[0] * inputs[1],),
     "Pad": _pad,
     "Slice": _slice,
 }

@@ -3,7 +3,12 @@
 Everything runs on the same batches and threads in one process, interleaved, each after a run of its own that
 does not count: the threads of the one before it may still be spinning. The table has medians, and medians of
 the ratios of neighbours in time; absolute times mean nothing on another machine. `vgg16` has the size of a
-VGG-16 for 32×32 images, and random weights. Eager PyTorch runs where torch is installed.
+VGG-16 for 32×32 images, and random weights. Eager PyTorch runs where torch is installed, SpikingJelly's
+converted net where that is (`pip install --no-deps spikingjelly tqdm loguru h5py scipy`: its own dependencies
+would bring torchvision).
+
+`stock` and `native` are `SpikingSession` without and with the native kernels, `file` the artifact in a plain
+onnxruntime session.
 """
 
 from __future__ import annotations
@@ -24,15 +29,17 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
+from onnx2snn.runtime.native import find_kernels
 
 #: Name → options of our networks.
 SETTINGS: dict[str, dict[str, Any]] = {
     "stream, burst": {},
     "stream, signed": {"signed": True},
-    "layer, burst": {"schedule": "layer"},
+    "layer, float": {"schedule": "layer"},
     "layer, int8": {"schedule": "layer", "weights": "int8"},
 }
 EAGER = "stream, burst: eager PyTorch"
+JELLY = "stream, IF: SpikingJelly"
 
 #: Output channels of the 3×3 convolutions of `vgg16`; 0 for a MaxPool.
 WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
@@ -100,6 +107,29 @@ def _plain(model: onnx.ModelProto, threads: int) -> Runner:
     return lambda feeds: dict(zip(names, session.run(names, feeds), strict=True))
 
 
+def _session(model: onnx.ModelProto, threads: int, *, native: bool) -> Runner:
+    session = onnx2snn.SpikingSession(model, threads=threads, native=native)
+    return lambda feeds: session.run(feeds).outputs
+
+
+def _spiking(label: str, model: onnx.ModelProto, threads: int) -> dict[str, Runner]:
+    """All that runs one of our artifacts."""
+    runners = {f"{label}: file": _plain(model, threads)}
+    if label.startswith("stream"):
+        runners[f"{label}: stock"] = _session(model, threads, native=False)
+    if find_kernels().library is not None and label != "layer, int8":  # int8 has no kernel
+        runners[f"{label}: native"] = _session(model, threads, native=True)
+    return runners
+
+
+def _jelly(name: str, timesteps: int, threads: int) -> Runner:
+    from benchmarks import spikingjelly
+
+    ann = spikingjelly.vgg16(WIDTHS) if name == "vgg16" else spikingjelly.resnet20()
+    run = spikingjelly.make_runner(ann, timesteps, threads)
+    return lambda feeds: {"": run(next(iter(feeds.values())))}
+
+
 def _eager(model: onnx.ModelProto, threads: int, feeds: Feeds) -> Runner:
     """The same network in PyTorch; after two timesteps of `feeds` its scores are still the artifact's.
 
@@ -134,7 +164,8 @@ def _seconds(runner: Runner, feeds: Feeds) -> float:
 @click.option("--batch", "batches", multiple=True, type=int, default=(1, 16, 64), show_default=True)
 @click.option("--timesteps", "lengths", multiple=True, type=int, default=(4, 8, 32), show_default=True)
 @click.option("--samples", default=64, show_default=True, help="Calibration images.")
-@click.option("--only", default="", help="Only networks whose name holds this.")
+@click.option("--only", multiple=True, help="Only networks whose name holds this.")
+@click.option("--peers/--no-peers", default=importlib.util.find_spec("spikingjelly") is not None)
 @click.option("--repeats", default=9, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 def main(
@@ -142,7 +173,8 @@ def main(
     batches: tuple[int, ...],
     lengths: tuple[int, ...],
     samples: int,
-    only: str,
+    only: tuple[str, ...],
+    peers: bool,
     repeats: int,
     threads: int,
 ) -> None:
@@ -159,12 +191,14 @@ def main(
         for timesteps in lengths:
             runners = {"ANN": _plain(model, threads)}
             for label, options in SETTINGS.items():
-                if only not in label:
+                if not any(part in label for part in only or ("",)):
                     continue
                 compiled = onnx2snn.compile(model, calibration, timesteps=timesteps, **options).model
-                runners[label] = _plain(compiled, threads)
-                if label in EAGER and importlib.util.find_spec("torch") is not None:
+                runners |= _spiking(label, compiled, threads)
+                if EAGER.startswith(label) and importlib.util.find_spec("torch") is not None:
                     runners[EAGER] = _eager(compiled, threads, _feeds(name, 4))
+            if peers and name in ("resnet20", "vgg16"):
+                runners[JELLY] = _jelly(name, timesteps, threads)
             for batch in batches:
                 feeds = _feeds(name, batch)
                 rounds = [
