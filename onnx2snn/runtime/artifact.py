@@ -25,8 +25,8 @@ from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]
 
-#: Element type and, where it helps, rank.
-TensorType = tuple[int, int | None]
+#: Element type and dimensions, as far as they are known.
+TensorType = tuple[int, tuple[int | None, ...] | None]
 _FLOAT: TensorType = (onnx.TensorProto.FLOAT, None)
 
 
@@ -292,8 +292,7 @@ def _model(
     whole: onnx.ModelProto,
 ) -> onnx.ModelProto:
     def info(tensor: str) -> onnx.ValueInfoProto:
-        element, rank = types.get(tensor, _FLOAT)
-        return helper.make_tensor_value_info(tensor, element, None if rank is None else [None] * rank)
+        return helper.make_tensor_value_info(tensor, *types.get(tensor, _FLOAT))
 
     graph = helper.make_graph(nodes, name, [info(t) for t in inputs], [info(t) for t in outputs], weights)
     return helper.make_model(
@@ -305,19 +304,19 @@ def _model(
 
 
 def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, TensorType]:
-    """Of all tensors but those whose element type is not known; the rank only of what a loop carries."""
+    """Of all tensors but those whose element type is not known."""
     graphs = (model.graph, *bodies)
-    types: dict[str, TensorType] = {
-        item.name: (item.type.tensor_type.elem_type, None)
-        for graph in graphs
-        for item in (*graph.value_info, *graph.input, *graph.output)
-        if item.type.tensor_type.elem_type
-    }
-    for item in (item for body in bodies for item in body.input[2:]):
+    types: dict[str, TensorType] = {}
+    for item in (i for graph in graphs for i in (*graph.value_info, *graph.input, *graph.output)):
         tensor = item.type.tensor_type
-        types[item.name.removesuffix("/in") + "/final"] = types[item.name]
-        if tensor.HasField("shape"):
-            types[item.name] = (tensor.elem_type, len(tensor.shape.dim))
+        if tensor.elem_type:
+            dims = None
+            if tensor.HasField("shape"):
+                dims = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
+            types[item.name] = (tensor.elem_type, dims)
+    for item in (item for body in bodies for item in body.input[2:]):
+        # The final value has the shape of what was added, not of what was there at first.
+        types[item.name.removesuffix("/in") + "/final"] = (types[item.name][0], None)
     return types | {TIMESTEPS: (onnx.TensorProto.INT64, None)}
 
 
