@@ -64,6 +64,7 @@ def push(graph: Graph, node: Node) -> str | None:
         reason = _commutes(graph, pool, affine)
         if reason is not None:
             return reason
+        affine = _behind(pool, affine)
         result = pool.outputs[0]
     flatten = sole_consumer(graph, result)
     if flatten is not None and flatten.op == "Flatten" and flatten.attrs.get("axis", 1) == 1:
@@ -93,7 +94,7 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
     if pool.op == "Pad":
-        moves = pads_with_zeros(pool) and not affine.shift.any() and not _pads_channels(pool)
+        moves = pads_with_zeros(pool) and not affine.shift.any() and _pads_by_constants(pool)
         return None if moves else f"the Pad '{pool.name}' adds what has not gone through it"
     if pool.op == "Slice":
         return f"the Slice '{pool.name}' may cut channels" if _slices_channels(pool) else None
@@ -106,12 +107,19 @@ def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     return None
 
 
-def _pads_channels(pad: Node) -> bool:
-    """Whether a Pad adds channels, or may."""
+def _behind(pool: Node, affine: Affine) -> Affine:
+    """The same on what comes out: of the channels that a Pad adds any scale is right, they are zero."""
+    pads = constant(pool.inputs[1]) if pool.op == "Pad" else None
+    if pads is None:
+        return affine
+    added = (int(pads[1]), int(pads[len(pads) // 2 + 1]))
+    return Affine(np.pad(affine.scale, added, constant_values=1), np.pad(affine.shift, added))
+
+
+def _pads_by_constants(pad: Node) -> bool:
+    """Whether a Pad of all axes says how far, and cuts no channels."""
     pads = constant(pad.inputs[1])
-    if pads is None or len(pad.inputs) > 3:
-        return True
-    return bool(pads[1] or pads[len(pads) // 2 + 1])
+    return pads is not None and len(pad.inputs) <= 3 and pads[1] >= 0 and pads[len(pads) // 2 + 1] >= 0
 
 
 def _slices_channels(node: Node) -> bool:

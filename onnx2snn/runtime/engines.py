@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.shape_inference
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv, op_conv_transpose
 
 from onnx2snn.errors import ModelError, OptionError, first_line
-from onnx2snn.model_file import serialize
-from onnx2snn.ops import CELLS, DOMAIN, Cell
+from onnx2snn.model_file import IR_VERSION, serialize
+from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, OPSET_VERSION, SIGNED_BURST_IF, Cell
+from onnx2snn.runtime.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.runtime.native import find_kernels
 
 logger = logging.getLogger(__name__)
@@ -82,16 +86,28 @@ class EngineOptions:
 class OnnxruntimeEngine:
     """A plain onnxruntime session.
 
+    Args:
+        model: the graph.
+        options: how to run it.
+        states: input → output of what goes back into the graph and nobody else looks at; it may get a layout
+            of its own.
+
     Attributes:
         session: the session.
         device: where it keeps its values, as onnxruntime names it.
+        in_place: inputs that may lie where the state that they become is written.
 
     Raises:
         ModelError: onnxruntime cannot load the model, or fails to run it.
         OptionError: a provider that this onnxruntime does not have, or an impossible number of threads.
     """
 
-    def __init__(self, model: onnx.ModelProto, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        options: EngineOptions | None = None,
+        states: Mapping[str, str] | None = None,
+    ) -> None:
         options = options or EngineOptions()
         available = available_providers()
         if unknown := [name for name in options.providers or () if name not in available]:
@@ -107,6 +123,9 @@ class OnnxruntimeEngine:
         providers = list(options.providers or [_CPU])
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
         self.session = _load(serialize(model), providers, options)
+        if states and providers == [_CPU]:
+            self.session = _with_blocks(model, states, options) or self.session
+        self.in_place = _in_place(model, states or {})
         self._inputs = [item.name for item in self.session.get_inputs()]
         self._outputs = [item.name for item in self.session.get_outputs()]
 
@@ -137,6 +156,65 @@ def _load(model: bytes, providers: list[str], options: EngineOptions) -> onnxrun
             raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
         logger.warning("the native kernels do not fit the model (%s): its function bodies", first_line(error))
     return _load(model, providers, replace(options, native=False))
+
+
+def _with_blocks(
+    model: onnx.ModelProto, states: Mapping[str, str], options: EngineOptions
+) -> onnxruntime.InferenceSession | None:
+    """A session in which convolutions hand on their own layout; None where there is nothing to gain."""
+    kernels = find_kernels().library if options.native else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/optimised.onnx"
+        settings = _settings(options, kernels)
+        settings.optimized_model_filepath = path
+        try:
+            onnxruntime.InferenceSession(serialize(model), settings, providers=[_CPU])
+            optimised = onnx.load(path)
+        except _RUN_ERRORS:
+            return None
+    changed = keep_blocked(optimised, states, _dims(model), _block_size())
+    if changed is None:
+        return None
+    settings = _settings(options, kernels)
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is
+    return onnxruntime.InferenceSession(changed.SerializeToString(), settings, providers=[_CPU])
+
+
+def _in_place(model: onnx.ModelProto, states: Mapping[str, str]) -> frozenset[str]:
+    """A burst neuron's potential is read once, before the next one is written: by the kernel and the body."""
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    return frozenset(
+        node.input[1]
+        for node in model.graph.node
+        if node.domain == DOMAIN
+        and node.op_type in (BURST_IF.op, SIGNED_BURST_IF.op)
+        and node.input[1] in states
+        and readers[node.input[1]] == 1
+    )
+
+
+def _dims(model: onnx.ModelProto) -> dict[str, list[int | None]]:
+    """The dimensions of all tensors whose rank can be inferred."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    return {
+        item.name: [dim.dim_value if dim.dim_value > 0 else None for dim in item.type.tensor_type.shape.dim]
+        for item in (*graph.input, *graph.value_info, *graph.output)
+        if item.type.tensor_type.HasField("shape")
+    }
+
+
+@cache
+def _block_size() -> int:
+    """Channels of a block on this machine: the second pixel of the first channel comes behind one block."""
+    node = onnx.helper.make_node("ReorderInput", ["x"], ["y"], domain=BLOCKED_DOMAIN, channels_last=0)
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy")
+    opsets = [onnx.helper.make_opsetid("", OPSET_VERSION), onnx.helper.make_opsetid(BLOCKED_DOMAIN, 1)]
+    graph = onnx.helper.make_graph([node], "blocks", [x], [y])
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    pixels = np.zeros((1, 64, 1, 2), np.float32)
+    pixels[0, 0, 0, 1] = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=[_CPU])
+    return int(np.argmax(session.run(None, {"x": pixels})[0]))
 
 
 def _settings(options: EngineOptions, kernels: Path | None) -> onnxruntime.SessionOptions:
@@ -180,16 +258,19 @@ class NumpyEngine:
 
 
 def make_engine(
-    model: onnx.ModelProto, backend: Backend = "onnxruntime", options: EngineOptions | None = None
+    model: onnx.ModelProto,
+    backend: Backend = "onnxruntime",
+    options: EngineOptions | None = None,
+    states: Mapping[str, str] | None = None,
 ) -> Engine:
-    """Load a graph into the named backend; the options are onnxruntime's and mean nothing to NumPy.
+    """Load a graph into the named backend; the rest is onnxruntime's and means nothing to NumPy.
 
     Raises:
         OptionError: no such backend or provider.
         ModelError: the backend cannot load the model.
     """
     if backend == "onnxruntime":
-        return OnnxruntimeEngine(model, options)
+        return OnnxruntimeEngine(model, options, states)
     if backend == "numpy":
         return NumpyEngine(model)
     raise OptionError(f"backend: expected 'onnxruntime' or 'numpy', found {backend!r}; choose one of these")

@@ -99,7 +99,7 @@ class SpikingSession:
         if self.artifact.schedule == "layer" and backend != "numpy":
             self._whole = self._engine(loaded)
         else:
-            self._step: Engine = self._engine(self.artifact.step)
+            self._step: Engine = self._engine(self.artifact.step, self._private_states())
 
     @property
     def timesteps(self) -> int:
@@ -330,8 +330,13 @@ class SpikingSession:
         spikes: Array = np.rint(sent).astype(np.int16)
         return spikes
 
-    def _engine(self, model: onnx.ModelProto) -> Engine:
-        return make_engine(model, self._backend, self._options)
+    def _engine(self, model: onnx.ModelProto, states: Mapping[str, str] | None = None) -> Engine:
+        return make_engine(model, self._backend, self._options, states)
+
+    def _private_states(self) -> dict[str, str]:
+        """What goes from step to step and is not read behind the last one."""
+        read = {item.name for item in self.artifact.head.graph.input}
+        return {value.before: value.after for value in self.artifact.carried if final_name(value) not in read}
 
     def _bridge(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """What the step and the head read beside the state: inputs, and what the prefix makes of them."""

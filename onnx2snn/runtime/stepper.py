@@ -71,7 +71,7 @@ class _BoundStepper:
     def __init__(
         self, engine: OnnxruntimeEngine, carried: Sequence[Carried], feeds: Mapping[str, Array]
     ) -> None:
-        self._session, self._device = engine.session, engine.device
+        self._session, self._device, self._in_place = engine.session, engine.device, engine.in_place
         self._carried = carried
         names = {item.name for item in self._session.get_inputs()}
         self._feeds = {name: self._on_device(array) for name, array in feeds.items() if name in names}
@@ -85,7 +85,11 @@ class _BoundStepper:
         if feeds is not None:
             for name, value in self._feeds.items():
                 value.update_inplace(np.ascontiguousarray(feeds[name]))
-        binding = self._turns[self._steps % 2] if self._steps > 1 else self._bind(self._now, {})
+        if self._steps > 1:
+            binding = self._turns[self._steps % 2]
+        else:
+            in_place = self._in_place if self._steps else ()
+            binding = self._bind(self._now, {name: self._now[name] for name in in_place})
         with running():
             self._session.run_with_iobinding(binding)
         made = dict(zip(self._outputs, binding.get_outputs(), strict=True))

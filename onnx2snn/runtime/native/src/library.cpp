@@ -84,46 +84,69 @@ class Elementwise {
   std::array<const float*, Inputs> data_;
 };
 
-struct BurstIF {
-  static constexpr const char* kName = "BurstIF";
-  static constexpr size_t kInputs = 3, kOutputs = 2;
+// What both burst neurons share. In a graph that was made for the kernels (onnx2snn/runtime/blocked.py), two more
+// inputs hold a residual sum that has become part of the neuron.
+template <size_t States>
+struct Burst {
+  static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
   float limit;
 
-  explicit BurstIF(const Ort::ConstKernelInfo& info)
+  explicit Burst(const Ort::ConstKernelInfo& info)
       : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
 
-  void compute(Ort::KernelContext& context) const {
-    const Elementwise<kInputs> inputs(context);
-    float* const sent = output(context, 0, inputs.shape());
-    float* const potential = output(context, 1, inputs.shape());
+  // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
+  template <typename Row>
+  void run(Ort::KernelContext& context, const Row& row) const {
+    if (context.GetInputCount() == kInputs) {
+      each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
+        const Residual residual{in[kRequired], in[kRequired + 1]};
+        row(in, &residual, count, out);
+      });
+    } else {
+      each_row<kRequired>(context,
+                          [&](const auto& in, int64_t count, const auto& out) { row(in, nullptr, count, out); });
+    }
+  }
+
+ private:
+  template <size_t Inputs, typename Row>
+  static void each_row(Ort::KernelContext& context, const Row& row) {
+    const Elementwise<Inputs> inputs(context);
+    std::array<float*, kOutputs> outputs;
+    for (size_t i = 0; i < kOutputs; ++i) outputs[i] = output(context, i, inputs.shape());
     inputs.run([&](const auto& in, int64_t count, int64_t at) {
-      burst_if(in[0], in[1], in[2], limit, count, sent + at, potential + at);
+      std::array<float*, kOutputs> out = outputs;
+      for (float*& data : out) data += at;
+      row(in, count, out);
     });
   }
 };
 
-struct SignedBurstIF {
-  static constexpr const char* kName = "SignedBurstIF";
-  static constexpr size_t kInputs = 4, kOutputs = 3;
-  float limit;
-
-  explicit SignedBurstIF(const Ort::ConstKernelInfo& info)
-      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
+struct BurstIF : Burst<1> {
+  static constexpr const char* kName = "BurstIF";
+  using Burst::Burst;
 
   void compute(Ort::KernelContext& context) const {
-    const Elementwise<kInputs> inputs(context);
-    float* const value = output(context, 0, inputs.shape());
-    float* const potential = output(context, 1, inputs.shape());
-    float* const sent = output(context, 2, inputs.shape());
-    inputs.run([&](const auto& in, int64_t count, int64_t at) {
-      signed_burst_if(in[0], in[1], in[2], in[3], limit, count, value + at, potential + at, sent + at);
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      burst_if(in[0], residual, in[1], in[2], limit, count, out[0], out[1]);
+    });
+  }
+};
+
+struct SignedBurstIF : Burst<2> {
+  static constexpr const char* kName = "SignedBurstIF";
+  using Burst::Burst;
+
+  void compute(Ort::KernelContext& context) const {
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      signed_burst_if(in[0], residual, in[1], in[2], in[3], limit, count, out[0], out[1], out[2]);
     });
   }
 };
 
 struct AccumulateFire {
   static constexpr const char* kName = "AccumulateFire";
-  static constexpr size_t kInputs = 2, kOutputs = 1;
+  static constexpr size_t kRequired = 2, kInputs = kRequired, kOutputs = 1;
   float levels, potential;
 
   explicit AccumulateFire(const Ort::ConstKernelInfo& info)
@@ -141,7 +164,7 @@ struct AccumulateFire {
 
 struct LIPool {
   static constexpr const char* kName = "LIPool";
-  static constexpr size_t kInputs = 3, kOutputs = 3;
+  static constexpr size_t kRequired = 3, kInputs = kRequired, kOutputs = 3;
   Window window;
   size_t axes;
 
@@ -238,6 +261,9 @@ struct Operator : Ort::CustomOpBase<Operator<Cell>, Kernel<Cell>, true> {
   const char* GetName() const { return Cell::kName; }
   size_t GetInputTypeCount() const { return Cell::kInputs; }
   size_t GetOutputTypeCount() const { return Cell::kOutputs; }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
+    return index < Cell::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
   ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
   ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
 };

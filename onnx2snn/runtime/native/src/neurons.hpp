@@ -7,9 +7,31 @@
 
 namespace onnx2snn {
 
-VECTORISED static void burst_if(Operand current, Operand potential, Operand threshold, float limit, int64_t count,
-                                float* output, float* next_potential) {
-  with(current, [&](auto input) INLINED_LAMBDA {
+// The current of a neuron behind a residual sum: input + shortcut·factor, rounded twice as by Mul and Add.
+struct Residual {
+  Operand shortcut, factor;
+};
+
+// Call use(…) with what gives the current of each element.
+template <typename Use>
+INLINED void with_current(Operand current, const Residual* residual, Use use) {
+  if (residual == nullptr) {
+    with(current, [&](auto input) INLINED_LAMBDA { use(input); });
+  } else {
+    with(residual->factor, [&](auto factor) INLINED_LAMBDA {
+      struct Sum {
+        Moving input, shortcut;
+        decltype(factor) scale;
+        INLINED float operator[](int64_t i) const { return input[i] + shortcut[i] * scale[i]; }
+      };
+      use(Sum{{current.data}, {residual->shortcut.data}, factor});
+    });
+  }
+}
+
+VECTORISED static void burst_if(Operand current, const Residual* residual, Operand potential, Operand threshold,
+                                float limit, int64_t count, float* output, float* next_potential) {
+  with_current(current, residual, [&](auto input) INLINED_LAMBDA {
     with(potential, [&](auto before) INLINED_LAMBDA {
       with_factor(threshold, [&](auto theta) INLINED_LAMBDA {
         ELEMENTWISE
@@ -24,10 +46,10 @@ VECTORISED static void burst_if(Operand current, Operand potential, Operand thre
   });
 }
 
-VECTORISED static void signed_burst_if(Operand current, Operand potential, Operand sent, Operand threshold,
-                                       float limit, int64_t count, float* output, float* next_potential,
-                                       float* next_sent) {
-  with(current, [&](auto input) INLINED_LAMBDA {
+VECTORISED static void signed_burst_if(Operand current, const Residual* residual, Operand potential, Operand sent,
+                                       Operand threshold, float limit, int64_t count, float* output,
+                                       float* next_potential, float* next_sent) {
+  with_current(current, residual, [&](auto input) INLINED_LAMBDA {
     with(potential, [&](auto before) INLINED_LAMBDA {
       with(sent, [&](auto total) INLINED_LAMBDA {
         with_factor(threshold, [&](auto theta) INLINED_LAMBDA {

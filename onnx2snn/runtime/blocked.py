@@ -1,0 +1,236 @@
+"""Keep a step graph in the blocked layout of onnxruntime's convolutions (NCHWc) from neuron to neuron.
+
+onnxruntime reorders a convolution's input into blocks of channels and its output back, since between them it
+meets operators that know no blocks. A neuron whose θ is in the weights does not care in which order values
+come: the reorderings around it go, and its state stays in blocks as well. What does care gets a copy.
+
+The graph comes as onnxruntime has optimised it, and is loaded without optimising it again. It fits this
+machine and is never written for anybody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.ops import BURST_IF, DOMAIN, SIGNED_BURST_IF
+
+#: The domain of onnxruntime's operators on blocks.
+BLOCKED_DOMAIN = "com.microsoft.nchwc"
+
+#: What the names of tensors in blocks end with.
+_BLOCKS = "/blocks"
+
+#: Tensor → its dimensions, None where they are open.
+Dims = Mapping[str, Sequence[int | None]]
+
+#: Every size of blocks divides it. Of so many channels a tensor in blocks has no padding.
+_WIDEST = 16
+
+#: What acts on each element for itself.
+_ELEMENTWISE = {
+    *(("", op) for op in ("Add", "Sub", "Mul", "Div", "Floor", "Clip", "Relu", "Neg", "Min", "Max")),
+    *((DOMAIN, cell.op) for cell in (BURST_IF, SIGNED_BURST_IF)),
+}
+
+
+def keep_blocked(
+    optimised: onnx.ModelProto, states: Mapping[str, str], dims: Dims, block: int
+) -> onnx.ModelProto | None:
+    """Take out the reorderings that neurons do without.
+
+    Args:
+        optimised: a step graph, as onnxruntime has optimised it. Not changed.
+        states: input → output of what goes from step to step and nobody else looks at; it changes its layout.
+        dims: of the tensors whose dimensions are known.
+        block: channels of a block on this machine.
+
+    Returns:
+        The changed graph; None where nothing is gained, or a state would change its layout on the way.
+    """
+    rewriting = _Rewriting(optimised.graph, states, dims, block)
+    for node in optimised.graph.node:
+        rewriting.take(node)
+    if not rewriting.is_sound():
+        return None
+    result = onnx.ModelProto()
+    result.CopyFrom(optimised)
+    del result.graph.node[:]
+    result.graph.node.extend(rewriting.needed())
+    result.graph.initializer.extend(rewriting.constants)
+    _merge_residuals(result.graph)
+    saved = _count_reorderings(optimised) - _count_reorderings(result)
+    return result if saved > 0 else None
+
+
+def _merge_residuals(graph: onnx.GraphProto) -> None:
+    """Current + shortcut·factor in front of a native neuron becomes part of it, where it is in blocks.
+
+    So all three are of one size, and the sum is rounded in the kernel as it was.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
+    readers.update(item.name for item in graph.output)
+    constants = {item.name for item in graph.initializer}
+    merged: list[onnx.NodeProto] = []
+    for neuron in [node for node in graph.node if node.domain == DOMAIN and node.input[0].endswith(_BLOCKS)]:
+        total = makers.get(neuron.input[0])
+        if total is None or total.op_type != "Add" or readers[neuron.input[0]] > 1:
+            continue
+        for current, scaled in (total.input, total.input[::-1]):
+            product = makers.get(scaled)
+            if product is None or product.op_type != "Mul" or readers[scaled] > 1:
+                continue
+            factor = next((name for name in product.input if name in constants), None)
+            if factor is not None:
+                shortcut = next(name for name in product.input if name != factor)
+                neuron.input[0] = current
+                neuron.input.extend([shortcut, factor])
+                merged += [total, product]
+                break
+    for node in merged:
+        graph.node.remove(node)
+
+
+def _count_reorderings(model: onnx.ModelProto) -> int:
+    return sum(node.op_type in ("ReorderInput", "ReorderOutput") for node in model.graph.node)
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """A tensor's values in blocks: where they are, of how many channels, and of which size where known."""
+
+    name: str
+    channels: int
+    space: tuple[int, ...] | None
+
+
+class _Rewriting:
+    """The graph as it becomes, node by node."""
+
+    def __init__(self, graph: onnx.GraphProto, states: Mapping[str, str], dims: Dims, block: int) -> None:
+        self.constants: list[onnx.TensorProto] = []
+        self._nodes: list[onnx.NodeProto] = []
+        self._outputs = [item.name for item in graph.output]
+        self._values = {item.name: item for item in graph.initializer}
+        self._states, self._dims, self._block = states, dims, block
+        self._blocked: dict[str, _Blocks] = {}
+        self._plain: set[str] = set()  # of these, the ones that are there in their own layout as well
+        self._reordered: dict[str, str] = {}  # output of a ReorderInput that is not needed → what to read
+        self._states_as_blocks: set[str] = set()
+        self._states_as_they_are: set[str] = set()
+
+    def take(self, node: onnx.NodeProto) -> None:
+        """Add the next node."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.input[:] = [self._reordered.get(name, name) for name in node.input]
+        source, result = copy.input[0] if copy.input else "", copy.output[0]
+        if copy.op_type == "ReorderOutput" and _reorders_whole_blocks(copy):
+            channels = helper.get_node_attr_value(copy, "channels")
+            self._blocked[result] = _Blocks(source, channels, self._space(result))
+        elif copy.op_type == "ReorderInput" and source in self._blocked:
+            self._reordered[result] = self._blocked[source].name
+        elif not self._add_in_blocks(copy):
+            for name in copy.input:
+                self._make_plain(name)
+            self._nodes.append(copy)
+
+    def is_sound(self) -> bool:
+        """Whether every state leaves in the layout in which it enters."""
+        results = set(self._states.values())
+        for name in self._outputs:
+            if name not in results:
+                self._make_plain(name)
+        entering = {self._states[name] for name in self._states_as_blocks}
+        leaving = results & set(self._blocked)
+        return entering == leaving and not self._states_as_blocks & self._states_as_they_are
+
+    def needed(self) -> list[onnx.NodeProto]:
+        """The nodes that an output depends on."""
+        wanted, kept = set(self._outputs), []
+        for node in reversed(self._nodes):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+                kept.append(node)
+        return kept[::-1]
+
+    def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
+        """Add an elementwise node on blocks; False where it has to stay as it is."""
+        like = next((self._blocked[name] for name in node.input if name in self._blocked), None)
+        if like is None or (node.domain, node.op_type) not in _ELEMENTWISE:
+            return False
+        operands = [self._operand(name, like) for name in node.input]
+        if None in operands:
+            return False
+        self._states_as_blocks.update(name for name in node.input if name in self._states)
+        node.input[:] = [name for name in operands if name is not None]
+        for place, name in enumerate(node.output):
+            # A state keeps its name: the graph gives it out.
+            node.output[place] = name if name in self._states.values() else f"{name}{_BLOCKS}"
+            self._blocked[name] = _Blocks(node.output[place], like.channels, like.space)
+        self._nodes.append(node)
+        return True
+
+    def _operand(self, name: str, like: _Blocks) -> str | None:
+        """An operand in blocks beside another one; None where there is no such thing."""
+        if name in self._blocked:
+            return self._blocked[name].name
+        if not name or name in self._states:
+            return name
+        if name in self._values:
+            return self._constant(name, like)
+        # A shortcut, say, that something that knows no blocks has made.
+        dims = self._dims.get(name)
+        if like.space is None or dims is None or list(dims[1:]) != [like.channels, *like.space]:
+            return None
+        made = _Blocks(f"{name}{_BLOCKS}", like.channels, like.space)
+        self._blocked[name] = made
+        self._plain.add(name)
+        node = helper.make_node("ReorderInput", [name], [made.name], domain=BLOCKED_DOMAIN, channels_last=0)
+        self._nodes.append(node)
+        return made.name
+
+    def _constant(self, name: str, like: _Blocks) -> str | None:
+        """A number as it is; one per channel spread over the plane, in the order of the blocks."""
+        value = numpy_helper.to_array(self._values[name])
+        if value.size == 1:
+            return name
+        if like.space is None or value.ndim > 2 + len(like.space):
+            return None
+        spread = np.broadcast_to(value, (1, like.channels, *like.space))
+        blocks = spread.reshape(-1, self._block, *like.space)
+        ordered = np.ascontiguousarray(np.moveaxis(blocks, 1, -1)).reshape(spread.shape)
+        made = f"{name}/blocks/{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(ordered, made))
+        return made
+
+    def _make_plain(self, name: str) -> None:
+        """Let a tensor be there in its own layout, for what does not act on elements."""
+        if name in self._states:
+            self._states_as_they_are.add(name)
+        if name in self._blocked and name not in self._plain:
+            self._plain.add(name)
+            found = self._blocked[name]
+            node = helper.make_node("ReorderOutput", [found.name], [name], domain=BLOCKED_DOMAIN)
+            node.attribute.extend(
+                [
+                    helper.make_attribute("channels", found.channels),
+                    helper.make_attribute("channels_last", 0),
+                ]
+            )
+            self._nodes.append(node)
+
+    def _space(self, name: str) -> tuple[int, ...] | None:
+        space = [size for size in self._dims.get(name, ())[2:] if size is not None]
+        return tuple(space) if space and len(space) + 2 == len(self._dims[name]) else None
+
+
+def _reorders_whole_blocks(node: onnx.NodeProto) -> bool:
+    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    return attributes["channels"] % _WIDEST == 0 and not attributes.get("channels_last", 0)
