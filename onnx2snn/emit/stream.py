@@ -254,8 +254,8 @@ def _timestep(parts: _Parts) -> tuple[list[onnx.NodeProto], list[_Carried]]:
         if node.domain == DOMAIN:
             cell, dtype = CELLS[node.op_type], parts.dtype(node.output[0])
             initial = cell.initial_state([parts.constant(name) for name in node.input[1:]])
-            # A neuron's states have its output's rank, which lets onnxruntime drop the products with θ = 1.
-            rank = parts.rank(node.output[0]) if cell.kind == "neuron" else None
+            # Where onnxruntime knows the rank it drops products with θ = 1.
+            rank = parts.rank(node.output[0]) if cell.keeps_rank else None
             states = [
                 _Carried(
                     f"onnx2snn/{node.name}/{state}", _expanded(value.astype(dtype), rank), rank is not None
@@ -275,7 +275,9 @@ def _expanded(value: Array, rank: int | None) -> Array:
 
 def _sum(parts: _Parts, name: str) -> _Carried:
     """The sum over time of a tensor, in float32 at least."""
-    return _Carried(f"onnx2snn/{name}/sum", np.zeros((), np.promote_types(parts.dtype(name), np.float32)))
+    rank = parts.rank(name)
+    zero = np.zeros((1,) * (rank or 0), np.promote_types(parts.dtype(name), np.float32))
+    return _Carried(f"onnx2snn/{name}/sum", zero, rank is not None)
 
 
 def _add_up(parts: _Parts, name: str, total: _Carried) -> list[onnx.NodeProto]:

@@ -37,6 +37,7 @@ class Cell:
         initial_state: state before the first timestep, from the parameters; it broadcasts to any batch.
         graded: whether its spikes may carry something else than θ each; then it has a state `sent`, the net
             number of spikes so far.
+        keeps_rank: whether its states have as many axes as its output.
     """
 
     op: str
@@ -46,6 +47,7 @@ class Cell:
     step: Step
     initial_state: Callable[[Sequence[Array]], State]
     graded: bool = False
+    keeps_rank: bool = True
 
     @property
     def sends_units(self) -> bool:

@@ -40,4 +40,6 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return zero(), zero()
 
 
-LI_REDUCE_MAX = Cell("LIReduceMax", "pool", ("total", "pooled"), FUNCTION, step, initial_state)
+LI_REDUCE_MAX = Cell(
+    "LIReduceMax", "pool", ("total", "pooled"), FUNCTION, step, initial_state, keeps_rank=False
+)

@@ -201,7 +201,8 @@ def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> Non
     dims = static_dims(source, 2)
     assert dims is not None
     ones = Constant(unique_name(graph, f"{conv.name}/ones"), np.ones((1, 1, *dims), weight.dtype))
-    border = Variable(unique_name(graph, f"{conv.name}/shift_map"), result.dtype, None)
+    plane = None if result.shape is None else [1, *result.shape[1:]]
+    border = Variable(unique_name(graph, f"{conv.name}/shift_map"), result.dtype, plane)
     taps = Constant(unique_name(graph, f"{conv.name}/shift_kernel"), kernel.astype(weight.dtype))
     attrs = {**conv.attrs, "group": 1}
     graph.nodes.append(Node("Conv", f"{conv.name}/shift", attrs, [ones, taps], [border]))

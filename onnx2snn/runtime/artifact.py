@@ -316,8 +316,10 @@ def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, Tensor
             types[item.name] = (tensor.elem_type, dims)
     for item in (item for body in bodies for item in body.input[2:]):
         # The final value has the shape of what was added, not of what was there at first.
-        types[item.name.removesuffix("/in") + "/final"] = (types[item.name][0], None)
-    return types | {TIMESTEPS: (onnx.TensorProto.INT64, None)}
+        element, dims = types[item.name]
+        final = None if dims is None else (None,) * len(dims)
+        types[item.name.removesuffix("/in") + "/final"] = (element, final)
+    return types | {TIMESTEPS: (onnx.TensorProto.INT64, ())}
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, Any]:

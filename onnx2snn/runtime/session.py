@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from operator import index
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.runtime.artifact import Artifact, final_name, take_apart, zero_state
+from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
+from onnx2snn.runtime.samples import keep_samples_apart
 from onnx2snn.runtime.stepper import Stepper, make_stepper
 from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
 
@@ -91,9 +94,12 @@ class SpikingSession:
         self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
         self._backend: Backend = backend
         self._options = EngineOptions(providers, threads, native)
+        self._stepper: Stepper | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._frames: Stepper | None = None
         self._elapsed = 0
         self._samples: int | None = None
+        self._split = BatchSplit()
         # Loaded now, so that what cannot be is said here.
         self._whole: Engine | None = None
         if self.artifact.schedule == "layer" and backend != "numpy":
@@ -142,8 +148,21 @@ class SpikingSession:
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
             return Run(steps, self._whole.run(feeds))
+        if record:
+            return self._run_steps(feeds, steps, record=True)
+        samples = self._count(feeds)
+        size = self._split.size(samples) if self._apart else samples
+        with self._split.measured(size, max(1, samples) * steps):
+            runs = [self._run_steps(group, steps).outputs for group in _groups(feeds, samples, size)]
+        return Run(steps, {name: np.concatenate([run[name] for run in runs]) for name in runs[0]})
+
+    def _run_steps(self, feeds: dict[str, Array], steps: int, *, record: bool = False) -> Run:
         bridge = self._bridge(feeds)
-        stepper = make_stepper(self._recording_step if record else self._step, self.artifact.carried, bridge)
+        stepper = (
+            make_stepper(self._recording_step, self.artifact.carried, bridge)
+            if record
+            else self._stepper_for(bridge)
+        )
         outputs: list[dict[str, Array]] = []
         spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
         for number in range(1, steps + 1):
@@ -278,6 +297,26 @@ class SpikingSession:
     def _prefix(self) -> Engine | None:
         return None if self.artifact.prefix is None else self._engine(self.artifact.prefix)
 
+    def _stepper_for(self, bridge: dict[str, Array]) -> Stepper:
+        """The last run's places for states and bindings serve again for a batch of the same shapes."""
+        shapes = {name: array.shape for name, array in bridge.items()}
+        if self._stepper is not None and shapes == self._shapes:
+            self._stepper.restart(bridge)
+        else:
+            self._stepper = make_stepper(self._step, self.artifact.carried, bridge)
+            self._shapes = shapes
+        return self._stepper
+
+    @cached_property
+    def _apart(self) -> bool:
+        """Whether the samples of a batch may be run in groups."""
+        parts = (self.artifact.prefix, self.artifact.step, self.artifact.head)
+        return (
+            self._backend == "onnxruntime"
+            and all(spec.shape[:1] == (None,) for spec in self.inputs)
+            and keep_samples_apart([part for part in parts if part is not None], {TIMESTEPS})
+        )
+
     @cached_property
     def _head(self) -> Engine:
         return self._engine(self.artifact.head)
@@ -402,6 +441,14 @@ class SpikingSession:
         for spec in self.inputs:
             _check_array(spec, np.asarray(arrays[spec.name]))
         return {spec.name: np.asarray(arrays[spec.name]) for spec in self.inputs}
+
+
+def _groups(feeds: Mapping[str, Array], samples: int, size: int) -> list[dict[str, Array]]:
+    """The samples in groups of about one size."""
+    if size >= samples:
+        return [dict(feeds)]
+    bounds = np.linspace(0, samples, -(-samples // size) + 1).astype(int)
+    return [{name: array[a:b] for name, array in feeds.items()} for a, b in pairwise(bounds)]
 
 
 def _check_array(spec: InputSpec, array: Array) -> None:

@@ -19,6 +19,10 @@ class Stepper(Protocol):
         """One timestep; with `feeds` on other values than so far, of the same shapes."""
         ...
 
+    def restart(self, feeds: Mapping[str, Array]) -> None:
+        """Go back before the first timestep, with other inputs of the same shapes."""
+        ...
+
     def carried(self) -> dict[str, Array]:
         """The carried values, by input name of the step graph."""
         ...
@@ -45,9 +49,12 @@ class _PlainStepper:
     """By way of NumPy, for engines that live there."""
 
     def __init__(self, engine: Engine, carried: Sequence[Carried], feeds: Mapping[str, Array]) -> None:
-        self._engine, self._names, self._feeds = engine, carried, feeds
-        self._state = zero_state(carried)
+        self._engine, self._names = engine, carried
         self._results: dict[str, Array] = {}
+        self.restart(feeds)
+
+    def restart(self, feeds: Mapping[str, Array]) -> None:
+        self._feeds, self._state = feeds, zero_state(self._names)
 
     def advance(self, feeds: Mapping[str, Array] | None = None) -> None:
         self._feeds = self._feeds if feeds is None else feeds
@@ -62,10 +69,10 @@ class _PlainStepper:
 
 
 class _BoundStepper:
-    """By onnxruntime's bindings: two sets of carried values, in turn what a step reads and what it writes.
+    """By onnxruntime's bindings: a carried value is overwritten in place, or has two places that take turns.
 
-    Only the first two steps allocate: the first makes values of the batch's size of the initial ones, which
-    broadcast; the second makes the other set.
+    The first step makes values of the batch's size of the initial ones, which broadcast; the second makes the
+    other places. What comes later, in this run or the next, allocates nothing.
     """
 
     def __init__(
@@ -73,53 +80,56 @@ class _BoundStepper:
     ) -> None:
         self._session, self._device, self._in_place = engine.session, engine.device, engine.in_place
         self._carried = carried
-        names = {item.name for item in self._session.get_inputs()}
-        self._feeds = {name: self._on_device(array) for name, array in feeds.items() if name in names}
-        self._now = {name: self._on_device(array) for name, array in zero_state(carried).items()}
-        self._outputs = [item.name for item in self._session.get_outputs()]
+        self._read = {item.name for item in self._session.get_inputs()}
+        self._given = [item.name for item in self._session.get_outputs()]
+        self._feeds = {name: self._on_device(array) for name, array in feeds.items() if name in self._read}
+        # The initial values, those behind odd steps, and those behind even ones.
+        self._places = [{name: self._on_device(array) for name, array in zero_state(carried).items()}]
+        self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}
         self._last: onnxruntime.IOBinding | None = None
-        self._turns: list[onnxruntime.IOBinding] = []
+        self._steps = 0
+
+    def restart(self, feeds: Mapping[str, Array]) -> None:
+        for name, value in self._feeds.items():
+            value.update_inplace(np.ascontiguousarray(feeds[name]))
         self._steps = 0
 
     def advance(self, feeds: Mapping[str, Array] | None = None) -> None:
         if feeds is not None:
-            for name, value in self._feeds.items():
-                value.update_inplace(np.ascontiguousarray(feeds[name]))
-        if self._steps > 1:
-            binding = self._turns[self._steps % 2]
-        else:
-            in_place = self._in_place if self._steps else ()
-            binding = self._bind(self._now, {name: self._now[name] for name in in_place})
+            steps = self._steps
+            self.restart(feeds)
+            self._steps = steps
+        source, target = _place(self._steps), _place(self._steps + 1)
+        binding = self._bindings.get((source, target)) or self._bind(source, target)
         with running():
             self._session.run_with_iobinding(binding)
-        made = dict(zip(self._outputs, binding.get_outputs(), strict=True))
-        before, self._now = self._now, {value.before: made[value.after] for value in self._carried}
-        if self._steps == 1:
-            self._turns = [self._bind(self._now, before), self._bind(before, self._now)]
+        if target == len(self._places):
+            made = dict(zip(self._given, binding.get_outputs(), strict=True))
+            self._places.append({value.before: made[value.after] for value in self._carried})
+        else:
+            self._bindings[source, target] = binding
         self._last = binding
         self._steps += 1
 
     def carried(self) -> dict[str, Array]:
-        return {name: value.numpy() for name, value in self._now.items()}
+        return {name: value.numpy() for name, value in self._places[_place(self._steps)].items()}
 
     def results(self) -> dict[str, Array]:
-        if self._last is None:
-            return {}
-        return {
-            name: value.numpy() for name, value in zip(self._outputs, self._last.get_outputs(), strict=True)
-        }
+        given = self._last.get_outputs() if self._last is not None else []
+        return {name: value.numpy() for name, value in zip(self._given, given, strict=True)}
 
-    def _bind(
-        self, read: Mapping[str, onnxruntime.OrtValue], written: Mapping[str, onnxruntime.OrtValue]
-    ) -> onnxruntime.IOBinding:
-        """A step from some carried values to others; onnxruntime allocates what is in neither."""
+    def _bind(self, source: int, target: int) -> onnxruntime.IOBinding:
+        """A step from one place to another; onnxruntime makes the place that is not there yet."""
+        read = self._places[source]
+        written = {name: read[name] for name in self._in_place} if source else {}
+        if target < len(self._places):
+            written = self._places[target]
         binding = self._session.io_binding()
-        names = {item.name for item in self._session.get_inputs()}
         for name, value in {**self._feeds, **read}.items():
-            if name in names:
+            if name in self._read:
                 binding.bind_ortvalue_input(name, value)
         targets = {value.after: written[value.before] for value in self._carried if value.before in written}
-        for name in self._outputs:
+        for name in self._given:
             if name in targets:
                 binding.bind_ortvalue_output(name, targets[name])
             else:
@@ -128,3 +138,8 @@ class _BoundStepper:
 
     def _on_device(self, array: Array) -> onnxruntime.OrtValue:
         return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device)
+
+
+def _place(steps: int) -> int:
+    """Where the carried values are after so many steps."""
+    return 2 - steps % 2 if steps else 0
