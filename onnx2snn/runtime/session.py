@@ -19,7 +19,7 @@ from onnx2snn.errors import DataError, OptionError
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.runtime.artifact import Artifact, final_name, take_apart, zero_state
+from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
@@ -165,11 +165,13 @@ class SpikingSession:
         )
         outputs: list[dict[str, Array]] = []
         spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
+        graded = [cell for cell in self.artifact.neurons if CELLS[cell.op_type].graded]
+        sent = [cell.input[1 + CELLS[cell.op_type].states.index("sent")] for cell in graded]
         for number in range(1, steps + 1):
-            before = stepper.carried() if record else {}
+            before = stepper.carried(sent) if record else {}
             stepper.advance()
             if record or number == steps:
-                outputs.append(self._read_out(bridge, stepper.carried(), number))
+                outputs.append(self._read_out(bridge, stepper.carried(self._sums), number))
             if record:
                 results = stepper.results()
                 for cell in self.artifact.neurons:
@@ -205,6 +207,7 @@ class SpikingSession:
         samples = self._count(feeds)
         started = time.perf_counter()
         bridge = self._bridge(feeds)
+        told = {*self._sums, *(value.before for value in counter.carried)}
         stepper = make_stepper(step, carried, bridge)
         checkpoints = []
         seconds = 0.0
@@ -212,7 +215,7 @@ class SpikingSession:
         for number in wanted if layered else range(1, wanted[-1] + 1):
             stepper.advance()
             if number in wanted:
-                state = stepper.carried()
+                state = stepper.carried(told)
                 outputs = self._read_out(bridge, state, number)
                 seconds += time.perf_counter() - started
                 spikes, operations = self._totals(counter, synapses, bridge, state, samples)
@@ -273,7 +276,7 @@ class SpikingSession:
             self._frames.advance(bridge)
             self._elapsed += 1
             self._samples = samples
-            yield self._read_out(bridge, self._frames.carried(), self._elapsed)
+            yield self._read_out(bridge, self._frames.carried(self._sums), self._elapsed)
 
     def reset(self) -> None:
         """Put `stream` back to the initial state."""
@@ -374,8 +377,17 @@ class SpikingSession:
 
     def _private_states(self) -> dict[str, str]:
         """What goes from step to step and is not read behind the last one."""
+        return {value.before: value.after for value in self.artifact.carried if value.before not in self._sums}
+
+    @cached_property
+    def _summed(self) -> list[Carried]:
+        """What adds up over time, and is read behind the last step."""
         read = {item.name for item in self.artifact.head.graph.input}
-        return {value.before: value.after for value in self.artifact.carried if final_name(value) not in read}
+        return [value for value in self.artifact.carried if final_name(value) in read]
+
+    @property
+    def _sums(self) -> list[str]:
+        return [value.before for value in self._summed]
 
     def _bridge(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """What the step and the head read beside the state: inputs, and what the prefix makes of them."""
@@ -387,8 +399,7 @@ class SpikingSession:
         self, bridge: Mapping[str, Array], state: Mapping[str, Array], timesteps: int
     ) -> dict[str, Array]:
         available = dict(bridge)
-        for value in self.artifact.carried:
-            available[final_name(value)] = state[value.before]
+        available |= {final_name(value): state[value.before] for value in self._summed}
         available[TIMESTEPS] = np.asarray(timesteps, dtype=np.int64)
         return self._head.run(available)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,8 +23,8 @@ class Stepper(Protocol):
         """Go back before the first timestep, with other inputs of the same shapes."""
         ...
 
-    def carried(self) -> dict[str, Array]:
-        """The carried values, by input name of the step graph."""
+    def carried(self, names: Collection[str]) -> dict[str, Array]:
+        """Some carried values, by input name of the step graph."""
         ...
 
     def results(self) -> dict[str, Array]:
@@ -61,8 +61,8 @@ class _PlainStepper:
         self._results = self._engine.run({**self._feeds, **self._state})
         self._state = {value.before: self._results[value.after] for value in self._names}
 
-    def carried(self) -> dict[str, Array]:
-        return self._state
+    def carried(self, names: Collection[str]) -> dict[str, Array]:
+        return {name: self._state[name] for name in names}
 
     def results(self) -> dict[str, Array]:
         return self._results
@@ -111,8 +111,9 @@ class _BoundStepper:
         self._last = binding
         self._steps += 1
 
-    def carried(self) -> dict[str, Array]:
-        return {name: value.numpy() for name, value in self._places[_place(self._steps)].items()}
+    def carried(self, names: Collection[str]) -> dict[str, Array]:
+        place = self._places[_place(self._steps)]
+        return {name: place[name].numpy() for name in names}
 
     def results(self) -> dict[str, Array]:
         given = self._last.get_outputs() if self._last is not None else []
