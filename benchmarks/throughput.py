@@ -1,7 +1,7 @@
 """Time of a run, side by side: the ANN, our networks, and PyTorch's. `python -m benchmarks.throughput`.
 
-Everything runs on the same batches and threads in one process, interleaved, each after a run of its own that
-does not count: the threads of the one before it may still be spinning. The table has medians, and medians of
+Everything runs on the same batches and threads in one process, interleaved, each warmed up by itself: the
+threads of the one before it may still be spinning. The table has medians, and medians of
 the ratios of neighbours in time; absolute times mean nothing on another machine. `vgg16` has the size of a
 VGG-16 for 32×32 images, and random weights. Eager PyTorch runs where torch is installed, SpikingJelly's
 converted net where that is (`pip install --no-deps spikingjelly tqdm loguru h5py scipy`: its own dependencies
@@ -150,12 +150,12 @@ def _eager(model: onnx.ModelProto, threads: int, feeds: Feeds) -> Runner:
 
 
 def _seconds(runner: Runner, feeds: Feeds) -> float:
-    """Seconds a run: the mean over as many as take a tenth of a second."""
-    runner(feeds)
-    started, runs = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - started) < _AT_LEAST:
-        runner(feeds)
-        runs += 1
+    """Seconds a run: the mean over a tenth of a second, behind another tenth that warms up."""
+    for _ in range(2):
+        started, runs = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - started) < _AT_LEAST:
+            runner(feeds)
+            runs += 1
     return elapsed / runs
 
 

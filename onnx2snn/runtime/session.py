@@ -377,7 +377,9 @@ class SpikingSession:
 
     def _private_states(self) -> dict[str, str]:
         """What goes from step to step and is not read behind the last one."""
-        return {value.before: value.after for value in self.artifact.carried if value.before not in self._sums}
+        return {
+            value.before: value.after for value in self.artifact.carried if value.before not in self._sums
+        }
 
     @cached_property
     def _summed(self) -> list[Carried]:
