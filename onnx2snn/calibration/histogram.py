@@ -39,14 +39,18 @@ class ChannelHistogram:
         highest = values.max(axis=1).astype(np.float64)
         self.maximum = np.maximum(self.maximum, highest)
         self._cover(highest)
-        active = values > 0
-        self.zeros += values.shape[1] - active.sum(axis=1)
-        channel, _ = np.nonzero(active)
-        positive = values[active]
-        index = np.minimum((positive / self.width[channel]).astype(np.int64), BINS - 1)
-        counted = None if weights is None else weights[active]
-        flat = np.bincount(channel * BINS + index, counted, minlength=self.counts.size)
+        empty = values.shape[1] - np.count_nonzero(values, axis=1)
+        self.zeros += empty
+        # Zeros fall into the first bin; a channel of nothing else has none.
+        widths = np.where(self.width > 0, self.width, 1.0)[:, None]
+        index = (values / widths).astype(np.int64)
+        np.minimum(index, BINS - 1, out=index)
+        index += np.arange(self.channels)[:, None] * BINS
+        counted = None if weights is None else np.where(values > 0, weights, 0).reshape(-1)
+        flat = np.bincount(index.reshape(-1), counted, minlength=self.counts.size)
         self.counts += flat.reshape(self.counts.shape)
+        if weights is None:
+            self.counts[:, 0] -= empty
 
     def centers(self) -> Vector:
         """Mid-points of the bins, float64 [C, BINS]."""

@@ -22,7 +22,7 @@ from onnx2snn.channels import broadcastable, channel_axis
 from onnx2snn.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.model_file import IR_VERSION
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.sections import divide
 
 Array = npt.NDArray[Any]
@@ -79,7 +79,8 @@ class Stage:
 
     @cached_property
     def _step_engine(self) -> OnnxruntimeEngine:
-        return OnnxruntimeEngine(_step_model(self._graph, self._affine, self.sources, self.target, self.cell))
+        model = _step_model(self._graph, self._affine, self.sources, self.target, self.cell)
+        return OnnxruntimeEngine(model, EngineOptions(native=True))
 
     def current(self, feeds: Mapping[str, Array]) -> Array:
         """The target's value from values of the sources."""

@@ -133,6 +133,9 @@ class _Rewriting:
         source, result = copy.input[0] if copy.input else "", copy.output[0]
         if copy.op_type == "ReorderOutput" and _reorders_whole_blocks(copy):
             channels = helper.get_node_attr_value(copy, "channels")
+            if result in self._states.values():  # the graph gives it out under this name
+                self._rename(source, result)
+                source = result
             self._blocked[result] = _Blocks(source, channels, self._space(result))
         elif copy.op_type == "ReorderInput" and source in self._blocked:
             self._reordered[result] = self._blocked[source].name
@@ -162,8 +165,12 @@ class _Rewriting:
 
     def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
         """Add an elementwise node on blocks; False where it has to stay as it is."""
+        if (node.domain, node.op_type) not in _ELEMENTWISE:
+            return False
         like = next((self._blocked[name] for name in node.input if name in self._blocked), None)
-        if like is None or (node.domain, node.op_type) not in _ELEMENTWISE:
+        if like is None:
+            like = self._first_current(node)
+        if like is None:
             return False
         operands = [self._operand(name, like) for name in node.input]
         if None in operands:
@@ -189,12 +196,22 @@ class _Rewriting:
         dims = self._dims.get(name)
         if like.space is None or dims is None or list(dims[1:]) != [like.channels, *like.space]:
             return None
-        made = _Blocks(f"{name}{_BLOCKS}", like.channels, like.space)
-        self._blocked[name] = made
+        return self._reorder(name, like.channels, like.space).name
+
+    def _first_current(self, node: onnx.NodeProto) -> _Blocks | None:
+        """The current of a neuron that no convolution of this graph makes, in blocks; its spikes then are."""
+        current = node.input[0]
+        space, dims = self._space(current), self._dims.get(current, ())
+        if space is None or not dims[1] or dims[1] % _WIDEST or not set(node.input) & set(self._states):
+            return None
+        return self._reorder(current, dims[1], space)
+
+    def _reorder(self, name: str, channels: int, space: tuple[int, ...]) -> _Blocks:
+        made = self._blocked[name] = _Blocks(f"{name}{_BLOCKS}", channels, space)
         self._plain.add(name)
         node = helper.make_node("ReorderInput", [name], [made.name], domain=BLOCKED_DOMAIN, channels_last=0)
         self._nodes.append(node)
-        return made.name
+        return made
 
     def _constant(self, name: str, like: _Blocks) -> str | None:
         """A number as it is; one per channel spread over the plane, in the order of the blocks."""
@@ -225,6 +242,12 @@ class _Rewriting:
                 ]
             )
             self._nodes.append(node)
+
+    def _rename(self, old: str, new: str) -> None:
+        for node in self._nodes:
+            node.input[:] = [new if name == old else name for name in node.input]
+            node.output[:] = [new if name == old else name for name in node.output]
+        self._reordered[old] = new
 
     def _space(self, name: str) -> tuple[int, ...] | None:
         space = [size for size in self._dims.get(name, ())[2:] if size is not None]

@@ -177,7 +177,13 @@ def _with_blocks(
         return None
     settings = _settings(options, kernels)
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is
-    return onnxruntime.InferenceSession(changed.SerializeToString(), settings, providers=[_CPU])
+    try:
+        return onnxruntime.InferenceSession(changed.SerializeToString(), settings, providers=[_CPU])
+    except _RUN_ERRORS as error:
+        logger.warning(
+            "a step graph keeps its layout, onnxruntime cannot load it in blocks: %s", first_line(error)
+        )
+        return None
 
 
 def _in_place(model: onnx.ModelProto, states: Mapping[str, str]) -> frozenset[str]:

@@ -1,0 +1,129 @@
+"""Step graphs in the layout of the convolutions: the same results, and reorderings saved."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from helpers import normal, parse
+
+import onnx2snn
+from onnx2snn.runtime import engines
+from onnx2snn.runtime.native import find_kernels
+
+RESIDUAL = """(float[N,3,8,8] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c)
+    d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) e = Conv<pads=[1,1,1,1]>(s, w3) a = Add(e, r) t = Relu(a)
+    g = Conv<pads=[1,1,1,1], strides=[2,2]>(t, w4) u = Relu(g)
+    h = Conv<pads=[1,1,1,1]>(u, w5)
+    i = Slice(t, start, end, space, by) j = Pad(i, more) b = Add(h, j) v = Relu(b)
+    p = GlobalAveragePool(v) f = Flatten(p) y = Gemm(f, w6) }"""
+RESIDUAL_WEIGHTS = {
+    "w1": (16, 3, 3, 3),
+    "w2": (16, 16, 3, 3),
+    "w3": (16, 16, 3, 3),
+    "w4": (32, 16, 3, 3),
+    "w5": (32, 32, 3, 3),
+    "w6": (32, 5),
+}
+INDICES = {
+    "start": np.int64([0, 0]),
+    "end": np.int64([8, 8]),
+    "space": np.int64([2, 3]),
+    "by": np.int64([2, 2]),
+    "more": np.int64([0, 8, 0, 0, 0, 8, 0, 0]),
+}
+POOLED = """(float[N,3,8,8] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r)
+    d = Conv<pads=[1,1,1,1]>(p, w2) s = Relu(d) q = MaxPool<kernel_shape=[3,3], pads=[1,1,1,1]>(s)
+    e = Conv<pads=[1,1,1,1]>(q, w3) t = Relu(e) g = GlobalAveragePool(t) f = Flatten(g) y = Gemm(f, w4) }"""
+POOLED_WEIGHTS = {"w1": (16, 3, 3, 3), "w2": (16, 16, 3, 3), "w3": (16, 16, 3, 3), "w4": (16, 5)}
+ODD = POOLED
+ODD_WEIGHTS = {"w1": (12, 3, 3, 3), "w2": (20, 12, 3, 3), "w3": (7, 20, 3, 3), "w4": (7, 5)}
+NETS = {
+    "residual": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES),
+    "pooled": (POOLED, POOLED_WEIGHTS, {}),
+    "odd channels": (ODD, ODD_WEIGHTS, {}),
+}
+
+
+def scaled(rng, shapes):
+    """Weights that keep activations at one scale."""
+    return {
+        name: array * np.float32(np.sqrt(2 / np.prod(array.shape[1:]))) if array.ndim == 4 else array
+        for name, array in normal(rng, **shapes).items()
+    }
+
+
+def sessions(name, rng, monkeypatch, **options):
+    """The network with blocks from neuron to neuron and without, what became of its nodes, and samples."""
+    text, shapes, constants = NETS[name]
+    x = normal(rng, x=(6, 3, 8, 8))["x"]
+    native = options.pop("native")
+    model = onnx2snn.compile(parse(text, **scaled(rng, shapes), **constants), x, **options).model
+    seen = []
+    keep = engines.keep_blocked
+
+    def watched(optimised, *others):
+        changed = keep(optimised, *others)
+        seen.append((optimised, changed))
+        return changed
+
+    monkeypatch.setattr(engines, "keep_blocked", watched)
+    blocked = onnx2snn.SpikingSession(model, native=native)
+    monkeypatch.setattr(engines, "keep_blocked", lambda *_: None)
+    plain = onnx2snn.SpikingSession(model, native=native)
+    monkeypatch.setattr(engines, "keep_blocked", keep)
+    ((before, after),) = seen
+    return blocked, plain, before, after, x
+
+
+def reorderings(model):
+    counts = Counter(node.op_type for node in model.graph.node)
+    return counts["ReorderInput"] + counts["ReorderOutput"]
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("name", NETS)
+def test_results_stay_the_same(name, signed, native, rng, monkeypatch):
+    blocked, plain, _, _, x = sessions(name, rng, monkeypatch, signed=signed, native=native)
+    for batch in (x, x[:1], x, -x):
+        found, expected = blocked.run(batch).outputs["y"], plain.run(batch).outputs["y"]
+        assert expected.any()
+        np.testing.assert_array_equal(found, expected)
+    for found, expected in zip(blocked.stream([x, -x, x]), plain.stream([x, -x, x]), strict=True):
+        np.testing.assert_array_equal(found["y"], expected["y"])
+
+
+@pytest.mark.parametrize("name", ["residual", "pooled"])
+def test_reorderings_between_neurons_go(name, rng, monkeypatch):
+    _, _, before, after, _ = sessions(name, rng, monkeypatch, native=False)
+    assert after is not None
+    # What is left: the first current in, a shortcut out that is cut, and back in, what the head reads.
+    assert reorderings(after) <= reorderings(before) // 2
+    assert [item.name for item in after.graph.output] == [item.name for item in before.graph.output]
+    made = {name for node in after.graph.node for name in node.output}
+    known = made | {item.name for item in (*after.graph.input, *after.graph.initializer)}
+    assert {name for node in after.graph.node for name in node.input if name} <= known
+
+
+def test_channels_that_fill_no_block_stay_as_they_are(rng, monkeypatch):
+    _, _, before, after, _ = sessions("odd channels", rng, monkeypatch, native=False)
+    assert reorderings(before) > 0
+    assert after is None
+
+
+def test_a_residual_sum_becomes_part_of_a_native_neuron(rng, monkeypatch):
+    if find_kernels().library is None:
+        pytest.skip("the native kernels are not built")
+    _, _, before, after, _ = sessions("residual", rng, monkeypatch, native=True)
+    neurons = [node for node in after.graph.node if node.op_type == "BurstIF"]
+    assert sorted(len(node.input) for node in neurons) == [3, 3, 3, 3, 5]
+    assert sum(node.op_type == "Mul" for node in before.graph.node) == 2
+    assert sum(node.op_type == "Mul" for node in after.graph.node) == 1
+
+
+def test_the_block_size_is_one_that_onnxruntime_has():
+    assert engines._block_size() in (4, 8, 16)
