@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.ops import BURST_IF, DOMAIN, SIGNED_BURST_IF
+from onnx2snn.ops import BURST_IF, DOMAIN, LI_POOL, SIGNED_BURST_IF
 
 #: The domain of onnxruntime's operators on blocks.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -140,8 +140,7 @@ class _Rewriting:
         elif copy.op_type == "ReorderInput" and source in self._blocked:
             self._reordered[result] = self._blocked[source].name
         elif not self._add_in_blocks(copy):
-            for name in copy.input:
-                self._make_plain(name)
+            copy.input[:] = [self._reordered.get(name) or self._plain_name(name) for name in node.input]
             self._nodes.append(copy)
 
     def is_sound(self) -> bool:
@@ -149,7 +148,7 @@ class _Rewriting:
         results = set(self._states.values())
         for name in self._outputs:
             if name not in results:
-                self._make_plain(name)
+                self._plain_name(name)
         entering = {self._states[name] for name in self._states_as_blocks}
         leaving = results & set(self._blocked)
         return entering == leaving and not self._states_as_blocks & self._states_as_they_are
@@ -165,7 +164,8 @@ class _Rewriting:
 
     def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
         """Add an elementwise node on blocks; False where it has to stay as it is."""
-        if (node.domain, node.op_type) not in _ELEMENTWISE:
+        pools = (node.domain, node.op_type) == (DOMAIN, LI_POOL.op)
+        if (node.domain, node.op_type) not in _ELEMENTWISE and not pools:
             return False
         like = next((self._blocked[name] for name in node.input if name in self._blocked), None)
         if like is None:
@@ -180,7 +180,10 @@ class _Rewriting:
         for place, name in enumerate(node.output):
             # A state keeps its name: the graph gives it out.
             node.output[place] = name if name in self._states.values() else f"{name}{_BLOCKS}"
-            self._blocked[name] = _Blocks(node.output[place], like.channels, like.space)
+            space = self._space(name) if pools else like.space
+            self._blocked[name] = _Blocks(node.output[place], like.channels, space)
+        if pools:
+            node.attribute.append(helper.make_attribute("block", self._block))
         self._nodes.append(node)
         return True
 
@@ -227,21 +230,21 @@ class _Rewriting:
         self.constants.append(numpy_helper.from_array(ordered, made))
         return made
 
-    def _make_plain(self, name: str) -> None:
-        """Let a tensor be there in its own layout, for what does not act on elements."""
+    def _plain_name(self, name: str) -> str:
+        """Where a tensor is in its own layout, for what does not act on elements."""
         if name in self._states:
             self._states_as_they_are.add(name)
-        if name in self._blocked and name not in self._plain:
+        if name not in self._blocked:
+            return name
+        found = self._blocked[name]
+        plain = f"{name}/plain" if found.name == name else name
+        if name not in self._plain:
             self._plain.add(name)
-            found = self._blocked[name]
-            node = helper.make_node("ReorderOutput", [found.name], [name], domain=BLOCKED_DOMAIN)
-            node.attribute.extend(
-                [
-                    helper.make_attribute("channels", found.channels),
-                    helper.make_attribute("channels_last", 0),
-                ]
-            )
+            node = helper.make_node("ReorderOutput", [found.name], [plain], domain=BLOCKED_DOMAIN)
+            channels = helper.make_attribute("channels", found.channels)
+            node.attribute.extend([channels, helper.make_attribute("channels_last", 0)])
             self._nodes.append(node)
+        return plain
 
     def _rename(self, old: str, new: str) -> None:
         for node in self._nodes:

@@ -167,6 +167,7 @@ struct LIPool {
   static constexpr size_t kRequired = 3, kInputs = kRequired, kOutputs = 3;
   Window window;
   size_t axes;
+  int64_t block = 1;  // more in a graph that was made for the kernels (onnx2snn/runtime/blocked.py)
 
   explicit LIPool(const Ort::ConstKernelInfo& info) {
     const auto kernel = info.GetAttributes<int64_t>("kernel_shape");
@@ -180,14 +181,16 @@ struct LIPool {
     window.ends = behind({pads.begin() + axes, pads.end()}, 0);
     window.auto_pad = info.GetAttribute<std::string>("auto_pad");
     window.ceil_mode = info.GetAttribute<int64_t>("ceil_mode") != 0;
+    OrtStatus* missing = Ort::GetApi().KernelInfoGetAttribute_int64(info, "block", &block);
+    if (missing != nullptr) Ort::GetApi().ReleaseStatus(missing);
   }
 
   void compute(Ort::KernelContext& context) const {
     Shape shape = shape_of(context.GetInput(0));
     const Geometry at(window, behind({shape.begin() + 2, shape.end()}, 1));
-    const int64_t planes = shape[0] * shape[1];
-    const int64_t area = at.size[0] * at.size[1] * at.size[2];
-    const int64_t places = at.outputs[0] * at.outputs[1] * at.outputs[2];
+    const int64_t planes = shape[0] * shape[1] / block;
+    const int64_t area = at.size[0] * at.size[1] * at.size[2] * block;
+    const int64_t places = at.outputs[0] * at.outputs[1] * at.outputs[2] * block;
     const Operand input{context.GetInput(0).GetTensorData<float>(), true};
     const Operand total = state(context, 1, planes * area);
     const Operand pooled = state(context, 2, planes * places);
@@ -197,11 +200,17 @@ struct LIPool {
     float* const next_pooled = output(context, 2, shape);
     const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, area));
     parallel(context, planes, grain, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(at.size[2]);
       for (int64_t plane = begin; plane < end; ++plane) {
-        li_pool_plane(window, at, from(input, plane * area), from(total, plane * area),
-                      from(pooled, plane * places), row.data(), result + plane * places,
-                      next_total + plane * area, next_pooled + plane * places);
+        const Operand x = from(input, plane * area), sum = from(total, plane * area);
+        const Operand before = from(pooled, plane * places);
+        float* const grown = result + plane * places;
+        float* const next_sum = next_total + plane * area;
+        float* const next = next_pooled + plane * places;
+        if (at.pairs && block == 1) {
+          li_pool_pairs(at, x, sum, before, grown, next_sum, next);
+        } else {
+          li_pool_plane(window, at, block, x, sum, before, grown, next_sum, next);
+        }
       }
     });
   }

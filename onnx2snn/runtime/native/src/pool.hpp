@@ -26,6 +26,7 @@ struct Window {
 // Where the windows lie on an input of a given size.
 struct Geometry {
   Window::Axes size, outputs, begins;
+  bool pairs;
 
   Geometry(const Window& window, const Window::Axes& input) : size(input) {
     for (size_t i = 0; i < Window::kAxes; ++i) {
@@ -45,65 +46,87 @@ struct Geometry {
       if (window.ceil_mode && room % stride != 0 && outputs[i] * stride < size[i] + begin) ++outputs[i];
       begins[i] = begin;
     }
+    pairs = size[0] == 1 && window.kernel == Window::Axes{1, 2, 2} && window.strides == Window::Axes{1, 2, 2} &&
+            window.dilations == Window::Axes{1, 1, 1} && begins == Window::Axes{0, 0, 0} &&
+            2 * outputs[1] <= size[1] && 2 * outputs[2] <= size[2];
   }
 };
 
-// next_total = input + total, and the maxima of its windows.
-//
-// `row` is scratch memory for one row of the input.
-VECTORISED static void li_pool_plane(const Window& window, const Geometry& at, Operand input, Operand total,
-                                     Operand pooled, float* row, float* output, float* next_total,
+// The places that a window covers along one axis of the input: every step-th of [first, last).
+struct Places {
+  int64_t first, last, step;
+
+  Places(const Window& window, const Geometry& at, size_t axis, int64_t output)
+      : first(output * window.strides[axis] - at.begins[axis]), step(window.dilations[axis]) {
+    last = std::min(first + (window.kernel[axis] - 1) * step + 1, at.size[axis]);
+    if (first < 0) first += (-first + step - 1) / step * step;
+  }
+};
+
+// One plane: next_total = input + total, the maxima of its windows, and how much these have grown. Every place holds
+// `block` channels side by side, one where the layout is the plain one.
+VECTORISED static void li_pool_plane(const Window& window, const Geometry& at, int64_t block, Operand input,
+                                     Operand total, Operand pooled, float* output, float* next_total,
                                      float* next_pooled) {
   const auto [depth, height, width] = at.size;
-  const int64_t area = height * width, stride = window.strides[2], dilation = window.dilations[2];
+  const int64_t area = depth * height * width * block;
+  const int64_t places = at.outputs[0] * at.outputs[1] * at.outputs[2] * block;
   with(input, [&](auto x) INLINED_LAMBDA {
     with(total, [&](auto before) INLINED_LAMBDA {
       ELEMENTWISE
-      for (int64_t i = 0; i < depth * area; ++i) next_total[i] = x[i] + before[i];
+      for (int64_t i = 0; i < area; ++i) next_total[i] = x[i] + before[i];
     });
   });
-  // By far the most pools: two by two, nothing beyond the border.
-  const bool pairs = window.kernel[2] == 2 && stride == 2 && dilation == 1 && at.begins[2] == 0 &&
-                     2 * at.outputs[2] <= width;
   constexpr float lowest = std::numeric_limits<float>::lowest();  // of a window of nothing but padding
-  float* result = next_pooled;
+  float* best = next_pooled;
   for (int64_t d = 0; d < at.outputs[0]; ++d) {
-    for (int64_t h = 0; h < at.outputs[1]; ++h, result += at.outputs[2]) {
-      // The maximum over the window's rows, for the whole width at once; then along the width.
-      std::fill(row, row + width, lowest);
-      for (int64_t i = 0; i < window.kernel[0]; ++i) {
-        const int64_t plane = d * window.strides[0] - at.begins[0] + i * window.dilations[0];
-        if (plane < 0 || plane >= depth) continue;
-        for (int64_t j = 0; j < window.kernel[1]; ++j) {
-          const int64_t line = h * window.strides[1] - at.begins[1] + j * window.dilations[1];
-          if (line < 0 || line >= height) continue;
-          const float* source = next_total + plane * area + line * width;
-          ELEMENTWISE
-          for (int64_t w = 0; w < width; ++w) row[w] = source[w] > row[w] ? source[w] : row[w];
+    const Places deep(window, at, 0, d);
+    for (int64_t h = 0; h < at.outputs[1]; ++h) {
+      const Places high(window, at, 1, h);
+      for (int64_t w = 0; w < at.outputs[2]; ++w, best += block) {
+        const Places wide(window, at, 2, w);
+        for (int64_t c = 0; c < block; ++c) best[c] = lowest;
+        for (int64_t i = deep.first; i < deep.last; i += deep.step) {
+          for (int64_t j = high.first; j < high.last; j += high.step) {
+            for (int64_t k = wide.first; k < wide.last; k += wide.step) {
+              const float* place = next_total + ((i * height + j) * width + k) * block;
+              ELEMENTWISE
+              for (int64_t c = 0; c < block; ++c) best[c] = place[c] > best[c] ? place[c] : best[c];
+            }
+          }
         }
-      }
-      if (pairs) {
-        ELEMENTWISE
-        for (int64_t w = 0; w < at.outputs[2]; ++w) {
-          result[w] = row[2 * w + 1] > row[2 * w] ? row[2 * w + 1] : row[2 * w];
-        }
-        continue;
-      }
-      for (int64_t w = 0; w < at.outputs[2]; ++w) {
-        const int64_t first = w * stride - at.begins[2];
-        float best = lowest;
-        for (int64_t k = 0; k < window.kernel[2]; ++k) {
-          const int64_t place = first + k * dilation;
-          if (place >= 0 && place < width) best = row[place] > best ? row[place] : best;
-        }
-        result[w] = best;
       }
     }
   }
-  const int64_t outputs = at.outputs[0] * at.outputs[1] * at.outputs[2];
   with(pooled, [&](auto before) INLINED_LAMBDA {
     ELEMENTWISE
-    for (int64_t i = 0; i < outputs; ++i) output[i] = next_pooled[i] - before[i];
+    for (int64_t i = 0; i < places; ++i) output[i] = next_pooled[i] - before[i];
+  });
+}
+
+// The same for windows of two by two beside each other, by far the most, in the plain layout.
+VECTORISED static void li_pool_pairs(const Geometry& at, Operand input, Operand total, Operand pooled, float* output,
+                                     float* next_total, float* next_pooled) {
+  const int64_t height = at.outputs[1], width = at.outputs[2], line = at.size[2], area = at.size[1] * line;
+  with(input, [&](auto x) INLINED_LAMBDA {
+    with(total, [&](auto before) INLINED_LAMBDA {
+      ELEMENTWISE
+      for (int64_t i = 0; i < area; ++i) next_total[i] = x[i] + before[i];
+    });
+  });
+  with(pooled, [&](auto before) INLINED_LAMBDA {
+    for (int64_t h = 0; h < height; ++h) {
+      const float* upper = next_total + 2 * h * line;
+      const float* lower = upper + line;
+      ELEMENTWISE
+      for (int64_t w = 0; w < width; ++w) {
+        const float left = lower[2 * w] > upper[2 * w] ? lower[2 * w] : upper[2 * w];
+        const float right = lower[2 * w + 1] > upper[2 * w + 1] ? lower[2 * w + 1] : upper[2 * w + 1];
+        const float best = right > left ? right : left;
+        output[h * width + w] = best - before[h * width + w];
+        next_pooled[h * width + w] = best;
+      }
+    }
   });
 }
 
