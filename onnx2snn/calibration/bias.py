@@ -169,14 +169,19 @@ def rectified_shift(
             given = kind(current + along_axis(shift, axis, current.ndim).astype(current.dtype))
             gap += _channel_sums(target - given, axis)
             # The slope over all that is active on either side: less than Newton's step, so no overshoot.
-            slope += _channel_sums(np.where((target > 0) | (given > 0), 1.0, gain), axis)
+            active = (target > 0) | (given > 0)
+            slope += _channel_sums(active if kind.slope is None else np.where(active, 1.0, gain), axis)
         shift += np.divide(gap, slope, out=np.zeros_like(gap), where=slope > 0)
     return shift
 
 
 def _channel_sums(values: Array, axis: int | None) -> Vector:
-    sums: Vector = channels_first(values, axis).sum(axis=1, dtype=np.float64)
-    return sums
+    """Over all axes but that of the channels: rows as they lie in memory first, then these in float64."""
+    others = tuple(place for place in range(values.ndim) if place != axis)
+    inner = tuple(place for place in others if axis is None or place > axis)
+    rows = values.sum(axis=inner, dtype=np.promote_types(values.dtype, np.float32))
+    sums: Vector = rows.sum(axis=tuple(range(rows.ndim - (axis is not None))), dtype=np.float64)
+    return np.atleast_1d(sums)
 
 
 def _currents(
@@ -238,7 +243,7 @@ def _chunks(
 
     `together` makes one chunk, of fewer samples if they do not fit, evenly spread.
     """
-    first, samples = next(calibration_batches(graph, dataset, batch_size))
+    first, samples = next(calibration_batches(graph, dataset, 1))
     most = max(1, MEMORY * samples // max(1, _bytes_per_batch(stages, first, timesteps)))
     size = fixed_batch(graph) or min(batch_size, most)
     if together:
@@ -254,7 +259,7 @@ def _chunks(
 
 
 def _bytes_per_batch(stages: Sequence[Stage], inputs: Mapping[str, Array], timesteps: int) -> int:
-    """The most that is held of one batch at once, found by one timestep of the first batch."""
+    """The most that is held of one batch at once, found by one timestep of it."""
     trains: dict[str, Train | Array] = {}
     sizes: dict[str, int] = {}
     most = 0
