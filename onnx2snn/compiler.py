@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
+from onnx2snn.memory import peak_memory
 from onnx2snn.model_check import check_model, check_structure
 from onnx2snn.model_file import digest, flatten_model, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
@@ -106,8 +107,8 @@ class CompiledModel:
         model: the artifact; runs in a stock onnxruntime.
         report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
             sample, and the share that spikes feed), `neurons`, with int8 weights `layers` (which compute in
-            integers, and why others do not), `options`, `calibration` and `seconds` by
-            phase; all JSON-able.
+            integers, and why others do not), `options`, `calibration`, `seconds` by phase, and
+            `peak_megabytes` (of the process until the end of a phase, where the system tells); all JSON-able.
     """
 
     model: onnx.ModelProto
@@ -152,7 +153,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     original = flatten_model(source)
     graph = read_graph(original)
     context = Context(chosen, original)
-    seconds = {"read": time.perf_counter() - started}
+    phases = _Phases()
+    phases.end("read", started)
     for step in PIPELINE:
         if isinstance(step, ApproximateActivations):
             # Opened only now: a graph that is refused costs no look at the data.
@@ -163,13 +165,29 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
         started = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
             changed = step.run(graph, context)
-        seconds[step.name] = time.perf_counter() - started
+        phases.end(step.name, started)
         check_stage(graph, step)
         logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
     started = time.perf_counter()
     artifact, report = _emit(graph, context, digest(source))
-    seconds["emit"] = time.perf_counter() - started
-    return CompiledModel(artifact, {**report, "seconds": {k: round(v, 3) for k, v in seconds.items()}})
+    phases.end("emit", started)
+    return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
+
+
+@dataclass
+class _Phases:
+    """What a compilation costs, phase by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    megabytes: dict[str, float] = field(default_factory=dict)
+
+    def end(self, name: str, started: float) -> None:
+        """A phase that began at `started` is over; a pass may run twice."""
+        spent = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.seconds[name] = round(spent, 3)
+        peak = peak_memory()
+        if peak is not None:
+            self.megabytes[name] = round(peak / 2**20, 1)
 
 
 def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Inspection:

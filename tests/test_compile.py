@@ -134,6 +134,11 @@ def test_report_is_json_and_progress_is_told():
     report = digits(progress=lambda name, done: seen.append((name, done)), max_samples=32).report
     assert json.loads(json.dumps(report)) == report
     assert report["calibration"]["samples"] == 32
+    assert list(report["seconds"]) == list(report["peak_megabytes"])
+    assert list(report["seconds"])[:2] == ["read", PIPELINE[0].name]
+    peaks = list(report["peak_megabytes"].values())
+    assert peaks == sorted(peaks)
+    assert peaks[0] > 10
     names = list(dict.fromkeys(name for name, _ in seen))
     assert names[0] == "RemoveIdentity"
     assert names[-1] == PIPELINE[-1].name

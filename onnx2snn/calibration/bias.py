@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 MEMORY = 1 << 30
 
 #: About so many samples × timesteps does the sweep simulate, spread evenly over the calibration data.
-BUDGET = 1024
+BUDGET = 640
 
 #: But no fewer samples than these, below which a mean is no better than a guess.
 FEWEST = 16

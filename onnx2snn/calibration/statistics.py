@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,9 @@ from onnx2snn.graph import Graph, write_model
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 logger = logging.getLogger(__name__)
+
+#: Threads that fill histograms; each has some memory of its own.
+_THREADS = 2
 
 
 def ignore(done: float) -> None:
@@ -82,20 +86,24 @@ def collect_statistics(
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in read)
     engine = OnnxruntimeEngine(model)
     statistics = Statistics()
-    for batch, count in calibration_batches(graph, dataset, batch_size):
-        results = _run(engine, batch)
-        statistics.samples += count
-        for name, activation in activations.items():
-            found = _finite(activation.tensor, results[activation.tensor])
-            values = channels_first(found, axes[name])
-            if name not in statistics.histograms:
-                statistics.histograms[name] = ChannelHistogram(len(values))
-            if activation.slope is None:
-                statistics.histograms[name].add(values)
-                continue
+
+    def add(name: str) -> None:
+        activation = activations[name]
+        found = _finite(activation.tensor, results[activation.tensor])
+        values = channels_first(found, axes[name])
+        histogram = statistics.histograms.setdefault(name, ChannelHistogram(len(values)))
+        if activation.slope is None:
+            histogram.add(values)
+        else:
             weights = channels_first(np.where(found < 0, activation.slope**2, 1.0), axes[name])
-            statistics.histograms[name].add(np.abs(values), weights)
-        advance(statistics.samples / len(dataset))
+            histogram.add(np.abs(values), weights)
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # NumPy's loops let other threads run
+        for batch, count in calibration_batches(graph, dataset, batch_size):
+            results = _run(engine, batch)
+            statistics.samples += count
+            list(pool.map(add, activations))
+            advance(statistics.samples / len(dataset))
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics
 
