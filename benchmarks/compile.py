@@ -9,7 +9,6 @@ images than there are come from repeating them; a compiler does not notice.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from rich.table import Table
 import onnx2snn
 from benchmarks.nets import NETS, Net
 from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays
+from onnx2snn.memory import peak_memory
 from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -51,12 +51,12 @@ def _measure(name: str, setting: str, samples: int) -> dict[str, float]:
     for batch in data.batches(64):
         engine.run(batch)
     ann = time.perf_counter() - started
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory() or 0
     started = time.perf_counter()
     onnx2snn.compile(net.path, data, **SETTINGS[setting])
     seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"ann": ann, "compile": seconds, "before": before / 1024, "peak": after / 1024}
+    after = peak_memory() or 0
+    return {"ann": ann, "compile": seconds, "before": before / 2**20, "peak": after / 2**20}
 
 
 @click.command()

@@ -82,14 +82,14 @@ def vgg16() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
-def _load(name: str, samples: int) -> tuple[onnx.ModelProto, Any]:
+def load(name: str, samples: int) -> tuple[onnx.ModelProto, Any]:
     """A net and its calibration data."""
     if name == "vgg16":
         return vgg16(), np.random.default_rng(1).standard_normal((32, 3, 32, 32)).astype(np.float32)
     return onnx.load(NETS[name].path), NETS[name].train(samples)
 
 
-def _feeds(name: str, batch: int) -> Feeds:
+def _samples_of(name: str, batch: int) -> Feeds:
     if name == "vgg16":
         return {"images": np.random.default_rng(2).standard_normal((batch, 3, 32, 32)).astype(np.float32)}
     return next(NETS[name].test().batches(batch))
@@ -187,7 +187,7 @@ def main(
     for column in ("ms", "ANN = 1", "a timestep", "faster than eager"):
         table.add_column(column, justify="right")
     for name in names:
-        model, calibration = _load(name, samples)
+        model, calibration = load(name, samples)
         for timesteps in lengths:
             runners = {"ANN": _plain(model, threads)}
             for label, options in SETTINGS.items():
@@ -196,11 +196,11 @@ def main(
                 compiled = onnx2snn.compile(model, calibration, timesteps=timesteps, **options).model
                 runners |= _spiking(label, compiled, threads)
                 if EAGER.startswith(label) and importlib.util.find_spec("torch") is not None:
-                    runners[EAGER] = _eager(compiled, threads, _feeds(name, 4))
+                    runners[EAGER] = _eager(compiled, threads, _samples_of(name, 4))
             if peers and name in ("resnet20", "vgg16"):
                 runners[JELLY] = _jelly(name, timesteps, threads)
             for batch in batches:
-                feeds = _feeds(name, batch)
+                feeds = _samples_of(name, batch)
                 rounds = [
                     {label: _seconds(runner, feeds) for label, runner in runners.items()}
                     for _ in range(repeats + 1)
