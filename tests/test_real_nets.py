@@ -36,3 +36,16 @@ def test_backends_differ_at_near_ties_only(compiled):
     session = onnx2snn.SpikingSession(snn.model)
     distances = tie_distances(session, next(net.test().batches(6)), timesteps=4)
     assert max(distances, default=0.0) < 1e-5
+
+
+def test_spikes_are_the_same_whatever_runs_them(compiled):
+    """Native kernels or bodies, stepped or as the plain file, in the convolutions' layout or not."""
+    net, snn = compiled
+    batch = next(net.test().batches(16))
+    runs = [onnx2snn.SpikingSession(snn.model, native=use).run(batch, record=True) for use in (True, False)]
+    for name, spikes in runs[0].spikes.items():
+        np.testing.assert_array_equal(spikes, runs[1].spikes[name])
+    (plain,) = make_engine(snn.model).run(batch).values()
+    for use in (True, False):
+        (found,) = onnx2snn.SpikingSession(snn.model, native=use).run(batch).outputs.values()
+        np.testing.assert_array_equal(found, plain)

@@ -228,6 +228,7 @@ def _settings(options: EngineOptions, kernels: Path | None) -> onnxruntime.Sessi
     settings.log_severity_level = 4  # it raises its errors; its warnings speak of our own initializers
     # Threads that go on spinning behind a run would take the cores from the next session's: a prefix, a head.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
+    settings.enable_mem_pattern = False  # it would hold one block more for each batch size
     if options.threads is not None:
         settings.intra_op_num_threads = options.threads
     if kernels is not None:
