@@ -3,8 +3,9 @@
 
 #include <cstdint>
 
-// On x86-64 Linux there are versions of such a function for AVX-512, AVX2 and any processor; the loader picks one.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+// Where compiler and loader can (see CMakeLists.txt), there are versions of such a function for AVX-512, AVX2 and any
+// x86-64 processor, and the loader picks one.
+#if defined(ONNX2SNN_CLONES)
 #define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define VECTORISED
