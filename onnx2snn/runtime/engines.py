@@ -76,11 +76,13 @@ class EngineOptions:
         providers: execution providers; the CPU by default.
         threads: threads that an operator may use; as onnxruntime chooses by default.
         native: spiking operators by the native kernels, where these are there and the CPU runs them.
+        alone: whether no other session takes turns with this one, whose threads may then go on spinning.
     """
 
     providers: Sequence[str] | None = None
     threads: int | None = None
     native: bool = False
+    alone: bool = False
 
 
 class OnnxruntimeEngine:
@@ -226,8 +228,8 @@ def _block_size() -> int:
 def _settings(options: EngineOptions, kernels: Path | None) -> onnxruntime.SessionOptions:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4  # it raises its errors; its warnings speak of our own initializers
-    # Threads that go on spinning behind a run would take the cores from the next session's: a prefix, a head.
-    settings.add_session_config_entry("session.force_spinning_stop", "1")
+    if not options.alone:  # or its threads would take the cores from the next session's: a step's, a head's
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.enable_mem_pattern = False  # it would hold one block more for each batch size
     if options.threads is not None:
         settings.intra_op_num_threads = options.threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from operator import index
@@ -103,7 +103,7 @@ class SpikingSession:
         # Loaded now, so that what cannot be is said here.
         self._whole: Engine | None = None
         if self.artifact.schedule == "layer" and backend != "numpy":
-            self._whole = self._engine(loaded)
+            self._whole = make_engine(loaded, backend, replace(self._options, alone=True))
         else:
             self._step: Engine = self._engine(self.artifact.step, self._private_states())
 
