@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.ops import BURST_IF, DOMAIN, LI_POOL, SIGNED_BURST_IF
+from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, DOMAIN, LI_POOL, SIGNED_BURST_IF
 
 #: The domain of onnxruntime's operators on blocks.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -35,8 +35,10 @@ _WIDEST = 16
 #: What acts on each element for itself.
 _ELEMENTWISE = {
     *(("", op) for op in ("Add", "Sub", "Mul", "Div", "Floor", "Clip", "Relu", "Neg", "Min", "Max")),
-    *((DOMAIN, cell.op) for cell in (BURST_IF, SIGNED_BURST_IF)),
+    *((DOMAIN, cell.op) for cell in (ACCUMULATE_FIRE, BURST_IF, SIGNED_BURST_IF)),
 }
+#: The kernels that take in a residual sum.
+_MERGING = (BURST_IF.op, SIGNED_BURST_IF.op)
 
 
 def keep_blocked(
@@ -78,7 +80,9 @@ def _merge_residuals(graph: onnx.GraphProto) -> None:
     readers.update(item.name for item in graph.output)
     constants = {item.name for item in graph.initializer}
     merged: list[onnx.NodeProto] = []
-    for neuron in [node for node in graph.node if node.domain == DOMAIN and node.input[0].endswith(_BLOCKS)]:
+    for neuron in graph.node:
+        if neuron.domain != DOMAIN or neuron.op_type not in _MERGING or not neuron.input[0].endswith(_BLOCKS):
+            continue
         total = makers.get(neuron.input[0])
         if total is None or total.op_type != "Add" or readers[neuron.input[0]] > 1:
             continue

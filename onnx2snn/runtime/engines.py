@@ -125,7 +125,7 @@ class OnnxruntimeEngine:
         providers = list(options.providers or [_CPU])
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
         self.session = _load(serialize(model), providers, options)
-        if states and providers == [_CPU]:
+        if states is not None and providers == [_CPU]:
             self.session = _with_blocks(model, states, options) or self.session
         self.in_place = _in_place(model, states or {})
         self._inputs = [item.name for item in self.session.get_inputs()]

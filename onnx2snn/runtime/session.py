@@ -103,7 +103,7 @@ class SpikingSession:
         # Loaded now, so that what cannot be is said here.
         self._whole: Engine | None = None
         if self.artifact.schedule == "layer" and backend != "numpy":
-            self._whole = make_engine(loaded, backend, replace(self._options, alone=True))
+            self._whole = make_engine(loaded, backend, replace(self._options, alone=True), states={})
         else:
             self._step: Engine = self._engine(self.artifact.step, self._private_states())
 
