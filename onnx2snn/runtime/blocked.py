@@ -38,7 +38,7 @@ _ELEMENTWISE = {
     *((DOMAIN, cell.op) for cell in (ACCUMULATE_FIRE, BURST_IF, SIGNED_BURST_IF)),
 }
 #: The kernels that take in a residual sum.
-_MERGING = (BURST_IF.op, SIGNED_BURST_IF.op)
+_MERGING = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
 
 
 def keep_blocked(

@@ -84,19 +84,15 @@ class Elementwise {
   std::array<const float*, Inputs> data_;
 };
 
-// What both burst neurons share. In a graph that was made for the kernels (onnx2snn/runtime/blocked.py), two more
-// inputs hold a residual sum that has become part of the neuron.
+// What the neurons share. In a graph that was made for the kernels (onnx2snn/runtime/blocked.py), two more inputs
+// hold a residual sum that has become part of the neuron.
 template <size_t States>
-struct Burst {
+struct Neuron {
   static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
-  float limit;
-
-  explicit Burst(const Ort::ConstKernelInfo& info)
-      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
 
   // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
   template <typename Row>
-  void run(Ort::KernelContext& context, const Row& row) const {
+  static void run(Ort::KernelContext& context, const Row& row) {
     if (context.GetInputCount() == kInputs) {
       each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
         const Residual residual{in[kRequired], in[kRequired + 1]};
@@ -122,9 +118,12 @@ struct Burst {
   }
 };
 
-struct BurstIF : Burst<1> {
+struct BurstIF : Neuron<1> {
   static constexpr const char* kName = "BurstIF";
-  using Burst::Burst;
+  float limit;
+
+  explicit BurstIF(const Ort::ConstKernelInfo& info)
+      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
 
   void compute(Ort::KernelContext& context) const {
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
@@ -133,9 +132,12 @@ struct BurstIF : Burst<1> {
   }
 };
 
-struct SignedBurstIF : Burst<2> {
+struct SignedBurstIF : Neuron<2> {
   static constexpr const char* kName = "SignedBurstIF";
-  using Burst::Burst;
+  float limit;
+
+  explicit SignedBurstIF(const Ort::ConstKernelInfo& info)
+      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
 
   void compute(Ort::KernelContext& context) const {
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
@@ -144,9 +146,8 @@ struct SignedBurstIF : Burst<2> {
   }
 };
 
-struct AccumulateFire {
+struct AccumulateFire : Neuron<0> {
   static constexpr const char* kName = "AccumulateFire";
-  static constexpr size_t kRequired = 2, kInputs = kRequired, kOutputs = 1;
   float levels, potential;
 
   explicit AccumulateFire(const Ort::ConstKernelInfo& info)
@@ -154,10 +155,8 @@ struct AccumulateFire {
         potential(info.GetAttribute<float>("potential")) {}
 
   void compute(Ort::KernelContext& context) const {
-    const Elementwise<kInputs> inputs(context);
-    float* const value = output(context, 0, inputs.shape());
-    inputs.run([&](const auto& in, int64_t count, int64_t at) {
-      accumulate_fire(in[0], in[1], potential, levels, count, value + at);
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      accumulate_fire(in[0], residual, in[1], potential, levels, count, out[0]);
     });
   }
 };

@@ -69,9 +69,9 @@ VECTORISED static void signed_burst_if(Operand current, const Residual* residual
   });
 }
 
-VECTORISED static void accumulate_fire(Operand current, Operand threshold, float potential, float levels,
-                                       int64_t count, float* output) {
-  with(current, [&](auto input) INLINED_LAMBDA {
+VECTORISED static void accumulate_fire(Operand current, const Residual* residual, Operand threshold, float potential,
+                                       float levels, int64_t count, float* output) {
+  with_current(current, residual, [&](auto input) INLINED_LAMBDA {
     with_factor(threshold, [&](auto theta) INLINED_LAMBDA {
       ELEMENTWISE
       for (int64_t i = 0; i < count; ++i) {
