@@ -42,4 +42,6 @@ class BatchSplit:
         """Time a run; `work` is how many samples times timesteps it has."""
         started = time.perf_counter()
         yield
-        self._seconds.setdefault(size, []).append((time.perf_counter() - started) / work)
+        found = self._seconds.setdefault(size, [])
+        if len(found) < 2:
+            found.append((time.perf_counter() - started) / work)
