@@ -54,7 +54,8 @@ def _load(path: Path) -> Kernels:
     try:
         onnxruntime.SessionOptions().register_custom_ops_library(str(path))
     except Exception as error:  # noqa: BLE001 - whatever a foreign library does, the bodies still work
-        return _none(f"onnxruntime {onnxruntime.__version__} cannot load {path} ({first_line(error)})")
+        why = first_line(error).rpartition("with error: ")[2].removeprefix(f"{path}: ")
+        return _none(f"onnxruntime {onnxruntime.__version__} cannot load {path} ({why})")
     return Kernels(path)
 
 
