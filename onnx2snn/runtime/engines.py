@@ -124,9 +124,9 @@ class OnnxruntimeEngine:
             )
         providers = list(options.providers or [_CPU])
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
-        self.session = _load(serialize(model), providers, options)
-        if states is not None and providers == [_CPU]:
-            self.session = _with_blocks(model, states, options) or self.session
+        own_layout = states is not None and providers == [_CPU]
+        blocked = _with_blocks(model, states or {}, options) if own_layout else None
+        self.session = blocked or _load(serialize(model), providers, options)
         self.in_place = _in_place(model, states or {})
         self._inputs = [item.name for item in self.session.get_inputs()]
         self._outputs = [item.name for item in self.session.get_outputs()]
@@ -174,6 +174,8 @@ def _with_blocks(
             optimised = onnx.load(path)
         except _RUN_ERRORS:
             return None
+    if not any(node.domain == BLOCKED_DOMAIN for node in optimised.graph.node):
+        return None  # nothing to convolve, or a processor for which onnxruntime has no such layout
     changed = keep_blocked(optimised, states, _dims(model), _block_size())
     if changed is None:
         return None
