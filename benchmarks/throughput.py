@@ -117,7 +117,7 @@ def _spiking(label: str, model: onnx.ModelProto, threads: int) -> dict[str, Runn
     runners = {f"{label}: file": _plain(model, threads)}
     if label.startswith("stream"):
         runners[f"{label}: stock"] = _session(model, threads, native=False)
-    if find_kernels().library is not None and label != "layer, int8":  # int8 has no kernel
+    if find_kernels().path is not None and label != "layer, int8":  # int8 has no kernel
         runners[f"{label}: native"] = _session(model, threads, native=True)
     return runners
 

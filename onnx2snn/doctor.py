@@ -30,7 +30,7 @@ def examine() -> dict[str, Any]:
         },
         "platform": platform.platform(),
         "native": {
-            "library": None if kernels.library is None else str(kernels.library),
+            "library": None if kernels.path is None else str(kernels.path),
             "reason": kernels.reason,
         },
         "providers": available_providers(),

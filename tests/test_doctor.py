@@ -24,7 +24,7 @@ def test_versions_providers_and_kernels():
     assert found["versions"]["onnxruntime"] == onnxruntime.__version__
     assert "CPUExecutionProvider" in found["providers"]
     kernels = native.find_kernels()
-    assert found["native"]["library"] == (None if kernels.library is None else str(kernels.library))
+    assert found["native"]["library"] == (None if kernels.path is None else str(kernels.path))
 
 
 def test_it_says_why_there_are_no_kernels(monkeypatch):

@@ -25,7 +25,7 @@ from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.model_file import IR_VERSION, serialize
 from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, OPSET_VERSION, SIGNED_BURST_IF, Cell
 from onnx2snn.runtime.blocked import BLOCKED_DOMAIN, keep_blocked
-from onnx2snn.runtime.native import find_kernels
+from onnx2snn.runtime.native import RUN_ERRORS, find_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +34,6 @@ Backend = Literal["onnxruntime", "numpy"]
 
 _CPU = "CPUExecutionProvider"
 
-# onnxruntime's own exceptions share no base below Exception.
-_OWN_ERRORS = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
-_RUN_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    ValueError,
-    *(error for error in _OWN_ERRORS if isinstance(error, type) and issubclass(error, Exception)),
-)
 # ONNX's reference evaluator lets through what its NumPy code meets.
 _REFERENCE_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
@@ -145,15 +138,15 @@ def running() -> Iterator[None]:
     """Make onnxruntime's errors ours."""
     try:
         yield
-    except _RUN_ERRORS as error:
+    except RUN_ERRORS as error:
         raise ModelError(f"onnxruntime cannot run the model ({first_line(error)})") from error
 
 
 def _load(model: bytes, providers: list[str], options: EngineOptions) -> onnxruntime.InferenceSession:
-    kernels = find_kernels().library if options.native and providers == [_CPU] else None
+    kernels = find_kernels().path if options.native and providers == [_CPU] else None
     try:
         return onnxruntime.InferenceSession(model, _settings(options, kernels), providers=providers)
-    except _RUN_ERRORS as error:
+    except RUN_ERRORS as error:
         if kernels is None:
             raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
         logger.warning("the native kernels do not fit the model (%s): its function bodies", first_line(error))
@@ -164,7 +157,7 @@ def _with_blocks(
     model: onnx.ModelProto, states: Mapping[str, str], options: EngineOptions
 ) -> onnxruntime.InferenceSession | None:
     """A session in which convolutions hand on their own layout; None where there is nothing to gain."""
-    kernels = find_kernels().library if options.native else None
+    kernels = find_kernels().path if options.native else None
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/optimised.onnx"
         settings = _settings(options, kernels)
@@ -172,7 +165,7 @@ def _with_blocks(
         try:
             onnxruntime.InferenceSession(serialize(model), settings, providers=[_CPU])
             optimised = onnx.load(path)
-        except _RUN_ERRORS:
+        except RUN_ERRORS:
             return None
     if not any(node.domain == BLOCKED_DOMAIN for node in optimised.graph.node):
         return None  # nothing to convolve, or a processor for which onnxruntime has no such layout
@@ -183,7 +176,7 @@ def _with_blocks(
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # it is
     try:
         return onnxruntime.InferenceSession(changed.SerializeToString(), settings, providers=[_CPU])
-    except _RUN_ERRORS as error:
+    except RUN_ERRORS as error:
         logger.warning(
             "a step graph keeps its layout, onnxruntime cannot load it in blocks: %s", first_line(error)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -80,6 +81,10 @@ class _View:
         item = self._constants.get(node.input[index]) if len(node.input) > index else None
         return None if item is None else numpy_helper.to_array(item)
 
+    def dims(self, name: str) -> list[int] | None:
+        """The dimensions of a tensor, 0 where they are open."""
+        return self._dims.get(name)
+
     def rank(self, name: str) -> int | None:
         return None if name not in self._dims else len(self._dims[name])
 
@@ -120,13 +125,14 @@ def _elementwise(node: onnx.NodeProto, view: _View) -> bool:
 
 
 def _by_weights(node: onnx.NodeProto, view: _View) -> bool:
-    return all(map(view.is_shared, node.input[1:]))
+    return not _attribute(node, "training_mode", 0) and all(map(view.is_shared, node.input[1:]))
 
 
 def _by_matrix(node: onnx.NodeProto, view: _View) -> bool:
     weight = view.value(node, 1)
-    transposed = _attribute(node, "transA", 0)
-    return not transposed and weight is not None and weight.ndim == 2 and _by_weights(node, view)
+    rows = (view.rank(node.input[0]) or 0) >= 2 and not _attribute(node, "transA", 0)
+    biased = all(view.fits(name, 2) for name in node.input[2:])
+    return rows and biased and weight is not None and weight.ndim == 2 and _by_weights(node, view)
 
 
 def _along_axis(default: int) -> Callable[[onnx.NodeProto, _View], bool]:
@@ -149,9 +155,14 @@ def _pad(node: onnx.NodeProto, view: _View) -> bool:
 
 
 def _reshape(node: onnx.NodeProto, view: _View) -> bool:
-    """The elements of a sample stay together where the first dimension is what is left over, or as it was."""
-    shape = view.value(node, 1)
-    return shape is not None and shape.size > 0 and shape[0] in (0, -1)
+    """The first dimension stays, or what is left over makes rows that no two samples share."""
+    shape, dims = view.value(node, 1), view.dims(node.input[0])
+    if shape is None or not shape.size:
+        return False
+    if shape[0] == 0:
+        return True
+    row, size = math.prod(shape[1:].tolist()), math.prod((dims or [0])[1:])
+    return bool(shape[0] == -1 and row > 0 and size > 0 and size % row == 0)
 
 
 def _transpose(node: onnx.NodeProto, view: _View) -> bool:

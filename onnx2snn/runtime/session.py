@@ -376,9 +376,14 @@ class SpikingSession:
         return make_engine(model, self._backend, self._options, states)
 
     def _private_states(self) -> dict[str, str]:
-        """What goes from step to step and is not read behind the last one."""
+        """What goes from step to step, is not read behind the last one, and begins as a single number.
+
+        A number for each channel would not follow where the layout of the others goes.
+        """
         return {
-            value.before: value.after for value in self.artifact.carried if value.before not in self._sums
+            value.before: value.after
+            for value in self.artifact.carried
+            if value.before not in self._sums and value.initial.size == 1
         }
 
     @cached_property

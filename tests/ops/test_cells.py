@@ -80,7 +80,7 @@ def native_kernel(op, parameters, attributes):
 
 
 BACKENDS = [numpy_step, reference_body, onnxruntime_body]
-if find_kernels().library is not None:
+if find_kernels().path is not None:
     BACKENDS.append(native_kernel)
 
 

@@ -41,7 +41,12 @@ POOLED = """(float[N,3,8,8] x) => (float[N,5] y) {
 POOLED_WEIGHTS = {"w1": (16, 3, 3, 3), "w2": (16, 16, 3, 3), "w3": (16, 16, 3, 3), "w4": (16, 5)}
 ODD = POOLED
 ODD_WEIGHTS = {"w1": (12, 3, 3, 3), "w2": (20, 12, 3, 3), "w3": (7, 20, 3, 3), "w4": (7, 5)}
+# A θ for each channel stays at a neuron that is an output.
+OWN = """(float[N,3,8,8] x) => (float[N,5] y, float[N,16,8,8] s) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d)
+    e = Conv<pads=[1,1,1,1]>(s, w3) t = Relu(e) g = GlobalAveragePool(t) f = Flatten(g) y = Gemm(f, w4) }"""
 NETS = {
+    "own thresholds": (OWN, POOLED_WEIGHTS, {}),
     "residual": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES),
     "pooled": (POOLED, POOLED_WEIGHTS, {}),
     "odd channels": (ODD, ODD_WEIGHTS, {}),
@@ -116,7 +121,7 @@ def test_channels_that_fill_no_block_stay_as_they_are(rng, monkeypatch):
 
 
 def test_a_residual_sum_becomes_part_of_a_native_neuron(rng, monkeypatch):
-    if find_kernels().library is None:
+    if find_kernels().path is None:
         pytest.skip("the native kernels are not built")
     _, _, before, after, _ = sessions("residual", rng, monkeypatch, native=True)
     neurons = [node for node in after.graph.node if node.op_type == "BurstIF"]

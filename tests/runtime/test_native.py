@@ -23,7 +23,7 @@ from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
 from onnx2snn.runtime import native
 from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
 
-built = pytest.mark.skipif(native.find_kernels().library is None, reason="the native kernels are not built")
+built = pytest.mark.skipif(native.find_kernels().path is None, reason="the native kernels are not built")
 
 #: Operator → attributes, and how many of its inputs behind the first are states.
 NEURONS = {
@@ -80,7 +80,7 @@ def profile(model, use):
         options = onnxruntime.SessionOptions()
         options.enable_profiling, options.profile_file_prefix = True, f"{folder}/profile"
         if use:
-            options.register_custom_ops_library(str(native.find_kernels().library))
+            options.register_custom_ops_library(str(native.find_kernels().path))
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -244,7 +244,7 @@ def used(rng):
 def test_switched_off(rng, monkeypatch, caplog):
     monkeypatch.setenv("ONNX2SNN_NATIVE", "0")
     with caplog.at_level(logging.INFO):
-        assert used(rng).library is None
+        assert used(rng).path is None
     assert [r.message for r in caplog.records if "kernels" in r.message] == [
         "no native kernels: ONNX2SNN_NATIVE=0; the operators' function bodies give the same results"
     ]
@@ -259,7 +259,7 @@ def test_not_built(rng, monkeypatch, caplog, tmp_path):
 
     monkeypatch.setattr(native, "distribution", missing)
     with caplog.at_level(logging.INFO):
-        assert used(rng).library is None
+        assert used(rng).path is None
     assert sum("built without them" in record.message for record in caplog.records) == 1
 
 
@@ -273,7 +273,7 @@ def test_a_library_that_cannot_be_loaded(rng, monkeypatch, caplog, tmp_path, con
     path.write_bytes(content)
     monkeypatch.setattr(native, "_built", lambda: path)
     with caplog.at_level(logging.INFO):
-        assert used(rng).library is None
+        assert used(rng).path is None
     (record,) = [record for record in caplog.records if "kernels" in record.message]
     assert record.levelno == logging.WARNING
     assert str(path) in record.message

@@ -29,6 +29,8 @@ INDICES = {
     "rest": np.int64([0, -1]),
     "first": np.int64([-1, 4, 8]),
     "mixed": np.int64([4, -1, 8]),
+    "pairs": np.int64([-1, 512]),
+    "c4": np.ones(4, np.float32),
 }
 
 APART = [
@@ -64,6 +66,8 @@ ACROSS = [
     "y = Slice(x, start, end)",
     "y = Pad(x, more)",
     "y = Reshape(x, mixed)",
+    "y = Reshape(x, pairs)",
+    "y = BatchNormalization<training_mode=1>(x, c4, c4, c4, c4)",
     "y = Flatten<axis=0>(x)",
     "y = Flatten<axis=2>(x)",
     "y = Transpose<perm=[1,0,2,3]>(x)",

@@ -20,6 +20,15 @@ from onnx2snn.errors import first_line
 
 logger = logging.getLogger(__name__)
 
+# onnxruntime's own exceptions share no base below Exception.
+_OWN_ERRORS = vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+#: What onnxruntime raises when it cannot load or run something.
+RUN_ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(error for error in _OWN_ERRORS if isinstance(error, type) and issubclass(error, Exception)),
+)
+
 #: The environment variable that, as `0`, keeps the kernels from being used, and from being built.
 SWITCH = "ONNX2SNN_NATIVE"
 
@@ -31,11 +40,11 @@ class Kernels:
     """What became of the native kernels.
 
     Attributes:
-        library: the loaded library, None without one.
+        path: the loaded library, None without one.
         reason: why there is none; empty where there is.
     """
 
-    library: Path | None
+    path: Path | None
     reason: str = ""
 
 
@@ -53,7 +62,7 @@ def find_kernels() -> Kernels:
 def _load(path: Path) -> Kernels:
     try:
         onnxruntime.SessionOptions().register_custom_ops_library(str(path))
-    except Exception as error:  # noqa: BLE001 - whatever a foreign library does, the bodies still work
+    except RUN_ERRORS as error:
         why = first_line(error).rpartition("with error: ")[2].removeprefix(f"{path}: ")
         return _none(f"onnxruntime {onnxruntime.__version__} cannot load {path} ({why})")
     return Kernels(path)
