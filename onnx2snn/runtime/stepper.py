@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 
+from onnx2snn.errors import DataError
 from onnx2snn.runtime.artifact import Carried, zero_state
 from onnx2snn.runtime.engines import Array, Engine, OnnxruntimeEngine, running
 
@@ -91,6 +92,11 @@ class _BoundStepper:
 
     def restart(self, feeds: Mapping[str, Array]) -> None:
         for name, value in self._feeds.items():
+            if list(feeds[name].shape) != value.shape():
+                raise DataError(
+                    f"'{name}': expected shape {value.shape()}, as in the steps before, "
+                    f"found {list(feeds[name].shape)}; call reset() first"
+                )
             value.update_inplace(np.ascontiguousarray(feeds[name]))
         self._steps = 0
 
