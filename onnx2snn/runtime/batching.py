@@ -9,6 +9,8 @@ from contextlib import contextmanager
 #: Fewer samples at a time cost more in calls than the caches give back; and sums over a single row may be
 #: rounded in another order.
 _LEAST = 8
+#: More samples at a time gain no speed, but cost memory.
+_MOST = 32
 #: A smaller group has to be faster by this much.
 _WORTH = 0.95
 
@@ -24,7 +26,7 @@ class BatchSplit:
 
     def size(self, samples: int) -> int:
         """How many samples of a batch to run at a time."""
-        sizes = [samples]
+        sizes = [min(samples, _MOST)]
         while sizes[-1] >= 2 * _LEAST:
             sizes.append(-(-sizes[-1] // 2))
         untried = (size for size in sizes if len(self._seconds.get(size, ())) < 2)

@@ -65,6 +65,8 @@ def keep_blocked(
     del result.graph.node[:]
     result.graph.node.extend(rewriting.needed())
     result.graph.initializer.extend(rewriting.constants)
+    del result.graph.value_info[:]
+    result.graph.value_info.extend(rewriting.shapes())
     _merge_residuals(result.graph)
     saved = _count_reorderings(optimised) - _count_reorderings(result)
     return result if saved > 0 else None
@@ -165,6 +167,16 @@ class _Rewriting:
                 wanted.update(node.input)
                 kept.append(node)
         return kept[::-1]
+
+    def shapes(self) -> list[onnx.ValueInfoProto]:
+        """Of what cells send: onnxruntime, which knows no custom operator's, may then reuse memory."""
+        return [
+            helper.make_tensor_value_info(
+                tensor.name, onnx.TensorProto.FLOAT, ["N", tensor.channels, *tensor.space]
+            )
+            for tensor in self._blocked.values()
+            if tensor.space is not None and tensor.name.endswith(_BLOCKS)
+        ]
 
     def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
         """Add an elementwise node on blocks; False where it has to stay as it is."""

@@ -26,6 +26,7 @@ from onnx2snn.model_file import IR_VERSION, serialize
 from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, OPSET_VERSION, SIGNED_BURST_IF, Cell
 from onnx2snn.runtime.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.runtime.native import RUN_ERRORS, find_kernels
+from onnx2snn.runtime.shortcuts import convolve_shortcuts
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +159,7 @@ def _with_blocks(
 ) -> onnxruntime.InferenceSession | None:
     """A session in which convolutions hand on their own layout; None where there is nothing to gain."""
     kernels = find_kernels().path if options.native else None
+    model = convolve_shortcuts(model, _dims(model))
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/optimised.onnx"
         settings = _settings(options, kernels)

@@ -88,6 +88,7 @@ class Elementwise {
 // hold a residual sum that has become part of the neuron.
 template <size_t States>
 struct Neuron {
+  static constexpr bool kInPlace = true;
   static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
 
   // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
@@ -163,6 +164,7 @@ struct AccumulateFire : Neuron<0> {
 
 struct LIPool {
   static constexpr const char* kName = "LIPool";
+  static constexpr bool kInPlace = false;  // its windows overlap
   static constexpr size_t kRequired = 3, kInputs = kRequired, kOutputs = 3;
   Window window;
   size_t axes;
@@ -263,6 +265,17 @@ struct Kernel {
 
 template <typename Cell>
 struct Operator : Ort::CustomOpBase<Operator<Cell>, Kernel<Cell>, true> {
+  // What a neuron sends may lie where its current was, if onnxruntime knows them to be of one size.
+  Operator() {
+    if constexpr (!Cell::kInPlace) return;
+    OrtCustomOp::GetMayInplace = [](int** inputs, int** outputs) -> size_t {
+      static int first = 0;
+      *inputs = *outputs = &first;
+      return 1;
+    };
+    OrtCustomOp::ReleaseMayInplace = [](int*, int*) {};
+  }
+
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
     return guarded([&] { *kernel = new Kernel<Cell>{Cell(Ort::ConstKernelInfo(info))}; });
   }
