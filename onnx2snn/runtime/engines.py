@@ -159,7 +159,6 @@ def _with_blocks(
 ) -> onnxruntime.InferenceSession | None:
     """A session in which convolutions hand on their own layout; None where there is nothing to gain."""
     kernels = find_kernels().path if options.native else None
-    model = convolve_shortcuts(model, _dims(model))
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/optimised.onnx"
         settings = _settings(options, kernels)
@@ -171,7 +170,9 @@ def _with_blocks(
             return None
     if not any(node.domain == BLOCKED_DOMAIN for node in optimised.graph.node):
         return None  # nothing to convolve, or a processor for which onnxruntime has no such layout
-    changed = keep_blocked(optimised, states, _dims(model), _block_size())
+    dims = _dims(model)
+    convolve_shortcuts(optimised.graph, dims, _block_size())
+    changed = keep_blocked(optimised, states, dims, _block_size())
     if changed is None:
         return None
     settings = _settings(options, kernels)

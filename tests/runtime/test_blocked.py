@@ -48,6 +48,14 @@ OWN = """(float[N,3,8,8] x) => (float[N,5] y, float[N,16,8,8] s) {
 NETS = {
     "own thresholds": (OWN, POOLED_WEIGHTS, {}),
     "residual": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES),
+    "zeros behind": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES | {"more": np.int64([0, 0, 0, 0, 0, 16, 0, 0])}),
+    "second pixels": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES | {"start": np.int64([1, 0])}),
+    "first pixels": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES | {"end": np.int64([7, 8]), "by": np.int64([2, 2])}),
+    "a corner": (
+        RESIDUAL,
+        RESIDUAL_WEIGHTS,
+        INDICES | {"end": np.int64([4, 4]), "by": np.int64([1, 1])},
+    ),
     "pooled": (POOLED, POOLED_WEIGHTS, {}),
     "odd channels": (ODD, ODD_WEIGHTS, {}),
 }
@@ -125,9 +133,20 @@ def test_a_residual_sum_becomes_part_of_a_native_neuron(rng, monkeypatch):
         pytest.skip("the native kernels are not built")
     _, _, before, after, _ = sessions("residual", rng, monkeypatch, native=True)
     neurons = [node for node in after.graph.node if node.op_type == "BurstIF"]
-    assert sorted(len(node.input) for node in neurons) == [3, 3, 3, 3, 5]
+    assert sorted(len(node.input) for node in neurons) == [3, 3, 3, 5, 5]
     assert sum(node.op_type == "Mul" for node in before.graph.node) == 2
-    assert sum(node.op_type == "Mul" for node in after.graph.node) == 1
+    assert not any(node.op_type in ("Add", "Mul") and node.name != "" for node in after.graph.node[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "convolved"),
+    [("residual", True), ("zeros behind", True), ("second pixels", False), ("a corner", False)],
+)
+def test_a_shortcut_that_drops_pixels_becomes_a_convolution(name, convolved, rng, monkeypatch):
+    if find_kernels().path is None:
+        pytest.skip("the native kernels are not built")
+    _, _, _, after, _ = sessions(name, rng, monkeypatch, native=True)
+    assert any(node.op_type in ("Slice", "Pad") for node in after.graph.node) != convolved
 
 
 def test_the_block_size_is_one_that_onnxruntime_has():
