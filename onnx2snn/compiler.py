@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 
 import onnx2snn
+from onnx2snn.adaptation import adapt
 from onnx2snn.analysis.coverage import Verdict, judge, refusals, report_nodes
 from onnx2snn.analysis.macs import count_macs
 from onnx2snn.calibration.preprocessing import Preprocessing
@@ -23,13 +24,14 @@ from onnx2snn.emit.integers import use_integers
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
-from onnx2snn.errors import ModelError, OptionError
+from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph import Graph, read_graph
 from onnx2snn.memory import peak_memory
 from onnx2snn.model_check import check_model, check_structure
 from onnx2snn.model_file import digest, flatten_model, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
+from onnx2snn.passes.adapt_firing import AdaptFiring
 from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.calibrate import Calibrate
@@ -67,8 +69,8 @@ PREPARATION: tuple[Pass, ...] = (
     PushBatchNorm(),
 )
 
-PIPELINE: tuple[Pass, ...] = (
-    *PREPARATION,
+#: From the prepared graph to one of cells.
+CONVERSION: tuple[Pass, ...] = (
     RefuseUnsupported(),
     ApproximateActivations(),
     RefuseUnsupported(),  # where there are new neurons, more lies between neurons
@@ -76,10 +78,12 @@ PIPELINE: tuple[Pass, ...] = (
     ReplaceRelu(),
     ReplaceMaxPool(),
     EncloseIslands(),
-    CorrectBias(),
-    NormalizeWeights(),
-    RoundWeights(),
 )
+
+#: What depends on how neurons fire, and runs again where that is tried out.
+COMPLETION: tuple[Pass, ...] = (AdaptFiring(), CorrectBias(), NormalizeWeights(), RoundWeights())
+
+PIPELINE: tuple[Pass, ...] = (*PREPARATION, *CONVERSION, *COMPLETION)
 
 
 @dataclass(frozen=True)
@@ -153,33 +157,69 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     original = flatten_model(source)
     graph = read_graph(original)
     context = Context(chosen, original)
-    phases = _Phases()
+    phases = _Phases(progress)
     phases.end("read", started)
-    for step in PIPELINE:
+    held_back: Dataset | None = None
+    for step in (*PREPARATION, *CONVERSION):
         if isinstance(step, ApproximateActivations):
             # Opened only now: a graph that is refused costs no look at the data.
             context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
-        if progress is not None:
-            context.advance = partial(progress, step.name)
-            context.advance(0.0)
+            held_back = _hold_back(context)
+        phases.run(step, graph, context)
+
+    def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
+        for step in COMPLETION:
+            phases.run(step, graph, context)
         started = time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
-            changed = step.run(graph, context)
-        phases.end(step.name, started)
-        check_stage(graph, step)
-        logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
-    started = time.perf_counter()
-    artifact, report = _emit(graph, context, digest(source))
-    phases.end("emit", started)
+        finished = _emit(graph, context, digest(source))
+        phases.end("emit", started)
+        return finished
+
+    if held_back is None:
+        artifact, report = finish(graph, context)
+    else:
+        started = time.perf_counter()
+        if progress is not None:
+            context.advance = partial(progress, "Sensitivity")
+        artifact, report = adapt(graph, context, held_back, finish)
+        phases.end("adapt", started)
     return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
+
+
+def _hold_back(context: Context) -> Dataset | None:
+    """Of samples for compression, every other one leaves the calibration data; None where nothing adapts."""
+    dataset, options = context.dataset, context.options
+    assert dataset is not None
+    if options.compress == "none":
+        return dataset if options.adapts else None
+    if len(dataset) < 2:
+        raise DataError(
+            f"{dataset.source}: expected at least 2 samples with --compress, half of which are held back, "
+            f"found {len(dataset)}; give more"
+        )
+    context.dataset = dataset.every(2)
+    return dataset.every(2, 1)
 
 
 @dataclass
 class _Phases:
-    """What a compilation costs, phase by phase."""
+    """Runs a compilation's passes, and keeps what it costs, phase by phase."""
 
+    progress: Progress | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     megabytes: dict[str, float] = field(default_factory=dict)
+
+    def run(self, step: Pass, graph: Graph, context: Context) -> None:
+        """One pass, held to what it ensures."""
+        if self.progress is not None:
+            context.advance = partial(self.progress, step.name)
+            context.advance(0.0)
+        started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
+            changed = step.run(graph, context)
+        self.end(step.name, started)
+        check_stage(graph, step)
+        logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
 
     def end(self, name: str, started: float) -> None:
         """A phase that began at `started` is over; a pass may run twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
@@ -13,6 +14,7 @@ Approximation = Literal["none", "relu-sum"]
 Schedule = Literal["stream", "layer"]
 Code = Literal["burst", "radix"]
 Weights = Literal["float", "int8"]
+Compression = Literal["none", "spikes", "energy"]
 
 _RANGES: dict[str, tuple[int, int]] = {
     # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
@@ -20,6 +22,7 @@ _RANGES: dict[str, tuple[int, int]] = {
     "max_spikes": (1, 255),
     "levels": (1, 255),
     "batch_size": (1, 1 << 20),
+    "max_search_samples": (1, 1 << 30),
 }
 
 
@@ -37,7 +40,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "threshold": get_args(ThresholdRule),
     "granularity": get_args(Granularity),
     "approximate": get_args(Approximation),
+    "compress": get_args(Compression),
 }
+#: What `max_spikes` is where every layer gets a Γ of its own.
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class CompileOptions:
 
     Attributes:
         timesteps: T, the simulation length written into the artifact.
-        max_spikes: Γ, the most spikes one neuron emits in one timestep; None means 4, or 1 with code `radix`.
+        max_spikes: Γ, the most spikes one neuron emits in one timestep; None means 4, or 1 with code `radix`;
+            `auto`: each layer gets a Γ, and levels, of its own.
         levels: spikes a timestep that stand for the range R (θ = R/levels); None means Γ.
         signed: use the signed burst neuron, which can take spikes back.
         schedule: `stream`: every layer advances one timestep at a time; `layer`: a layer takes in all T
@@ -61,6 +68,13 @@ class CompileOptions:
         correct_bias: correct each layer's bias against the already converted prefix.
         refit: with the schedule `layer` and `correct_bias`, refit each layer's weights in the same sweep.
         approximate: `relu-sum`: write smooth activations (GELU, SiLU, …) as sums of ReLUs, which spike.
+        spike_budget: with max_spikes `auto`, spikes a sample; or, as in `50%`, a share of what the net sends
+            with Γ = 4 everywhere. None means 100%.
+        compress: raise thresholds where the output suffers least: `spikes` saves spikes, `energy` synaptic
+            operations.
+        max_loss: what that may cost, in points of accuracy (of agreement with the ANN where the calibration
+            data have no labels), measured on the half of the samples that is held back for it.
+        max_search_samples: samples that the sensitivity of layers is measured on.
         strict: refuse a graph with analog nodes instead of reporting them.
         dynamic_timesteps: make `timesteps` an optional input of the artifact.
         batch_size: samples per calibration batch.
@@ -82,6 +96,10 @@ class CompileOptions:
     correct_bias: bool = True
     refit: bool = True
     approximate: Approximation = "none"
+    spike_budget: str | float | None = None
+    compress: Compression = "none"
+    max_loss: float = 0.3
+    max_search_samples: int = 128
     strict: bool = False
     dynamic_timesteps: bool = False
     batch_size: int = 64
@@ -93,6 +111,7 @@ class CompileOptions:
                     f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
                     f"leave it out for {_default(name)}"
                 )
+        self._check_adaptation()
         given: int | None = self.max_spikes
         if self.code == "radix":
             self._check_radix(given)
@@ -136,6 +155,42 @@ class CompileOptions:
     def most_levels(self) -> int:
         """The level at which a neuron saturates over a whole run: more than N with headroom."""
         return self.total_levels if self.code == "radix" else self.max_spikes * self.timesteps
+
+    @property
+    def adapts(self) -> bool:
+        """Whether layers choose how they fire."""
+        return self.spike_budget is not None or self.compress != "none"
+
+    def _check_adaptation(self) -> None:
+        """Read `auto` and its budget, and hold compression to what it can do."""
+        given: object = self.max_spikes
+        if given == AUTO:
+            if self.code == "radix":
+                raise OptionError(
+                    "--max-spikes: expected none with --code radix, found 'auto'; a bit is one spike, "
+                    "so leave it out, or give --compress to save spikes"
+                )
+            if self.levels is not None or self.compress != "none":
+                other = "--levels" if self.levels is not None else "--compress"
+                raise OptionError(
+                    f"{other}: expected none with --max-spikes auto, which chooses levels by itself, found "
+                    "one; leave out one of the two"
+                )
+            object.__setattr__(self, "max_spikes", _BURST)
+            if self.spike_budget is None:
+                object.__setattr__(self, "spike_budget", "100%")
+            parse_budget(self.spike_budget)
+        elif self.spike_budget is not None:
+            raise OptionError(
+                f"--spike-budget: expected only with --max-spikes auto, found {self.spike_budget!r} with "
+                f"{given!r}; give --max-spikes auto"
+            )
+        loss: object = self.max_loss
+        if isinstance(loss, bool) or not isinstance(loss, int | float) or not 0 < loss <= 100:
+            raise OptionError(
+                f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; "
+                f"leave it out for {_default('max_loss')}"
+            )
 
     def _check_radix(self, max_spikes: int | None) -> None:
         if self.schedule != "layer":
@@ -182,6 +237,25 @@ class CompileOptions:
     def to_dict(self) -> dict[str, Any]:
         """The options as JSON-able values, in the order of their definition."""
         return asdict(self)
+
+
+def parse_budget(budget: object) -> tuple[float, bool]:
+    """A spike budget, and whether it is a share of what the net sends without it.
+
+    Raises:
+        OptionError: neither a number of spikes above zero nor a percentage above zero.
+    """
+    text = str(budget).strip()
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if isinstance(budget, bool) or not 0 < value < math.inf:
+        raise OptionError(
+            f"--spike-budget: expected spikes a sample, such as 200000, or a share, such as 50%, found "
+            f"{budget!r}; leave it out for 100%"
+        )
+    return (value / 100, True) if text.endswith("%") else (value, False)
 
 
 def _flag(name: str) -> str:

@@ -85,16 +85,16 @@ class Dataset:
             raise OptionError(f"batch size: expected at least 1, found {batch_size}")
         return self._batches(batch_size)
 
-    def every(self, stride: int) -> Dataset:
-        """Every `stride`-th sample, the first one included."""
+    def every(self, stride: int, start: int = 0) -> Dataset:
+        """Every `stride`-th sample, from number `start` on."""
         parts, seen = [], 0
         for part in self.parts:
-            first = -seen % stride
+            first = start - seen if seen <= start else (start - seen) % stride
             seen += part.samples
             if first < part.samples:
                 count = len(range(first, part.samples, stride))
                 parts.append(replace(part, samples=count, read=partial(_read_every, part, first, stride)))
-        labels = None if self.labels is None else self.labels[::stride]
+        labels = None if self.labels is None else self.labels[start::stride]
         return replace(self, parts=tuple(parts), labels=labels)
 
     def _batches(self, batch_size: int) -> Iterator[dict[str, NDArray[Any]]]:

@@ -12,6 +12,7 @@ import onnx
 from onnx2snn.calibration.histogram import Vector
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics, ignore
+from onnx2snn.firing import Firing
 from onnx2snn.graph import Graph, Node, tidy
 from onnx2snn.options import CompileOptions
 from onnx2snn.rectifiers import Rectifier
@@ -43,6 +44,7 @@ class Context:
         approximated: whether smooth activations have been written as sums of ReLUs, where that was asked for.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
+        firing: per neuron node: how it fires instead of what calibration gave it; set by `adaptation.py`.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         steps: per layer: what the integers of its int8 weights stand for, per channel; set by `RoundWeights`.
         notes: per node, in the order in which the passes spoke of them.
@@ -56,6 +58,7 @@ class Context:
     approximated: bool = False
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
+    firing: dict[str, Firing] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     steps: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)

@@ -140,17 +140,22 @@ def _representable(threshold: Vector, dtype: Any) -> Vector:
 
 
 def _describe(op: str, theta: Constant, kind: Rectifier, levels: float, max_spikes: int) -> dict[str, Any]:
-    threshold = np.asarray(theta.values, np.float64)
     return {
         "op": op,
         "max_spikes": max_spikes,
         "levels": levels,
-        "channels": threshold.size,
-        "threshold": {
-            "least": float(threshold.min()),
-            "median": float(np.median(threshold)),
-            "greatest": float(threshold.max()),
-        },
+        "channels": int(np.size(theta.values)),
+        "threshold": describe_threshold(theta.values),
         "clip": None if math.isinf(kind.ceiling) else kind.ceiling,
         "theta": theta.name,
+    }
+
+
+def describe_threshold(theta: Any) -> dict[str, float]:
+    """What the report says of the thresholds of a layer."""
+    values = np.asarray(theta, np.float64)
+    return {
+        "least": float(values.min()),
+        "median": float(np.median(values)),
+        "greatest": float(values.max()),
     }

@@ -88,6 +88,21 @@ class Artifact:
         """`stream` or `layer`."""
         return "stream" if any(_is_time_loop(node) for node in self.model.graph.node) else "layer"
 
+    def sources(self, cell: onnx.NodeProto) -> list[str]:
+        """Names of the neurons whose spikes a cell sends: its own, or those that reach a pool."""
+        producers = {name: node for node in self.step.graph.node for name in node.output}
+        neurons = {neuron.output[0]: neuron.name for neuron in self.neurons}
+        found: dict[str, None] = {}
+        pending = [cell.output[0]]
+        while pending:
+            name = pending.pop()
+            if name in neurons:
+                found[neurons[name]] = None
+            elif name in producers:
+                node = producers[name]
+                pending.extend(node.input[:1] if node.domain == DOMAIN else node.input)
+        return list(found)
+
     def threshold(self, cell: onnx.NodeProto) -> Array:
         """θ of a neuron, broadcastable to its output."""
         return self.parameters(cell)[-1]

@@ -223,6 +223,29 @@ class SpikingSession:
                 started = time.perf_counter()
         return checkpoints
 
+    def fan_out(self, inputs: Array | Mapping[str, Array]) -> dict[str, float]:
+        """Synaptic operations that a spike of each neuron causes on average, pools on its way included.
+
+        Args:
+            inputs: samples; only where spikes go at a border depends on them.
+        """
+        feeds = self._feeds(inputs)
+        counter, step, synapses = self._counting
+        bridge = self._bridge(feeds)
+        stepper = make_stepper(step, (*self.artifact.carried, *counter.carried), bridge)
+        for _ in range(1 if self.artifact.schedule == "layer" else self.timesteps):
+            stepper.advance()
+        state = stepper.carried([value.before for value in counter.carried])
+        counts = {value.after: state[value.before] for value in counter.carried}
+        caused = dict.fromkeys(self.neurons, 0.0)
+        for cell in self.artifact.spiking:
+            alone = {n: a if n == events(cell) else np.zeros_like(a) for n, a in counts.items()}
+            results = synapses.run({**bridge, **alone})
+            for name in self.artifact.sources(cell):
+                caused[name] += sum(float(value.sum()) for value in results.values())
+        names = {cell.name: events(cell) for cell in self.artifact.neurons}
+        return {name: total / max(1.0, float(counts[names[name]].sum())) for name, total in caused.items()}
+
     def macs_per_sample(self, inputs: Array | Mapping[str, Array]) -> tuple[int, int]:
         """Multiply-accumulates a sample of the whole ANN, and those before the first neuron.
 

@@ -1,0 +1,281 @@
+"""Let every layer fire as suits it: a Γ of its own within a budget of spikes, or thresholds as high as go.
+
+What each way of firing costs and what the output suffers is measured layer by layer
+(`calibration/sensitivity.py`); all sums of them that are worth anything are the frontier
+(`calibration/frontier.py`). Which point of it to take is not computed but tried: the network is finished,
+run, and held to what the user asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnx2snn.calibration.frontier import Frontier, make_frontier
+from onnx2snn.calibration.readers import Dataset
+from onnx2snn.calibration.sensitivity import Sensitivity, measure_sensitivity
+from onnx2snn.errors import OptionError
+from onnx2snn.firing import Firing, choices, is_adaptable
+from onnx2snn.graph import Graph, clone
+from onnx2snn.options import parse_budget
+from onnx2snn.passes.base import Context
+from onnx2snn.runtime.engines import make_engine
+from onnx2snn.runtime.session import SpikingSession
+
+logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+#: The artifact and its report.
+Finished = tuple[onnx.ModelProto, dict[str, Any]]
+#: Completes a converted graph.
+Finish = Callable[[Graph, Context], Finished]
+
+#: Networks that compression tries.
+_TRIALS = 7
+#: Networks that are tried to come as near to a budget as this.
+_BUDGET_TRIALS = 4
+_NEAR = 0.98
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One network that was finished and run.
+
+    Attributes:
+        finished: it.
+        firing: how its neurons fire.
+        spikes: a sample.
+        operations: synaptic operations a sample.
+        loss: points of accuracy, or agreement, below what it is compared with; or of relative error above.
+    """
+
+    finished: Finished
+    firing: dict[str, Firing]
+    spikes: float
+    operations: float
+    loss: float = 0.0
+
+
+def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) -> Finished:
+    """Finish a converted graph with the ways of firing that suit its options.
+
+    Args:
+        graph: converted, with cells for rectifiers and pools, its biases not yet corrected. Not changed.
+        context: of its conversion.
+        held_back: samples on which the loss is measured; the search may use them otherwise.
+        finish: completes a graph.
+
+    Raises:
+        OptionError: a budget below what the ways of firing need at least, or nothing to choose.
+    """
+    search = _Search(graph, context, finish)
+    if context.options.compress != "none":
+        trial, said = _compress(search, held_back)
+    else:
+        trial, said = _spend(search)
+    artifact, report = trial.finished
+    return artifact, report | {"adaptation": said}
+
+
+class _Search:
+    """What both searches need."""
+
+    def __init__(self, graph: Graph, context: Context, finish: Finish) -> None:
+        assert context.dataset is not None
+        self.options, self.model = context.options, context.model
+        self._graph, self._context, self._finish = graph, context, finish
+        self.dataset = context.dataset.every(max(1, len(context.dataset) // self.options.max_search_samples))
+        self._ways = {
+            node.name: choices(node, context.rectifiers[node.name], self.options)
+            for node in graph.nodes
+            if is_adaptable(node, context.rectifiers.get(node.name))
+        }
+        if not self._ways:
+            raise OptionError(
+                "--max-spikes auto and --compress: expected neurons whose thresholds are free, found none, "
+                "as the net was trained with its own levels; leave the option out"
+            )
+
+    def sensitivity(self) -> dict[str, Sensitivity]:
+        """Of every neuron that has a choice."""
+        layered = self.options.schedule == "layer"
+        return measure_sensitivity(
+            self._graph,
+            self.dataset,
+            self._context.rectifiers,
+            self._ways,
+            1 if layered else self.options.timesteps,
+            bits=self.options.timesteps if self.options.code == "radix" else 0,
+            advance=self._context.advance,
+        )
+
+    def try_out(self, firing: dict[str, Firing]) -> tuple[_Trial, SpikingSession]:
+        """The network in which the neurons fire so, and what it costs on the samples of the search."""
+        context = replace(
+            self._context,
+            firing=dict(firing),
+            neurons=dict(self._context.neurons),
+            notes=list(self._context.notes),
+            corrections={},
+            steps={},
+        )
+        finished = self._finish(clone(self._graph), context)
+        session = SpikingSession(finished[0])
+        spikes, operations, samples = 0.0, 0.0, 0
+        for batch, count in session.batches(self.dataset, self.options.batch_size):
+            point = session.run_counted(batch, [session.timesteps])[-1]
+            spikes += sum(int(sent[:count].sum()) for sent in point.spikes.values())
+            operations += sum(int(sent[:count].sum()) for sent in point.synaptic_operations.values())
+            samples += count
+        trial = _Trial(finished, firing, spikes / samples, operations / samples)
+        logger.info("trial: %.0f spikes, %.0f synaptic operations a sample", trial.spikes, trial.operations)
+        return trial, session
+
+    def firing(
+        self, measured: Mapping[str, Sensitivity], frontier: Frontier, point: int
+    ) -> dict[str, Firing]:
+        """The ways that a point of the frontier takes."""
+        taken = frontier.choices[point]
+        return {name: found.ways[way] for (name, found), way in zip(measured.items(), taken, strict=True)}
+
+
+def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
+    """The least divergence within a budget of spikes, which are counted, not only predicted."""
+    base, _ = search.try_out({})
+    amount, is_share = parse_budget(search.options.spike_budget)
+    budget = amount * base.spikes if is_share else amount
+    measured = search.sensitivity()
+    frontier = make_frontier(*_costs(measured, dict.fromkeys(measured, 1.0)))
+    if budget < frontier.cost[0]:
+        raise OptionError(
+            f"--spike-budget: expected at least {frontier.cost[0]:,.0f} spikes a sample, which the highest "
+            f"thresholds need, found {budget:,.0f}; give more, such as "
+            f"{100 * frontier.cost[0] / base.spikes + 1:.0f}%"
+        )
+    aim, best, least = budget, None, None
+    for _ in range(_BUDGET_TRIALS):
+        point = frontier.best(max(aim, frontier.cost[0]))
+        assert point is not None
+        trial, _ = search.try_out(search.firing(measured, frontier, point))
+        if least is None or trial.spikes < least.spikes:
+            least = trial
+        if trial.spikes <= budget and (best is None or trial.spikes > best.spikes):
+            best = trial
+        if _NEAR * budget <= trial.spikes <= budget:
+            break
+        aim *= (1 + _NEAR) / 2 * budget / trial.spikes
+    assert least is not None
+    if best is None:
+        logger.warning(
+            "--spike-budget: the network nearest to %.0f spikes a sample sends %.0f", budget, least.spikes
+        )
+    chosen = best or least
+    said = {"mode": "spike_budget", "budget": budget, "met": best is not None}
+    return chosen, said | _savings(base, chosen)
+
+
+def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, Any]]:
+    """The least cost whose loss, measured on samples held back, is within the bound."""
+    options = search.options
+    base, session = search.try_out({})
+    quality = _Quality(search.model, held_back, session)
+    reference = quality.of(session)
+    weight = dict.fromkeys(session.neurons, 1.0)
+    if options.compress == "energy":
+        weight = _fan_out(session, search.dataset, options.batch_size)
+    measured = search.sensitivity()
+    frontier = make_frontier(*_costs(measured, weight))
+    unchanged = float(sum(found.divergence[0] for found in measured.values()))
+    low, high = np.log(max(unchanged, 1e-9)), np.log(max(float(frontier.loss[0]), 1e-9))
+    best = base
+    for _ in range(_TRIALS):
+        middle = (low + high) / 2
+        point = frontier.cheapest(float(np.exp(middle)))
+        if point is None:
+            low = middle
+            continue
+        firing = search.firing(measured, frontier, point)
+        trial, session = search.try_out(firing)
+        trial = replace(trial, loss=reference - quality.of(session))
+        logger.info("trial: divergence %.4g, loss %.2f points", np.exp(middle), trial.loss)
+        if trial.loss <= options.max_loss:
+            low = middle
+            best = min(best, trial, key=lambda tried: _cost(tried, options.compress))
+        else:
+            high = middle
+    said = {
+        "mode": "compress",
+        "saves": options.compress,
+        "max_loss": options.max_loss,
+        "loss": best.loss,
+        "measure": quality.measure,
+        "held_back": len(held_back),
+        "met": best is not base,
+    }
+    return best, said | _savings(base, best)
+
+
+def _cost(trial: _Trial, compress: str) -> float:
+    return trial.operations if compress == "energy" else trial.spikes
+
+
+def _costs(
+    measured: Mapping[str, Sensitivity], weight: Mapping[str, float]
+) -> tuple[list[list[float]], list[list[float]]]:
+    costs = [[weight[name] * count for count in found.spikes] for name, found in measured.items()]
+    return costs, [found.divergence for found in measured.values()]
+
+
+def _savings(base: _Trial, chosen: _Trial) -> dict[str, Any]:
+    return {
+        "spikes_per_sample": [base.spikes, chosen.spikes],
+        "synaptic_operations_per_sample": [base.operations, chosen.operations],
+    }
+
+
+def _fan_out(session: SpikingSession, dataset: Dataset, batch_size: int) -> dict[str, float]:
+    """Synaptic operations a spike of each neuron, on one batch."""
+    batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
+    return session.fan_out(batch)
+
+
+class _Quality:
+    """How good a network's answers are on held-back samples, in points.
+
+    Attributes:
+        measure: `accuracy`, `agreement` with the ANN without labels, or `error`, the relative error of a net
+            without class scores, which is below zero.
+    """
+
+    def __init__(self, model: onnx.ModelProto, dataset: Dataset, session: SpikingSession) -> None:
+        self._dataset, self._output = dataset, session.artifact.outputs[0]
+        engine = make_engine(model)
+        parts = [engine.run(batch)[self._output][:count] for batch, count in session.batches(dataset, _BATCH)]
+        self._expected = np.concatenate(parts)
+        classifies = self._expected.ndim == 2 and self._expected.shape[1] > 1
+        if not classifies:
+            self.measure = "error"
+        else:
+            self.measure = "agreement" if dataset.labels is None else "accuracy"
+
+    def of(self, session: SpikingSession) -> float:
+        """Points that a network reaches."""
+        parts = [
+            session.run(batch).outputs[self._output][:count]
+            for batch, count in session.batches(self._dataset, _BATCH)
+        ]
+        scores = np.concatenate(parts)
+        if self.measure == "error":
+            gap = scores.astype(np.float64) - self._expected
+            return -100 * float(np.linalg.norm(gap) / max(float(np.linalg.norm(self._expected)), 1e-30))
+        wanted = self._expected.argmax(axis=1) if self._dataset.labels is None else self._dataset.labels
+        return 100 * float((scores.argmax(axis=1) == wanted).mean())
+
+
+_BATCH = 64

@@ -1,0 +1,283 @@
+"""What each neuron layer's way of firing costs, and what the network's output suffers from it.
+
+One sweep: the SNN and the ANN go through the net side by side, layer by layer. At each neuron layer the
+spikes that really arrive are fed to all of its ways of firing. What a way adds to the layer's error, beyond
+the mean that the bias correction will take out, is added to the ANN's activation, and what the rest of the
+ANN makes of it is compared with what it makes of the activation alone (Wang et al. 2025: only that layer
+spikes). A way that another one beats in spikes and in the layer's own error is not followed any further.
+
+The cost is half a pass of the ANN for each way of each layer, and one of the SNN.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.calibration.bias import rectified_shift
+from onnx2snn.calibration.readers import Dataset
+from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
+from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
+from onnx2snn.channels import along_axis, channels_first
+from onnx2snn.firing import Firing, set_firing
+from onnx2snn.graph import Graph, Node, clone, producer
+from onnx2snn.ops.accumulate_fire import spike_train
+from onnx2snn.rectifiers import Rectifier
+
+logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+#: Samples that go through the net together.
+_TOGETHER = 32
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What was measured of one neuron layer.
+
+    Attributes:
+        ways: the ways of firing that are worth choosing from.
+        divergence: for each, how far the network's output moves: symmetric KL divergence of the softmax, or
+            the relative squared error of a net without class scores.
+        spikes: for each, spikes a sample.
+    """
+
+    ways: list[Firing]
+    divergence: list[float]
+    spikes: list[float]
+
+
+def measure_sensitivity(
+    graph: Graph,
+    dataset: Dataset,
+    rectifiers: Mapping[str, Rectifier],
+    ways: Mapping[str, Sequence[Firing]],
+    timesteps: int,
+    *,
+    bits: int = 0,
+    advance: Callable[[float], None] = ignore,
+) -> dict[str, Sensitivity]:
+    """Measure every way of firing of every neuron that has some.
+
+    Args:
+        graph: the converted graph, with cells for rectifiers and pools. Not changed.
+        dataset: the samples to measure on.
+        rectifiers: neuron → the activation that it stands for.
+        ways: neuron → its ways of firing, the one it has first.
+        timesteps: T; 1 in the schedule `layer`.
+        bits: how many bits of its count a neuron sends; 0 where it sends the count itself.
+        advance: called with the share of the work that is done.
+    """
+    sweep = _Sweep(graph, rectifiers, ways, timesteps, bits)
+    size = fixed_batch(graph) or _TOGETHER
+    done = 0
+    for inputs, count in calibration_batches(graph, dataset, size):
+        for share in sweep.add(inputs, count):
+            advance((done + count * share) / len(dataset))
+        done += count
+    logger.info("sensitivity of %d neuron layers, from %d samples", len(ways), done)
+    return sweep.results()
+
+
+def divergence(scores: Array, expected: Array, *, probabilities: bool = False) -> float:
+    """How far outputs are from what they should be, summed over the samples.
+
+    Args:
+        scores: [N, classes], or anything else of a net that does not classify.
+        expected: of the same shape.
+        probabilities: whether they have been through a softmax.
+    """
+    found, wanted = scores.astype(np.float64), expected.astype(np.float64)
+    if found.ndim != 2 or found.shape[1] < 2:
+        size = float((wanted**2).mean()) or 1.0
+        return float(((found - wanted) ** 2).mean() / size) * len(found)
+    logs = [_log_softmax(np.log(np.maximum(x, 1e-30)) if probabilities else x) for x in (found, wanted)]
+    return float(((np.exp(logs[0]) - np.exp(logs[1])) * (logs[0] - logs[1])).sum())
+
+
+def _log_softmax(scores: Array) -> Array:
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+class _Sweep:
+    """The sums over all samples so far."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        rectifiers: Mapping[str, Rectifier],
+        ways: Mapping[str, Sequence[Firing]],
+        timesteps: int,
+        bits: int,
+    ) -> None:
+        self._rectifiers, self._ways, self._timesteps, self._bits = rectifiers, ways, timesteps, bits
+        output = graph.outputs[0]
+        source = producer(output)
+        self._probabilities = source is not None and source.op == "Softmax"
+        self._stages = make_stages(graph, [output.name])
+        self._trials = _trials(graph, ways)
+        self._divergence = {name: np.zeros(len(given)) for name, given in ways.items()}
+        self._spikes = {name: np.zeros(len(given)) for name, given in ways.items()}
+        #: Squares of a layer's own error.
+        self._errors = {name: np.zeros(len(given)) for name, given in ways.items()}
+        self._followed: dict[str, list[int]] = {}
+        self._samples = 0
+
+    def add(self, inputs: Mapping[str, Array], count: int) -> Iterator[float]:
+        """Send a batch through the net; tells how far it is, layer by layer."""
+        ann: dict[str, Array] = {}
+        for stage in self._stages:
+            self._follow(stage, inputs, ann)
+        expected = ann[self._stages[-1].target.name]
+        snn: dict[str, Train | Array] = {}
+        for number, stage in enumerate(self._stages[:-1]):
+            if stage.yields is None:
+                continue
+            if stage.key in self._ways and stage.cell is not None:
+                snn[stage.yields], errors = self._try(stage, inputs, ann, snn)
+                for way, error in errors.items():
+                    local = {**ann, stage.yields: ann[stage.yields] + error}
+                    for later in self._stages[number + 1 :]:
+                        self._follow(later, inputs, local)
+                    scores = local[self._stages[-1].target.name]
+                    self._divergence[stage.key][way] += divergence(
+                        scores, expected, probabilities=self._probabilities
+                    )
+            else:
+                shift = self._shift(stage, inputs, ann, snn)
+                snn[stage.yields] = stage.run({**inputs, **snn}, shift, self._timesteps)
+            yield (number + 1) / len(self._stages)
+        self._samples += count
+
+    def results(self) -> dict[str, Sensitivity]:
+        """The means over all samples."""
+        return {
+            name: Sensitivity(
+                [self._ways[name][way] for way in followed],
+                [float(self._divergence[name][way] / self._samples) for way in followed],
+                [float(self._spikes[name][way] / self._samples) for way in followed],
+            )
+            for name, followed in self._followed.items()
+        }
+
+    def _follow(self, stage: Stage, inputs: Mapping[str, Array], values: dict[str, Array]) -> None:
+        """What the ANN makes of values up to a stage."""
+        exact = stage.current({**inputs, **values})
+        if stage.cell is None:
+            values[stage.target.name] = exact
+            return
+        kind = self._rectifiers.get(stage.key)
+        assert stage.yields is not None
+        values[stage.yields] = pool(stage.cell, exact) if kind is None else kind(exact)
+
+    def _shift(
+        self,
+        stage: Stage,
+        inputs: Mapping[str, Array],
+        ann: Mapping[str, Array],
+        snn: Mapping[str, Train | Array],
+    ) -> npt.NDArray[np.float64]:
+        """What the bias correction will add to a neuron's current."""
+        kind = self._rectifiers.get(stage.key)
+        if stage.cell is None or kind is None or kind.step is not None:
+            return np.zeros(1)
+        means = {
+            name: feed.mean() if isinstance(feed, Train) else feed
+            for name, feed in snn.items()
+            if name in stage.sources
+        }
+        return rectified_shift(
+            [stage.current({**inputs, **ann})], [stage.current({**inputs, **means})], kind, stage.axis
+        )
+
+    def _try(
+        self,
+        stage: Stage,
+        inputs: Mapping[str, Array],
+        ann: Mapping[str, Array],
+        snn: Mapping[str, Train | Array],
+    ) -> tuple[Train | Array, dict[int, Array]]:
+        """The spikes of a neuron as it is; and the error of each of its ways that is worth following."""
+        shift = self._shift(stage, inputs, ann, snn)
+        currents = self._currents(stage, inputs, snn)
+        kind, axis = self._rectifiers[stage.key], stage.axis
+        mean = np.mean(currents, axis=0, dtype=np.float32)
+        ideal = kind(mean + along_axis(shift, axis, mean.ndim).astype(mean.dtype))
+        feed = {stage.target.name: Train(currents, None)}
+        errors: dict[int, Array] = {}
+        own: Train | Array | None = None
+        for way, trial in enumerate(self._trials[stage.key]):
+            train = trial.run(feed, shift, self._timesteps)
+            assert isinstance(train, Train)
+            own = train if own is None else own
+            self._spikes[stage.key][way] += self._count(train)
+            error = train.mean() - ideal
+            bias = channels_first(error, axis).mean(axis=1, dtype=np.float64)
+            errors[way] = error - along_axis(bias, axis, error.ndim).astype(error.dtype)
+            self._errors[stage.key][way] += float((errors[way].astype(np.float64) ** 2).sum())
+        if stage.key not in self._followed:
+            self._followed[stage.key] = _unbeaten(self._spikes[stage.key], self._errors[stage.key])
+        assert own is not None
+        return own, {way: errors[way] for way in self._followed[stage.key]}
+
+    def _currents(
+        self, stage: Stage, inputs: Mapping[str, Array], snn: Mapping[str, Train | Array]
+    ) -> list[Array]:
+        """The current of a neuron at every timestep."""
+        feeds = {name: snn[name] for name in stage.sources if name in snn}
+        if not any(isinstance(feed, Train) for feed in feeds.values()):
+            still = {n: feed for n, feed in feeds.items() if not isinstance(feed, Train)}
+            return [stage.current({**inputs, **still})] * self._timesteps
+        return [
+            stage.current({**inputs, **{name: _at(feed, time) for name, feed in feeds.items()}})
+            for time in range(self._timesteps)
+        ]
+
+    def _count(self, train: Train) -> float:
+        steps = train.steps
+        if self._bits:
+            steps = [spike_train(step, "radix", 0, self._bits) for step in steps]
+        return float(sum(np.abs(step).sum(dtype=np.int64) for step in steps))
+
+
+def _at(feed: Train | Array, time: int) -> Array:
+    """A source's values at one timestep."""
+    if not isinstance(feed, Train):
+        return feed
+    step = feed.steps[time]
+    return step if feed.scale is None else np.asarray(step * feed.scale, feed.scale.dtype)
+
+
+def _trials(graph: Graph, ways: Mapping[str, Sequence[Firing]]) -> dict[str, list[Stage]]:
+    """Each way of each neuron as a stage of its own, from the current to the spikes."""
+    trials: dict[str, list[Stage]] = {name: [] for name in ways}
+    for way in range(max(map(len, ways.values()), default=0)):
+        variant = clone(graph)
+        nodes: dict[str, Node] = {node.name: node for node in variant.nodes}
+        for name, given in ways.items():
+            if way < len(given):
+                set_firing(variant, nodes[name], given[way])
+                target = nodes[name].inputs[0]
+                trials[name].append(Stage(variant, target, nodes[name], {target.name}))
+    return trials
+
+
+def _unbeaten(spikes: Array, errors: Array) -> list[int]:
+    """The ways that no other one beats in both, the first one always."""
+    kept = [
+        way
+        for way in range(1, len(spikes))
+        if not any(
+            (spikes[other] <= spikes[way] and errors[other] < errors[way])
+            or (spikes[other] < spikes[way] and errors[other] <= errors[way])
+            for other in range(len(spikes))
+        )
+    ]
+    return [0, *kept]

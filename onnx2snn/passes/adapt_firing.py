@@ -1,0 +1,36 @@
+"""Γ and θ of a neuron → those chosen for its layer."""
+
+from __future__ import annotations
+
+from onnx2snn.firing import limit_name, set_firing
+from onnx2snn.graph import Graph
+from onnx2snn.passes.base import Context
+from onnx2snn.passes.replace_relu import describe_threshold
+
+
+class AdaptFiring:
+    """Let each neuron fire as `context.firing` says: another limit, thresholds times a factor.
+
+    Which way of firing each layer takes is chosen in `onnx2snn.adaptation`. Runs before the bias correction,
+    which sees the neurons as they will be.
+    """
+
+    name = "AdaptFiring"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        firing, context.firing = context.firing, {}
+        for node in graph.nodes:
+            if node.name in firing:
+                said, chosen = context.neurons[node.name], firing[node.name]
+                levels = said["levels"] / chosen.scale
+                set_firing(graph, node, chosen)
+                per_step = context.options.timesteps if limit_name(node) == "levels" else 1
+                context.neurons[node.name] = said | {
+                    "max_spikes": -(-chosen.limit // per_step),
+                    "levels": chosen.limit if limit_name(node) == "levels" else round(levels, 3),
+                    "threshold": describe_threshold(node.inputs[-1].values),
+                    "theta": node.inputs[-1].name,
+                }
+        return bool(firing)
