@@ -9,7 +9,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 import onnx2snn
-from onnx2snn.runtime.engines import available_providers
+from onnx2snn.runtime.engines import available_providers, onnxruntime_version
 from onnx2snn.runtime.native import find_kernels
 
 #: What the package cannot do without, and whose version decides what works.
@@ -26,7 +26,7 @@ def examine() -> dict[str, Any]:
         "versions": {
             "onnx2snn": onnx2snn.__version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in _CORE},
+            **{name: _version(name) for name in _CORE},
         },
         "platform": platform.platform(),
         "native": {
@@ -36,6 +36,11 @@ def examine() -> dict[str, Any]:
         "providers": available_providers(),
         "extras": _extras(),
     }
+
+
+def _version(name: str) -> str:
+    """Of an installed package; onnxruntime has other names where it brings other providers."""
+    return onnxruntime_version() if name == "onnxruntime" else version(name)
 
 
 def _extras() -> dict[str, list[str]]:

@@ -25,6 +25,8 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 
 #: What the names of tensors in blocks end with.
 _BLOCKS = "/blocks"
+#: And those of constants that were put into blocks.
+_CONSTANT = "/blocks/constant"
 
 #: Tensor → its dimensions, None where they are open.
 Dims = Mapping[str, Sequence[int | None]]
@@ -36,6 +38,11 @@ _WIDEST = 16
 _ELEMENTWISE = {
     *(("", op) for op in ("Add", "Sub", "Mul", "Div", "Floor", "Clip", "Relu", "Neg", "Min", "Max")),
     *((DOMAIN, cell.op) for cell in (ACCUMULATE_FIRE, BURST_IF, SIGNED_BURST_IF)),
+}
+#: What gives as many samples as it is given.
+_KEEP_SAMPLES = _ELEMENTWISE | {
+    (DOMAIN, LI_POOL.op),
+    *((BLOCKED_DOMAIN, op) for op in ("Conv", "MaxPool", "AveragePool", "ReorderInput", "ReorderOutput")),
 }
 #: The kernels that take in a residual sum.
 _MERGING = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
@@ -66,16 +73,17 @@ def keep_blocked(
     result.graph.node.extend(rewriting.needed())
     result.graph.initializer.extend(rewriting.constants)
     del result.graph.value_info[:]
-    result.graph.value_info.extend(rewriting.shapes())
-    _merge_residuals(result.graph)
+    rows = rewriting.rows()
+    result.graph.value_info.extend(rewriting.shapes(rows))
+    _merge_residuals(result.graph, rows)
     saved = _count_reorderings(optimised) - _count_reorderings(result)
     return result if saved > 0 else None
 
 
-def _merge_residuals(graph: onnx.GraphProto) -> None:
+def _merge_residuals(graph: onnx.GraphProto, rows: Mapping[str, str]) -> None:
     """Current + shortcut·factor in front of a native neuron becomes part of it, where it is in blocks.
 
-    So all three are of one size, and the sum is rounded in the kernel as it was.
+    Beside each other in blocks they are of one size; the sum is rounded in the kernel as it was.
     """
     makers = {name: node for node in graph.node for name in node.output}
     readers = Counter(name for node in graph.node for name in node.input)
@@ -90,11 +98,11 @@ def _merge_residuals(graph: onnx.GraphProto) -> None:
             continue
         for current, scaled in (total.input, total.input[::-1]):
             product = makers.get(scaled)
-            if product is None or product.op_type != "Mul" or readers[scaled] > 1:
+            if product is None or product.op_type != "Mul" or readers[scaled] > 1 or current not in makers:
                 continue
             factor = next((name for name in product.input if name in constants), None)
-            if factor is not None:
-                shortcut = next(name for name in product.input if name != factor)
+            shortcut = next((name for name in product.input if name in makers), None)
+            if factor is not None and shortcut is not None and rows[shortcut] == rows[current]:
                 neuron.input[0] = current
                 neuron.input.extend([shortcut, factor])
                 merged += [total, product]
@@ -168,14 +176,25 @@ class _Rewriting:
                 kept.append(node)
         return kept[::-1]
 
-    def shapes(self) -> list[onnx.ValueInfoProto]:
+    def rows(self) -> dict[str, str]:
+        """A name for the number of samples of every tensor: another one behind whatever might change it."""
+        rows: dict[str, str] = {}
+        for node in self._nodes:
+            read = [name for name in node.input if name and not name.endswith(_CONSTANT)]
+            found = {rows.get(n, n) for n in read if n not in self._values and n not in self._states}
+            keeps = len(found) == 1 and (node.domain, node.op_type) in _KEEP_SAMPLES
+            source = found.pop() if keeps else None
+            rows |= {name: source or name for name in node.output}
+        return rows
+
+    def shapes(self, rows: Mapping[str, str]) -> list[onnx.ValueInfoProto]:
         """Of what cells send: onnxruntime, which knows no custom operator's, may then reuse memory."""
         return [
             helper.make_tensor_value_info(
-                tensor.name, onnx.TensorProto.FLOAT, ["N", tensor.channels, *tensor.space]
+                tensor.name, onnx.TensorProto.FLOAT, [rows[tensor.name], tensor.channels, *tensor.space]
             )
             for tensor in self._blocked.values()
-            if tensor.space is not None and tensor.name.endswith(_BLOCKS)
+            if tensor.space is not None and tensor.name.endswith(_BLOCKS) and tensor.name in rows
         ]
 
     def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
@@ -206,7 +225,8 @@ class _Rewriting:
     def _operand(self, name: str, like: _Blocks) -> str | None:
         """An operand in blocks beside another one; None where there is no such thing."""
         if name in self._blocked:
-            return self._blocked[name].name
+            found = self._blocked[name]  # which cannot be broadcast
+            return found.name if (found.channels, found.space) == (like.channels, like.space) else None
         if not name or name in self._states:
             return name
         if name in self._values:
@@ -221,7 +241,9 @@ class _Rewriting:
         """The current of a neuron that no convolution of this graph makes, in blocks; its spikes then are."""
         current = node.input[0]
         space, dims = self._space(current), self._dims.get(current, ())
-        if space is None or not dims[1] or dims[1] % _WIDEST or not set(node.input) & set(self._states):
+        if space is None or len(space) != 2 or not dims[1] or dims[1] % _WIDEST:
+            return None
+        if not set(node.input) & set(self._states):
             return None
         return self._reorder(current, dims[1], space)
 
@@ -237,12 +259,14 @@ class _Rewriting:
         value = numpy_helper.to_array(self._values[name])
         if value.size == 1:
             return name
-        if like.space is None or value.ndim > 2 + len(like.space):
+        whole = (1, like.channels, *(like.space or ()))
+        fits = all(size in (1, most) for size, most in zip(value.shape[::-1], whole[::-1], strict=False))
+        if like.space is None or value.ndim > len(whole) or not fits:
             return None
-        spread = np.broadcast_to(value, (1, like.channels, *like.space))
+        spread = np.broadcast_to(value, whole)
         blocks = spread.reshape(-1, self._block, *like.space)
         ordered = np.ascontiguousarray(np.moveaxis(blocks, 1, -1)).reshape(spread.shape)
-        made = f"{name}/blocks/{len(self.constants)}"
+        made = f"{name}/{len(self.constants)}{_CONSTANT}"
         self.constants.append(numpy_helper.from_array(ordered, made))
         return made
 

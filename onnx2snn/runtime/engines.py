@@ -57,6 +57,11 @@ class Engine(Protocol):
         ...
 
 
+def onnxruntime_version() -> str:
+    """The version of the installed onnxruntime, whichever package brought it."""
+    return str(onnxruntime.__version__)
+
+
 def available_providers() -> list[str]:
     """The execution providers of the installed onnxruntime, the ones that it prefers first."""
     return list(onnxruntime.get_available_providers())

@@ -44,7 +44,7 @@ def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str]
 
     Args:
         parts: graphs in the order in which they run, later ones on outputs of the earlier. The inputs of all
-            have samples along their first axis.
+            have samples along their first axis, and so shall the outputs of the last.
         shared: inputs without such an axis, the same for all samples.
     """
     for part in parts:
@@ -54,7 +54,8 @@ def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str]
             if not all(map(view.is_shared, node.output)) and not rule(node, view):
                 return False
         shared = view.shared
-    return True
+    # What the last one gives is cut like the samples.
+    return not any(item.name in shared for item in part.graph.output)
 
 
 class _View:

@@ -151,9 +151,12 @@ class SpikingSession:
         if record:
             return self._run_steps(feeds, steps, record=True)
         samples = self._count(feeds)
-        size = self._split.size(samples) if self._apart else samples
+        alike = all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
+        size = self._split.size(samples) if self._apart and alike else samples
         with self._split.measured(size, max(1, samples) * steps):
             runs = [self._run_steps(group, steps).outputs for group in _groups(feeds, samples, size)]
+        if len(runs) == 1:
+            return Run(steps, runs[0])
         return Run(steps, {name: np.concatenate([run[name] for run in runs]) for name in runs[0]})
 
     def _run_steps(self, feeds: dict[str, Array], steps: int, *, record: bool = False) -> Run:

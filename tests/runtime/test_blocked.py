@@ -45,7 +45,30 @@ ODD_WEIGHTS = {"w1": (12, 3, 3, 3), "w2": (20, 12, 3, 3), "w3": (7, 20, 3, 3), "
 OWN = """(float[N,3,8,8] x) => (float[N,5] y, float[N,16,8,8] s) {
     c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d)
     e = Conv<pads=[1,1,1,1]>(s, w3) t = Relu(e) g = GlobalAveragePool(t) f = Flatten(g) y = Gemm(f, w4) }"""
+BEGIN = """(float[N,3,8,8] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) q = Relu(d)"""
+END = """e = Conv<pads=[1,1,1,1]>(s, w3) t = Relu(e) h = Conv<pads=[1,1,1,1]>(t, w3) u = Relu(h)
+    g = GlobalAveragePool(u) f = Flatten(g) y = Gemm(f, w4) }"""
+WHOLE = {"wide": (16, 16, 8, 8)}
+# What stands beside each other in blocks has one size, whatever ONNX would broadcast.
+SIZES = {
+    "a number a map": ("g0 = Conv(q, wide) a = Add(q, g0)", WHOLE, {}),
+    "a number a map first": ("g0 = Conv(q, wide) a = Add(g0, q)", WHOLE, {}),
+    "a global average": ("k = Conv<pads=[1,1,1,1]>(q, w2) g0 = GlobalAveragePool(k) a = Add(q, g0)", {}, {}),
+    "a constant current": ("m = Mul(q, k) a = Add(m, o)", {}, {"k": np.float32(0.7), "o": np.float32(0.2)}),
+    "a map from a number": ("g0 = Conv(q, wide) a = Add(g0, k)", WHOLE, {"k": np.ones((1, 16, 8, 8), "f")}),
+    "more samples": (
+        "p = Reshape(q, more) v = Conv<pads=[1,1,1,1]>(p, w5) l = Relu(v) o = Conv<pads=[1,1,1,1]>(l, w6) "
+        "n = Relu(o) a = Reshape(n, fewer)",
+        {"w5": (16, 4, 3, 3), "w6": (4, 16, 3, 3)},
+        {"more": np.int64([-1, 4, 8, 8]), "fewer": np.int64([-1, 16, 8, 8])},
+    ),
+}
 NETS = {
+    **{
+        name: (f"{BEGIN} {middle} s = Relu(a) {END}", POOLED_WEIGHTS | more, constants)
+        for name, (middle, more, constants) in SIZES.items()
+    },
     "own thresholds": (OWN, POOLED_WEIGHTS, {}),
     "residual": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES),
     "zeros behind": (RESIDUAL, RESIDUAL_WEIGHTS, INDICES | {"more": np.int64([0, 0, 0, 0, 0, 16, 0, 0])}),
@@ -108,6 +131,20 @@ def test_results_stay_the_same(name, signed, native, rng, monkeypatch):
         np.testing.assert_array_equal(found, expected)
     for found, expected in zip(blocked.stream([x, -x, x]), plain.stream([x, -x, x]), strict=True):
         np.testing.assert_array_equal(found["y"], expected["y"])
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_inputs_of_different_numbers_of_samples(native, rng):
+    text = """(float[N,3,8,8] x, float[M,3,8,8] z) => (float[N,5] y) {
+        c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) b = Conv<pads=[1,1,1,1]>(z, w1) l = Relu(b)
+        d = Conv<pads=[1,1,1,1]>(l, w2) a = Add(d, r) s = Relu(a) """
+    x = normal(rng, x=(20, 3, 8, 8), z=(20, 3, 8, 8))
+    model = onnx2snn.compile(parse(text + END, **scaled(rng, POOLED_WEIGHTS)), x).model
+    session = onnx2snn.SpikingSession(model, native=native)
+    few = {"x": x["x"], "z": x["z"][:1]}
+    many = {"x": x["x"], "z": np.repeat(x["z"][:1], 20, axis=0)}
+    for _ in range(3):
+        np.testing.assert_array_equal(session.run(few).outputs["y"], session.run(many).outputs["y"])
 
 
 @pytest.mark.parametrize("name", ["residual", "pooled"])

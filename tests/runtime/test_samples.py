@@ -144,6 +144,14 @@ def test_a_net_that_looks_across_samples_stays_whole(rng):
     assert all(np.array_equal(array, first) for array in later)
 
 
+def test_an_output_without_samples_is_given_once(rng):
+    text = "(float[N,4] x) => (float[N,3] y, float[1,5] z) { h = MatMul(x, w) y = Relu(h) z = Mul(k, k) }"
+    model = parse(text, k=np.ones((1, 5), np.float32), **normal(rng, w=(4, 3)))
+    x = normal(rng, x=(40, 4))["x"]
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    assert session.run(x).outputs["z"].shape == (1, 5)
+
+
 def used(split, seconds):
     """Let a split make its experiences; `seconds` a sample for each size."""
     for _ in range(20):

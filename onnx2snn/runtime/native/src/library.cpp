@@ -95,6 +95,9 @@ struct Neuron {
   template <typename Row>
   static void run(Ort::KernelContext& context, const Row& row) {
     if (context.GetInputCount() == kInputs) {
+      if (shape_of(context.GetInput(0)) != shape_of(context.GetInput(kRequired))) {
+        throw std::invalid_argument("a current and its shortcut are of different shapes");
+      }
       each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
         const Residual residual{in[kRequired], in[kRequired + 1]};
         row(in, &residual, count, out);
@@ -174,10 +177,18 @@ struct LIPool {
     const auto kernel = info.GetAttributes<int64_t>("kernel_shape");
     const auto pads = info.GetAttributes<int64_t>("pads");
     axes = kernel.size();
-    if (axes > Window::kAxes) throw std::invalid_argument("LIPool: more than three spatial axes");
+    const auto strides = info.GetAttributes<int64_t>("strides"), dilations = info.GetAttributes<int64_t>("dilations");
+    if (axes > Window::kAxes || strides.size() != axes || dilations.size() != axes || pads.size() != 2 * axes) {
+      throw std::invalid_argument("LIPool: attributes of up to three spatial axes that fit each other expected");
+    }
+    for (const auto* sizes : {&kernel, &strides, &dilations}) {
+      for (const int64_t size : *sizes) {
+        if (size < 1) throw std::invalid_argument("LIPool: a kernel, stride or dilation below 1");
+      }
+    }
     window.kernel = behind(kernel, 1);
-    window.strides = behind(info.GetAttributes<int64_t>("strides"), 1);
-    window.dilations = behind(info.GetAttributes<int64_t>("dilations"), 1);
+    window.strides = behind(strides, 1);
+    window.dilations = behind(dilations, 1);
     window.begins = behind({pads.begin(), pads.begin() + axes}, 0);
     window.ends = behind({pads.begin() + axes, pads.end()}, 0);
     window.auto_pad = info.GetAttribute<std::string>("auto_pad");
@@ -188,6 +199,7 @@ struct LIPool {
 
   void compute(Ort::KernelContext& context) const {
     Shape shape = shape_of(context.GetInput(0));
+    if (shape.size() != axes + 2) throw std::invalid_argument("LIPool: an input of another rank");
     const Geometry at(window, behind({shape.begin() + 2, shape.end()}, 1));
     const int64_t planes = shape[0] * shape[1] / block;
     const int64_t area = at.size[0] * at.size[1] * at.size[2] * block;
