@@ -37,7 +37,7 @@ Finished = tuple[onnx.ModelProto, dict[str, Any]]
 Finish = Callable[[Graph, Context], Finished]
 
 #: Networks that compression tries.
-_TRIALS = 7
+_TRIALS = 6
 #: Networks that are tried to come as near to a budget as this.
 _BUDGET_TRIALS = 4
 _NEAR = 0.98
@@ -191,24 +191,19 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
         weight = _fan_out(session, search.dataset, options.batch_size)
     measured = search.sensitivity()
     frontier = make_frontier(*_costs(measured, weight))
-    unchanged = float(sum(found.divergence[0] for found in measured.values()))
-    low, high = np.log(max(unchanged, 1e-9)), np.log(max(float(frontier.loss[0]), 1e-9))
+    low, high = float(frontier.cost[0]), float(sum(costs[0] for costs in _costs(measured, weight)[0]))
     best = base
     for _ in range(_TRIALS):
-        middle = (low + high) / 2
-        point = frontier.cheapest(float(np.exp(middle)))
-        if point is None:
-            low = middle
-            continue
-        firing = search.firing(measured, frontier, point)
-        trial, session = search.try_out(firing)
+        point = frontier.best((low + high) / 2)
+        assert point is not None
+        trial, session = search.try_out(search.firing(measured, frontier, point))
         trial = replace(trial, loss=reference - quality.of(session))
-        logger.info("trial: divergence %.4g, loss %.2f points", np.exp(middle), trial.loss)
+        logger.info("trial: divergence %.4g, loss %.2f points", frontier.loss[point], trial.loss)
         if trial.loss <= options.max_loss:
-            low = middle
+            high = (low + high) / 2
             best = min(best, trial, key=lambda tried: _cost(tried, options.compress))
         else:
-            high = middle
+            low = (low + high) / 2
     said = {
         "mode": "compress",
         "saves": options.compress,

@@ -60,20 +60,22 @@ def is_adaptable(node: Node, kind: Rectifier | None) -> bool:
 def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing]:
     """The ways in which a neuron may fire, what calibration gave it first.
 
-    For compression the thresholds rise and the limit stays. For a Γ of its own there are several numbers of
-    levels, each with headroom and without. A neuron that must not exceed a ceiling gets no headroom.
+    For compression the thresholds rise and the limit falls as far as the range allows: what a neuron could
+    send beyond it in a hurry it mostly takes back, or others do behind it. For a Γ of its own there are several numbers of
+    levels; a neuron that can take spikes back may have headroom, for the others it changes nothing. A neuron
+    that must not exceed a ceiling gets none.
     """
     limit = int(node.attrs[limit_name(node)])
     base = Firing(limit, 1.0)
     if options.spike_budget is None:
-        found: Iterable[Firing] = (Firing(limit, scale) for scale in SCALES)
+        found: Iterable[Firing] = (Firing(math.ceil(limit / scale), scale) for scale in SCALES)
     else:
         times = options.timesteps if node.op == ACCUMULATE_FIRE.op else 1
-        room = (1,) if times > 1 else (1, 2)
+        headroom = (0, 1) if node.op == SIGNED_BURST_IF.op else (0,)
         found = (
-            Firing(math.ceil(levels * more) * times, options.range_levels / levels)
+            Firing((math.ceil(levels) + more) * times, options.range_levels / levels)
             for levels in LEVELS
-            for more in room
+            for more in headroom
         )
     if math.isfinite(kind.ceiling):
         whole = {max(1, round(limit / firing.scale)) for firing in found}

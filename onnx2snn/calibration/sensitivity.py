@@ -97,7 +97,11 @@ def divergence(scores: Array, expected: Array, *, probabilities: bool = False) -
     if found.ndim != 2 or found.shape[1] < 2:
         size = float((wanted**2).mean()) or 1.0
         return float(((found - wanted) ** 2).mean() / size) * len(found)
-    logs = [_log_softmax(np.log(np.maximum(x, 1e-30)) if probabilities else x) for x in (found, wanted)]
+    if probabilities:
+        found, wanted = (np.log(np.maximum(x, 1e-30)) for x in (found, wanted))
+    # A net is so sure of what it was trained on that nothing would move its softmax.
+    temperature = float(wanted.std()) or 1.0
+    logs = [_log_softmax(x / temperature) for x in (found, wanted)]
     return float(((np.exp(logs[0]) - np.exp(logs[1])) * (logs[0] - logs[1])).sum())
 
 
