@@ -1,9 +1,9 @@
 """What layers that choose how they fire gain: `python -m benchmarks.adaptation`.
 
-Every net is converted with Γ = 2 and Γ = 4 everywhere; with a Γ of its own for every layer, within the spikes of
-Γ = 2 and within 85 % of those of Γ = 4; and compressed. All on the same test images; *ops* are synaptic
-operations, and shares are of Γ = 4 in the same setting. Calibrated on all training images, of which compression
-holds half back.
+Every net is converted with Γ = 2 and Γ = 4 everywhere; with a Γ of its own for every layer, within the spikes
+of Γ = 2 and within 85 % of those of Γ = 4; and compressed. All on the same test images; *ops* are synaptic
+operations, and shares are of Γ = 4 in the same setting. Calibrated on all training images, of which
+compression holds half back.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def main(
             for row, more in rows.items():
                 if found and only and not any(part in row for part in only):
                     continue
+                budget = {}
                 if row == "auto, spikes of Γ = 2":
-                    share = found["fixed Γ = 2"]["spikes_per_sample"] / base["spikes_per_sample"]
-                    more = more | {"spike_budget": f"{100 * share:.2f}%"}
-                now = found[row] = _measure(NETS[name], options | more, samples)
-                base = found["fixed Γ = 4"]
-                table.add_row(name, setting, row, *_figures(now, base))
+                    two, four = (found[f"fixed Γ = {most}"]["spikes_per_sample"] for most in (2, 4))
+                    budget = {"spike_budget": f"{100 * two / four:.2f}%"}
+                found[row] = _measure(NETS[name], options | more | budget, samples)
+                table.add_row(name, setting, row, *_figures(found[row], found["fixed Γ = 4"]))
     Console(width=160).print(table)
 
 

@@ -23,7 +23,7 @@ from onnx2snn.calibration.sensitivity import Sensitivity, measure_sensitivity
 from onnx2snn.errors import OptionError
 from onnx2snn.firing import Firing, choices, is_adaptable
 from onnx2snn.graph import Graph, clone
-from onnx2snn.options import parse_budget
+from onnx2snn.options import LossMeasure, parse_budget
 from onnx2snn.passes.base import Context
 from onnx2snn.runtime.engines import make_engine
 from onnx2snn.runtime.session import SpikingSession
@@ -36,6 +36,8 @@ Finished = tuple[onnx.ModelProto, dict[str, Any]]
 #: Completes a converted graph.
 Finish = Callable[[Graph, Context], Finished]
 
+#: Points that compression may cost where the user names none.
+_MAX_LOSS = 0.3
 #: Networks that compression tries.
 _TRIALS = 6
 #: Networks that are tried to come as near to a budget as this.
@@ -50,16 +52,21 @@ class _Trial:
     Attributes:
         finished: it.
         firing: how its neurons fire.
-        spikes: a sample.
+        spikes: a sample, of each neuron.
         operations: synaptic operations a sample.
         loss: points of accuracy, or agreement, below what it is compared with; or of relative error above.
     """
 
     finished: Finished
     firing: dict[str, Firing]
-    spikes: float
+    spikes: dict[str, float]
     operations: float
     loss: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Spikes a sample of all neurons."""
+        return sum(self.spikes.values())
 
 
 def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) -> Finished:
@@ -127,14 +134,16 @@ class _Search:
         )
         finished = self._finish(clone(self._graph), context)
         session = SpikingSession(finished[0])
-        spikes, operations, samples = 0.0, 0.0, 0
+        spikes, operations, samples = dict.fromkeys(session.neurons, 0.0), 0.0, 0
         for batch, count in session.batches(self.dataset, self.options.batch_size):
             point = session.run_counted(batch, [session.timesteps])[-1]
-            spikes += sum(int(sent[:count].sum()) for sent in point.spikes.values())
+            for name, sent in point.spikes.items():
+                spikes[name] += int(sent[:count].sum())
             operations += sum(int(sent[:count].sum()) for sent in point.synaptic_operations.values())
             samples += count
-        trial = _Trial(finished, firing, spikes / samples, operations / samples)
-        logger.info("trial: %.0f spikes, %.0f synaptic operations a sample", trial.spikes, trial.operations)
+        mean = {name: count / samples for name, count in spikes.items()}
+        trial = _Trial(finished, firing, mean, operations / samples)
+        logger.info("trial: %.0f spikes, %.0f synaptic operations a sample", trial.total, trial.operations)
         return trial, session
 
     def firing(
@@ -149,31 +158,31 @@ def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
     """The least divergence within a budget of spikes, which are counted, not only predicted."""
     base, _ = search.try_out({})
     amount, is_share = parse_budget(search.options.spike_budget)
-    budget = amount * base.spikes if is_share else amount
+    budget = amount * base.total if is_share else amount
     measured = search.sensitivity()
     frontier = make_frontier(*_costs(measured, dict.fromkeys(measured, 1.0)))
     if budget < frontier.cost[0]:
         raise OptionError(
             f"--spike-budget: expected at least {frontier.cost[0]:,.0f} spikes a sample, which the highest "
             f"thresholds need, found {budget:,.0f}; give more, such as "
-            f"{100 * frontier.cost[0] / base.spikes + 1:.0f}%"
+            f"{100 * frontier.cost[0] / base.total + 1:.0f}%"
         )
     aim, best, least = budget, None, None
     for _ in range(_BUDGET_TRIALS):
         point = frontier.best(max(aim, frontier.cost[0]))
         assert point is not None
         trial, _ = search.try_out(search.firing(measured, frontier, point))
-        if least is None or trial.spikes < least.spikes:
+        if least is None or trial.total < least.total:
             least = trial
-        if trial.spikes <= budget and (best is None or trial.spikes > best.spikes):
+        if trial.total <= budget and (best is None or trial.total > best.total):
             best = trial
-        if _NEAR * budget <= trial.spikes <= budget:
+        if _NEAR * budget <= trial.total <= budget:
             break
-        aim *= (1 + _NEAR) / 2 * budget / trial.spikes
+        aim *= (1 + _NEAR) / 2 * budget / trial.total
     assert least is not None
     if best is None:
         logger.warning(
-            "--spike-budget: the network nearest to %.0f spikes a sample sends %.0f", budget, least.spikes
+            "--spike-budget: the network nearest to %.0f spikes a sample sends %.0f", budget, least.total
         )
     chosen = best or least
     said = {"mode": "spike_budget", "budget": budget, "met": best is not None}
@@ -183,8 +192,9 @@ def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
 def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, Any]]:
     """The least cost whose loss, measured on samples held back, is within the bound."""
     options = search.options
+    bound = _MAX_LOSS if options.max_loss is None else options.max_loss
     base, session = search.try_out({})
-    quality = _Quality(search.model, held_back, session)
+    quality = _Quality(search.model, held_back, session, options.loss_measure)
     reference = quality.of(session)
     weight = dict.fromkeys(session.neurons, 1.0)
     if options.compress == "energy":
@@ -199,7 +209,7 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
         trial, session = search.try_out(search.firing(measured, frontier, point))
         trial = replace(trial, loss=reference - quality.of(session))
         logger.info("trial: divergence %.4g, loss %.2f points", frontier.loss[point], trial.loss)
-        if trial.loss <= options.max_loss:
+        if trial.loss <= bound:
             high = (low + high) / 2
             best = min(best, trial, key=lambda tried: _cost(tried, options.compress))
         else:
@@ -207,7 +217,7 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
     said = {
         "mode": "compress",
         "saves": options.compress,
-        "max_loss": options.max_loss,
+        "max_loss": bound,
         "loss": best.loss,
         "measure": quality.measure,
         "held_back": len(held_back),
@@ -217,7 +227,7 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
 
 
 def _cost(trial: _Trial, compress: str) -> float:
-    return trial.operations if compress == "energy" else trial.spikes
+    return trial.operations if compress == "energy" else trial.total
 
 
 def _costs(
@@ -229,8 +239,16 @@ def _costs(
 
 def _savings(base: _Trial, chosen: _Trial) -> dict[str, Any]:
     return {
-        "spikes_per_sample": [base.spikes, chosen.spikes],
+        "spikes_per_sample": [base.total, chosen.total],
         "synaptic_operations_per_sample": [base.operations, chosen.operations],
+        "layers": {
+            name: {
+                "scale": chosen.firing[name].scale if name in chosen.firing else 1.0,
+                "spikes": chosen.spikes[name],
+                "without": spikes,
+            }
+            for name, spikes in base.spikes.items()
+        },
     }
 
 
@@ -248,16 +266,26 @@ class _Quality:
             without class scores, which is below zero.
     """
 
-    def __init__(self, model: onnx.ModelProto, dataset: Dataset, session: SpikingSession) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, dataset: Dataset, session: SpikingSession, measure: LossMeasure
+    ) -> None:
+        if measure == "accuracy" and dataset.labels is None:
+            raise OptionError(
+                f"--loss-measure: expected labels in {dataset.source} for accuracy, found none; give "
+                "calibration data with labels, or --loss-measure agreement"
+            )
         self._dataset, self._output = dataset, session.artifact.outputs[0]
         engine = make_engine(model)
         parts = [engine.run(batch)[self._output][:count] for batch, count in session.batches(dataset, _BATCH)]
         self._expected = np.concatenate(parts)
         classifies = self._expected.ndim == 2 and self._expected.shape[1] > 1
-        if not classifies:
-            self.measure = "error"
-        else:
-            self.measure = "agreement" if dataset.labels is None else "accuracy"
+        if measure != "auto" and not classifies:
+            raise OptionError(
+                f"--loss-measure: expected class scores [N, classes] for {measure}, found output "
+                f"'{self._output}' of another shape; leave it out for the relative error"
+            )
+        labelled = dataset.labels is not None and measure != "agreement"
+        self.measure = "error" if not classifies else "accuracy" if labelled else "agreement"
 
     def of(self, session: SpikingSession) -> float:
         """Points that a network reaches."""
@@ -269,7 +297,7 @@ class _Quality:
         if self.measure == "error":
             gap = scores.astype(np.float64) - self._expected
             return -100 * float(np.linalg.norm(gap) / max(float(np.linalg.norm(self._expected)), 1e-30))
-        wanted = self._expected.argmax(axis=1) if self._dataset.labels is None else self._dataset.labels
+        wanted = self._dataset.labels if self.measure == "accuracy" else self._expected.argmax(axis=1)
         return 100 * float((scores.argmax(axis=1) == wanted).mean())
 
 

@@ -17,14 +17,18 @@ import onnx
 import onnx2snn
 from onnx2snn.adaptation import adapt
 from onnx2snn.analysis.coverage import Verdict, judge, refusals, report_nodes
+from onnx2snn.analysis.exit_calibration import calibrate_exit
 from onnx2snn.analysis.macs import count_macs
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, dataset_from_arrays, open_dataset
+from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.emit.early_exit import add_early_exit
 from onnx2snn.emit.integers import use_integers
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.errors import DataError, ModelError, OptionError
+from onnx2snn.exits import parse_exit
 from onnx2snn.graph import Graph, read_graph
 from onnx2snn.memory import peak_memory
 from onnx2snn.model_check import check_model, check_structure
@@ -51,6 +55,7 @@ from onnx2snn.passes.round_weights import RoundWeights
 from onnx2snn.passes.split_clip import SplitClip
 from onnx2snn.runtime.artifact import input_specs, is_artifact
 from onnx2snn.runtime.engines import make_engine
+from onnx2snn.runtime.session import SpikingSession
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +157,29 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
         UnsupportedGraphError: nodes that cannot be converted, all listed.
     """
     chosen = _options(options)
+    return convert(
+        model, calibration, chosen, preprocessing=preprocessing, max_samples=max_samples, progress=progress
+    )
+
+
+def convert(
+    model: str | Path | onnx.ModelProto,
+    calibration: Calibration,
+    chosen: CompileOptions,
+    *,
+    preprocessing: Preprocessing | None = None,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+    known: dict[bool, Statistics] | None = None,
+) -> CompiledModel:
+    """As `compile`, for one of many conversions of a model on the same data.
+
+    Args:
+        model, calibration, preprocessing, max_samples, progress: as for `compile`.
+        chosen: the options.
+        known: statistics that earlier conversions measured, of all samples (False) or of the half that
+            compression keeps (True); filled in.
+    """
     started = time.perf_counter()
     source = _read(model)
     original = flatten_model(source)
@@ -165,7 +193,11 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
             # Opened only now: a graph that is refused costs no look at the data.
             context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
             held_back = _hold_back(context)
+        if isinstance(step, Calibrate) and known is not None:
+            context.statistics = known.get(chosen.compress != "none")
         phases.run(step, graph, context)
+    if known is not None and context.statistics is not None:
+        known[chosen.compress != "none"] = context.statistics
 
     def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
         for step in COMPLETION:
@@ -183,7 +215,35 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
             context.advance = partial(progress, "Sensitivity")
         artifact, report = adapt(graph, context, held_back, finish)
         phases.end("adapt", started)
+    if chosen.early_exit is not None:
+        started = time.perf_counter()
+        artifact, report = _exit_early(artifact, report, context, progress)
+        phases.end("early exit", started)
     return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
+
+
+def _exit_early(
+    artifact: onnx.ModelProto, report: dict[str, Any], context: Context, progress: Progress | None
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """Let the artifact stop by itself, by the user's rule or by one from the calibration data."""
+    options, dataset = context.options, context.dataset
+    assert options.early_exit is not None
+    assert dataset is not None
+    session = SpikingSession(artifact)
+    if parse_exit(options.early_exit) is None:
+        advance = None if progress is None else partial(progress, "Early exit")
+        rule = calibrate_exit(
+            session, dataset, options.max_loss, batch_size=options.batch_size, progress=advance
+        )
+    else:
+        batch, _ = next(session.batches(dataset, 1))
+        session.check_scores(next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]])
+        rule = session.exit_rule(options.early_exit)
+    stopping = add_early_exit(artifact, rule)
+    add_metadata(stopping, {"early_exit": rule.to_dict()})
+    check_structure(stopping, "the artifact (this is a bug, please report it)")
+    make_engine(stopping)
+    return stopping, report | {"early_exit": rule.to_dict()}
 
 
 def _hold_back(context: Context) -> Dataset | None:

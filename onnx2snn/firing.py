@@ -61,9 +61,9 @@ def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing
     """The ways in which a neuron may fire, what calibration gave it first.
 
     For compression the thresholds rise and the limit falls as far as the range allows: what a neuron could
-    send beyond it in a hurry it mostly takes back, or others do behind it. For a Γ of its own there are several numbers of
-    levels; a neuron that can take spikes back may have headroom, for the others it changes nothing. A neuron
-    that must not exceed a ceiling gets none.
+    send beyond it in a hurry, it or others behind it mostly take back. For a Γ of its own there are several
+    numbers of levels; a neuron that can take spikes back may have headroom, for others it changes nothing. A
+    neuron that must not exceed a ceiling gets none.
     """
     limit = int(node.attrs[limit_name(node)])
     base = Firing(limit, 1.0)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
 from onnx2snn.errors import OptionError
+from onnx2snn.exits import parse_exit
 
 ThresholdRule = Literal["max", "percentile", "mse"]
 Granularity = Literal["channel", "layer"]
@@ -15,6 +16,7 @@ Schedule = Literal["stream", "layer"]
 Code = Literal["burst", "radix"]
 Weights = Literal["float", "int8"]
 Compression = Literal["none", "spikes", "energy"]
+LossMeasure = Literal["auto", "accuracy", "agreement"]
 
 _RANGES: dict[str, tuple[int, int]] = {
     # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
@@ -41,6 +43,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "granularity": get_args(Granularity),
     "approximate": get_args(Approximation),
     "compress": get_args(Compression),
+    "loss_measure": get_args(LossMeasure),
 }
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
@@ -72,8 +75,14 @@ class CompileOptions:
             with Γ = 4 everywhere. None means 100%.
         compress: raise thresholds where the output suffers least: `spikes` saves spikes, `energy` synaptic
             operations.
-        max_loss: what that may cost, in points of accuracy (of agreement with the ANN where the calibration
-            data have no labels), measured on the half of the samples that is held back for it.
+        early_exit: let the file's Loop end once every sample of a batch is decided: `confidence` or
+            `entropy`, also with a threshold as in `confidence:0.9`, or `auto`, with one a timestep from
+            calibration data.
+        max_loss: what adaptation may cost. For `compress`, points of `loss_measure` on the half of the
+            samples that is held back for it; None means 0.3. For `early_exit` auto, answers that may differ
+            from those after all timesteps, in percent; None means 0.1.
+        loss_measure: `accuracy`, `agreement` with the ANN, or `auto`: accuracy where the calibration data
+            have labels.
         max_search_samples: samples that the sensitivity of layers is measured on.
         strict: refuse a graph with analog nodes instead of reporting them.
         dynamic_timesteps: make `timesteps` an optional input of the artifact.
@@ -98,7 +107,9 @@ class CompileOptions:
     approximate: Approximation = "none"
     spike_budget: str | float | None = None
     compress: Compression = "none"
-    max_loss: float = 0.3
+    early_exit: str | None = None
+    max_loss: float | None = None
+    loss_measure: LossMeasure = "auto"
     max_search_samples: int = 128
     strict: bool = False
     dynamic_timesteps: bool = False
@@ -186,11 +197,14 @@ class CompileOptions:
                 f"{given!r}; give --max-spikes auto"
             )
         loss: object = self.max_loss
-        if isinstance(loss, bool) or not isinstance(loss, int | float) or not 0 < loss <= 100:
+        number = isinstance(loss, int | float) and not isinstance(loss, bool)
+        if loss is not None and not (number and 0 < float(str(loss)) <= 100):
             raise OptionError(
-                f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; "
-                f"leave it out for {_default('max_loss')}"
+                f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; leave it out for "
+                "0.3 with --compress, 0.1 with --early-exit auto"
             )
+        if self.early_exit is not None:
+            parse_exit(self.early_exit)
 
     def _check_radix(self, max_spikes: int | None) -> None:
         if self.schedule != "layer":
@@ -214,6 +228,7 @@ class CompileOptions:
             "signed": (self.signed, "a neuron that has seen all of its input has nothing to take back"),
             "levels": (self.levels is not None, "there is nothing to catch up with, so no headroom"),
             "dynamic_timesteps": (self.dynamic_timesteps, "θ depends on T"),
+            "early_exit": (self.early_exit is not None, "its output is there only after the last timestep"),
         }
         for name, (given, why) in refused.items():
             if given:

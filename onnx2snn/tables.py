@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 _STYLES = {"spiking": "green", "linear": "cyan", "analog": "yellow", "folded": "dim", "refused": "bold red"}
+#: Characters of the longest bar.
+_BAR = 40
 _MEANINGS = {
     "spiking": "neurons and spiking pools",
     "linear": "weights, sums and reshapes, as they are",
@@ -111,6 +113,84 @@ def evaluation_table(figures: Mapping[str, Any]) -> Table:
         table.add_column(title, justify="right")
     for row in zip(*(cells for _, cells in shown), strict=True):
         table.add_row(*row)
+    return table
+
+
+def exit_table(figures: Mapping[str, Any]) -> Table:
+    """How many samples stopped at which timestep."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stopped at t", justify="right", no_wrap=True)
+    table.add_column("samples", justify="right", no_wrap=True)
+    table.add_column("")
+    most = max(figures["histogram"])
+    for timestep, count in enumerate(figures["histogram"], 1):
+        if count:
+            table.add_row(str(timestep), f"{count:,}", "█" * max(1, round(_BAR * count / most)))
+    return table
+
+
+def exit_line(figures: Mapping[str, Any], timesteps: int) -> str:
+    """What an early exit gives, as a sentence."""
+    shares = [("accuracy", figures["accuracy"]), ("same answer as the ANN", figures["agreement"])]
+    told = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
+    return (
+        f"{figures['mean_timesteps']:.2f} of {timesteps} timesteps on average{told}, "
+        f"{figures['synaptic_operations_per_sample']:,.0f} synaptic operations, "
+        f"{figures['speedup']:.1f} × as fast"
+    )
+
+
+def adaptation_table(
+    before: Mapping[str, Mapping[str, Any]], neurons: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """How every neuron layer fires, and how it would have without adaptation."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("neuron layer", overflow="fold")
+    for column in ("Γ", "levels", "median θ, before = 1", "spikes a sample", "without"):
+        table.add_column(column, justify="right")
+    for name, said in before.items():
+        neuron = neurons[name]
+        cells = (neuron["max_spikes"], f"{neuron['levels']:g}", f"{said['scale']:g}")
+        table.add_row(Text(name), *map(str, cells), *(f"{said[key]:,.0f}" for key in ("spikes", "without")))
+    return table
+
+
+def adaptation_line(said: Mapping[str, Any]) -> str:
+    """What adaptation traded, as a sentence."""
+    (spikes, fewer), (operations, less) = said["spikes_per_sample"], said["synaptic_operations_per_sample"]
+    told = (
+        f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations a "
+        f"sample ({percent(less / operations)})"
+    )
+    if said["mode"] == "spike_budget":
+        met = "" if said["met"] else "; NOT within"
+        return f"{told}{met} the budget of {said['budget']:,.0f} spikes" if met else told
+    if not said["met"]:
+        return f"nothing saved: no thresholds cost at most {said['max_loss']:g} points of {said['measure']}"
+    return (
+        f"{told}, for {said['loss']:.2f} points of {said['measure']} on {said['held_back']} samples held back"
+    )
+
+
+def sweep_table(found: Mapping[str, Any]) -> Table:
+    """Every point of a sweep by ascending energy; those that no other beats for less are marked."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("conversion", no_wrap=True)
+    for column in ("accuracy", "agreement", "spikes", "operations", "ANN = 1", "ms"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for point in found["points"]:
+        mark = "← knee" if point["knee"] else "best" if point["best"] else ""
+        table.add_row(
+            point["name"],
+            *_percentages([point["accuracy"], point["agreement"]]),
+            f"{point['spikes_per_sample']:,.0f}",
+            f"{point['synaptic_operations_per_sample']:,.0f}",
+            _ratio(point["energy_ratio"]),
+            f"{point['milliseconds_per_sample']:.2f}",
+            mark,
+            style="bold" if point["knee"] else "" if point["best"] else "dim",
+        )
     return table
 
 

@@ -357,7 +357,7 @@ def test_verbose_logs_every_pass(folder, tmp_path):
 
 def test_a_bug_is_no_usage_error(folder, monkeypatch):
     """Exit code 1, and the exception is there for the traceback."""
-    monkeypatch.setattr(onnx2snn.cli, "load_model", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(onnx2snn.cli.inspect, "load_model", lambda *_, **__: 1 / 0)
     result = CliRunner().invoke(main, ["inspect", str(folder / "digits.onnx")])
     assert result.exit_code == 1
     assert isinstance(result.exception, ZeroDivisionError)

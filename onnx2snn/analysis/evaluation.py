@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.analysis.early_exit import ExitTally
 from onnx2snn.analysis.energy import estimate_energy
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError, ModelError
+from onnx2snn.exits import ExitRule
 from onnx2snn.model_file import load_model
 from onnx2snn.runtime.artifact import input_specs
 from onnx2snn.runtime.engines import Engine, make_engine
@@ -148,6 +150,7 @@ def evaluate(
     reference: Reference | None = None,
     *,
     batch_size: int = 64,
+    early_exit: ExitRule | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate one output (the first) over a data set, after each of several numbers of timesteps.
@@ -158,14 +161,16 @@ def evaluate(
         timesteps: numbers of timesteps to report; each sample is run once, to the largest.
         reference: the ANN, for its accuracy and for the agreement.
         batch_size: samples a batch, unless the model's batch is fixed.
+        early_exit: also measure what it gives, with at most the largest of `timesteps`.
         progress: called with the number of samples done after each batch.
 
     Returns:
         JSON-able figures: `samples`, `timesteps`, `accuracy`, `agreement`, `output_error` (relative L2),
         `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
         the last), `uncounted` (layers without synaptic operations, because they read no spikes), `energy`,
-        `samples_per_second`. Lists have one entry for each of `timesteps`; accuracy is
-        None without labels, agreement without a reference, both where the output is not [N, classes].
+        `samples_per_second`; with an early exit `early_exit`, see `onnx2snn.analysis.early_exit`. Lists
+        have one entry for each of `timesteps`; accuracy is None without labels, agreement without a
+        reference, both where the output is not [N, classes].
 
     Raises:
         DataError: labels past the output's classes.
@@ -174,15 +179,21 @@ def evaluate(
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
     tally = _Tally(len(wanted))
+    exits = None if early_exit is None else ExitTally(session, early_exit, wanted[-1])
+    every = wanted if exits is None else range(1, wanted[-1] + 1)
     macs: tuple[int, int] | None = None
     classes = 0
     for batch, count in session.batches(dataset, batch_size):
-        checkpoints = session.run_counted(batch, wanted)
+        points = session.run_counted(batch, every)
+        checkpoints = [point for point in points if point.timesteps in wanted]
         scores = checkpoints[-1].outputs[output]
         classes = scores.shape[1] if scores.ndim == 2 else 0
         labels = _labels(dataset, slice(tally.samples, tally.samples + count), output, classes)
         expected = None if reference is None else reference.run(batch, scores)[:count]
         tally.add(checkpoints, output, labels, expected, count)
+        if exits is not None:
+            session.check_scores(scores)
+            exits.add(batch, points, labels, expected, count)
         macs = macs or session.macs_per_sample(batch)
         if progress is not None:
             progress(tally.samples)
@@ -192,6 +203,8 @@ def evaluate(
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
     figures = _figures(tally, wanted, macs, labelled=labelled, compared=compared, classes=classes)
+    if exits is not None:
+        figures["early_exit"] = exits.figures(macs, labelled=labelled, compared=compared)
     return figures | {"uncounted": list(session.uncounted)}
 
 

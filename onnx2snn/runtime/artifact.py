@@ -17,9 +17,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.calibration.readers import InputSpec
+from onnx2snn.emit.early_exit import remove_early_exit
 from onnx2snn.emit.metadata import METADATA_PREFIX
 from onnx2snn.emit.stream import LOOP, TIMESTEPS
 from onnx2snn.errors import ModelError
+from onnx2snn.exits import ExitRule
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import Schedule
 
@@ -44,7 +46,7 @@ class Artifact:
     """An artifact's parts as models of their own.
 
     Attributes:
-        model: the whole file.
+        model: the whole file, but for an early exit.
         timesteps: T, as compiled.
         prefix: from the inputs to what the loop and the head read; None when they read the inputs only.
         step: one timestep, from the carried values and the prefix to the carried values.
@@ -62,6 +64,18 @@ class Artifact:
     carried: tuple[Carried, ...]
     cells: tuple[onnx.NodeProto, ...]
     metadata: dict[str, Any]
+
+    @property
+    def exit_rule(self) -> ExitRule | None:
+        """The early exit that the file was compiled with."""
+        said = self.metadata.get("early_exit")
+        return None if said is None else ExitRule.from_dict(said)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the first output comes from a softmax."""
+        makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
+        return makers.get(self.outputs[0]) == "Softmax"
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -139,6 +153,7 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
         )
     if not any(_is_time_loop(node) for node in model.graph.node):
         return _divide_flat(model)
+    model = remove_early_exit(model)
     graph = model.graph
     position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
     before, loop = graph.node[:position], graph.node[position]

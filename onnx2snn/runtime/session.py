@@ -16,6 +16,7 @@ import onnx
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.errors import DataError, OptionError
+from onnx2snn.exits import ExitRule, parse_exit
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
@@ -27,14 +28,20 @@ from onnx2snn.runtime.samples import keep_samples_apart
 from onnx2snn.runtime.stepper import Stepper, make_stepper
 from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
 
+#: Samples that an early exit begins with together: they soon are fewer.
+_EXITING = 64
+#: Decided samples leave the batch once no more than this share is left: moving the others costs time as well.
+_WORTH_LEAVING = 0.75
+
 
 @dataclass(frozen=True)
 class Run:
     """Result of a run.
 
     Attributes:
-        timesteps: how many timesteps were run.
+        timesteps: how many timesteps were run; with an early exit, at most.
         outputs: output name → mean over the timesteps, like the ANN's output.
+        timesteps_used: with an early exit: how many timesteps each sample took, int64 [N].
         steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
             schedule `layer`, which has none before the last.
         spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
@@ -44,6 +51,7 @@ class Run:
     outputs: dict[str, Array]
     steps: dict[str, Array] = field(default_factory=dict)
     spikes: dict[str, Array] = field(default_factory=dict)
+    timesteps_used: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -128,22 +136,35 @@ class SpikingSession:
         return self._counting[0].uncounted
 
     def run(
-        self, inputs: Array | Mapping[str, Array], timesteps: int | None = None, *, record: bool = False
+        self,
+        inputs: Array | Mapping[str, Array],
+        timesteps: int | None = None,
+        *,
+        early_exit: str | ExitRule | None = None,
+        record: bool = False,
     ) -> Run:
         """Run samples from the initial state.
 
         Args:
             inputs: one array for the only input, or arrays by input name, in the ANN's shapes and dtypes.
             timesteps: T; as compiled by default.
+            early_exit: stop each sample as soon as it is decided: `confidence` or `entropy`, each also with a
+                threshold as in `confidence:0.9`, `auto` as the file was compiled with, or a rule.
             record: also return the output after every timestep, and every neuron's spikes.
 
         Raises:
             DataError: arrays that do not fit the inputs.
             OptionError: timesteps that are no whole number of at least 1, or other than compiled in the
-                schedule `layer`.
+                schedule `layer`; an early exit there, without class scores, or with `record`.
         """
         feeds = self._feeds(inputs)
         steps = self._check(timesteps)
+        if early_exit is not None:
+            if record:
+                raise OptionError(
+                    "early_exit: expected none with record, found one; leave out one of the two"
+                )
+            return self._run_until_decided(feeds, steps, self.exit_rule(early_exit))
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
@@ -151,8 +172,7 @@ class SpikingSession:
         if record:
             return self._run_steps(feeds, steps, record=True)
         samples = self._count(feeds)
-        alike = all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
-        size = self._split.size(samples) if self._apart and alike else samples
+        size = self._split.size(samples) if self._apart and self._alike(feeds, samples) else samples
         with self._split.measured(size, max(1, samples) * steps):
             runs = [self._run_steps(group, steps).outputs for group in _groups(feeds, samples, size)]
         if len(runs) == 1:
@@ -187,6 +207,94 @@ class SpikingSession:
             {name: np.stack([output[name] for output in outputs]) for name in self.artifact.outputs},
             {name: np.stack(sent) for name, sent in spikes.items()},
         )
+
+    def exit_rule(self, early_exit: str | ExitRule) -> ExitRule:
+        """The rule that an early exit names.
+
+        Raises:
+            OptionError: no such rule, or a network that cannot exit early.
+        """
+        if self.artifact.schedule == "layer":
+            raise OptionError(
+                "early exit: expected a network of --schedule stream, found layer, whose output is there "
+                "only after the last timestep; compile with --schedule stream"
+            )
+        if isinstance(early_exit, ExitRule):
+            return early_exit
+        named = parse_exit(early_exit)
+        if named is not None:
+            return ExitRule(named[0], (named[1],), self.artifact.gives_probabilities)
+        rule = self.artifact.exit_rule
+        if rule is None:
+            raise OptionError(
+                "--early-exit: expected a network compiled with --early-exit auto, found one without its "
+                "thresholds; compile it with that option, give --calib, or give confidence:0.9, say"
+            )
+        return rule
+
+    def check_scores(self, scores: Array) -> None:
+        """Make sure that the first output can tell when a sample is decided.
+
+        Raises:
+            OptionError: it has no class scores.
+        """
+        if scores.ndim != 2 or scores.shape[1] < 2:
+            raise OptionError(
+                f"early exit: expected class scores [N, classes] in output '{self.artifact.outputs[0]}', "
+                f"found shape {_shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
+            )
+
+    def _run_until_decided(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
+        samples = self._count(feeds)
+        alike = self._apart and all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
+        runs = [
+            self._exit_early(group, steps, rule, apart=alike) for group in _groups(feeds, samples, _EXITING)
+        ]
+        outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
+        used = [run.timesteps_used for run in runs if run.timesteps_used is not None]
+        return Run(steps, outputs, timesteps_used=np.concatenate(used))
+
+    def _exit_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, apart: bool) -> Run:
+        """Step until every sample is decided; the decided ones leave the batch once they are a quarter."""
+        bridge = self._bridge(feeds)
+        stepper = make_stepper(self._step, self.artifact.carried, bridge)
+        rows = np.arange(self._count(feeds))  # of the samples that are still stepped
+        used = np.full(len(rows), steps, np.int64)
+        still = np.ones(len(rows), bool)
+        results: dict[str, Array] = {}
+        for number in range(1, steps + 1):
+            stepper.advance()
+            outputs = self._read_out(bridge, stepper.carried(self._sums), number)
+            scores = outputs[self.artifact.outputs[0]]
+            self.check_scores(scores)
+            new = still[rows] & (rule.decided(scores, number) | (number == steps))
+            for name, values in outputs.items():
+                results.setdefault(name, np.zeros((len(used), *values.shape[1:]), values.dtype))
+                results[name][rows[new]] = values[new]
+            used[rows[new]], still[rows[new]] = number, False
+            left = still[rows]
+            if not left.any():
+                break
+            if apart and left.mean() <= _WORTH_LEAVING:
+                places = np.flatnonzero(left)
+                bridge = {name: array if len(array) == 1 else array[places] for name, array in bridge.items()}
+                stepper, rows = stepper.select(places), rows[places]
+        return Run(steps, results, timesteps_used=used)
+
+    def outputs_by_step(
+        self, inputs: Array | Mapping[str, Array], timesteps: int | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """The outputs after 1, 2, … T timesteps, as `run` would give them.
+
+        Raises:
+            DataError, OptionError: as `run`.
+        """
+        feeds, steps = self._feeds(inputs), self._check(timesteps)
+        bridge = self._bridge(feeds)
+        stepper = make_stepper(self._step, self.artifact.carried, bridge)
+        for number in range(1, steps + 1):
+            stepper.advance()
+            yield self._read_out(bridge, stepper.carried(self._sums), number)
 
     def run_counted(self, inputs: Array | Mapping[str, Array], timesteps: Sequence[int]) -> list[Checkpoint]:
         """Run samples from the initial state and count, once to the largest of `timesteps`.
@@ -472,6 +580,10 @@ class SpikingSession:
     def _count(self, feeds: Mapping[str, Array]) -> int:
         """How many samples a batch has."""
         return next((len(feeds[spec.name]) for spec in self.inputs if spec.shape), 1)
+
+    def _alike(self, feeds: Mapping[str, Array], samples: int) -> bool:
+        """Whether every input has as many samples."""
+        return all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
 
     def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
         """The inputs by name, checked against the model."""

@@ -32,30 +32,47 @@ class Stepper(Protocol):
         """All that the last step gave."""
         ...
 
+    def select(self, rows: Array) -> Stepper:
+        """Go on with some of the samples only, by their places [n] in the batch."""
+        ...
 
-def make_stepper(engine: Engine, carried: Sequence[Carried], feeds: Mapping[str, Array]) -> Stepper:
+
+def make_stepper(
+    engine: Engine,
+    carried: Sequence[Carried],
+    feeds: Mapping[str, Array],
+    state: Mapping[str, Array] | None = None,
+) -> Stepper:
     """A step graph before the first timestep.
 
     Args:
         engine: has the step graph.
         carried: what goes back into it.
         feeds: its other inputs, which stay the same until others are given; may hold more than it reads.
+        state: the carried values to begin with; the artifact's by default.
     """
+    state = zero_state(carried) if state is None else state
     if isinstance(engine, OnnxruntimeEngine):
-        return _BoundStepper(engine, carried, feeds)
-    return _PlainStepper(engine, carried, feeds)
+        return _BoundStepper(engine, carried, feeds, state)
+    return _PlainStepper(engine, carried, feeds, state)
 
 
 class _PlainStepper:
     """By way of NumPy, for engines that live there."""
 
-    def __init__(self, engine: Engine, carried: Sequence[Carried], feeds: Mapping[str, Array]) -> None:
-        self._engine, self._names = engine, carried
+    def __init__(
+        self,
+        engine: Engine,
+        carried: Sequence[Carried],
+        feeds: Mapping[str, Array],
+        state: Mapping[str, Array],
+    ) -> None:
+        self._engine, self._names, self._initial = engine, carried, state
         self._results: dict[str, Array] = {}
         self.restart(feeds)
 
     def restart(self, feeds: Mapping[str, Array]) -> None:
-        self._feeds, self._state = feeds, zero_state(self._names)
+        self._feeds, self._state = feeds, dict(self._initial)
 
     def advance(self, feeds: Mapping[str, Array] | None = None) -> None:
         self._feeds = self._feeds if feeds is None else feeds
@@ -68,6 +85,10 @@ class _PlainStepper:
     def results(self) -> dict[str, Array]:
         return self._results
 
+    def select(self, rows: Array) -> Stepper:
+        feeds, state = _rows(self._feeds, rows), _rows(self._state, rows)
+        return _PlainStepper(self._engine, self._names, feeds, state)
+
 
 class _BoundStepper:
     """By onnxruntime's bindings: a carried value is overwritten in place, or has two places that take turns.
@@ -77,15 +98,20 @@ class _BoundStepper:
     """
 
     def __init__(
-        self, engine: OnnxruntimeEngine, carried: Sequence[Carried], feeds: Mapping[str, Array]
+        self,
+        engine: OnnxruntimeEngine,
+        carried: Sequence[Carried],
+        feeds: Mapping[str, Array],
+        state: Mapping[str, Array],
     ) -> None:
+        self._engine = engine
         self._session, self._device, self._in_place = engine.session, engine.device, engine.in_place
         self._carried = carried
         self._read = {item.name for item in self._session.get_inputs()}
         self._given = [item.name for item in self._session.get_outputs()]
         self._feeds = {name: self._on_device(array) for name, array in feeds.items() if name in self._read}
         # The initial values, those behind odd steps, and those behind even ones.
-        self._places = [{name: self._on_device(array) for name, array in zero_state(carried).items()}]
+        self._places = [{name: self._on_device(array) for name, array in state.items()}]
         self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}
         self._last: onnxruntime.IOBinding | None = None
         self._steps = 0
@@ -125,6 +151,11 @@ class _BoundStepper:
         given = self._last.get_outputs() if self._last is not None else []
         return {name: value.numpy() for name, value in zip(self._given, given, strict=True)}
 
+    def select(self, rows: Array) -> Stepper:
+        feeds = _rows({name: value.numpy() for name, value in self._feeds.items()}, rows)
+        state = _rows(self.carried(self._places[0]), rows)
+        return _BoundStepper(self._engine, self._carried, feeds, state)
+
     def _bind(self, source: int, target: int) -> onnxruntime.IOBinding:
         """A step from one place to another; onnxruntime makes the place that is not there yet."""
         read = self._places[source]
@@ -145,6 +176,15 @@ class _BoundStepper:
 
     def _on_device(self, array: Array) -> onnxruntime.OrtValue:
         return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device)
+
+
+def _rows(values: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+    """Some samples of every value; all of what is the same for all samples."""
+    return {name: array if _is_shared(array) else array[rows] for name, array in values.items()}
+
+
+def _is_shared(array: Array) -> bool:
+    return array.ndim == 0 or len(array) == 1
 
 
 def _place(steps: int) -> int:

@@ -1,0 +1,86 @@
+"""What an early exit gives: timesteps a sample took, and what was right, spent and saved by then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.analysis.energy import estimate_energy
+from onnx2snn.exits import ExitRule
+from onnx2snn.runtime.session import Checkpoint, SpikingSession
+
+Array = npt.NDArray[Any]
+
+
+class ExitTally:
+    """Sums over the samples seen so far.
+
+    Args:
+        session: the network.
+        rule: when a sample is decided.
+        timesteps: T, by which every sample stops.
+    """
+
+    def __init__(self, session: SpikingSession, rule: ExitRule, timesteps: int) -> None:
+        self._session, self._rule, self._timesteps = session, rule, timesteps
+        self._used: list[Array] = []
+        self._correct, self._agreeing, self._spikes, self._operations = 0, 0, 0.0, 0.0
+        self._seconds = [0.0, 0.0]
+        self._warm = False
+
+    def add(
+        self,
+        feeds: Mapping[str, Array],
+        checkpoints: Sequence[Checkpoint],
+        labels: Array | None,
+        expected: Array | None,
+        count: int,
+    ) -> None:
+        """Add a batch of `count` samples, counted after every timestep, and time it with and without."""
+        output = self._session.artifact.outputs[0]
+        used = np.full(count, self._timesteps)
+        for point in reversed(checkpoints):
+            used[self._rule.decided(point.outputs[output][:count], point.timesteps)] = point.timesteps
+        for number, point in enumerate(checkpoints, 1):
+            leaving = np.flatnonzero(used == number)
+            answers = point.outputs[output][leaving].argmax(axis=1)
+            self._correct += 0 if labels is None else int((answers == labels[leaving]).sum())
+            if expected is not None:
+                self._agreeing += int((answers == expected[leaving].argmax(axis=1)).sum())
+            self._spikes += sum(int(sent[leaving].sum()) for sent in point.spikes.values())
+            self._operations += sum(int(n[leaving].sum()) for n in point.synaptic_operations.values())
+        self._used.append(used)
+        for _ in range(1 if self._warm else 2):  # the first run of either allocates its memory
+            seconds = [_seconds(self._session, feeds, self._timesteps, rule) for rule in (None, self._rule)]
+        self._warm = True
+        self._seconds = [total + spent for total, spent in zip(self._seconds, seconds, strict=True)]
+
+    def figures(self, macs: tuple[int, int], *, labelled: bool, compared: bool) -> dict[str, Any]:
+        """JSON-able: as in an evaluation, and `mean_timesteps`, `histogram` (of 1 to T), `speedup`."""
+        used = np.concatenate(self._used)
+        samples = len(used)
+        operations = self._operations / samples
+        return {
+            "rule": self._rule.to_dict(),
+            "mean_timesteps": float(used.mean()),
+            "histogram": np.bincount(used, minlength=self._timesteps + 1)[1:].tolist(),
+            "accuracy": self._correct / samples if labelled else None,
+            "agreement": self._agreeing / samples if compared else None,
+            "spikes_per_sample": self._spikes / samples,
+            "synaptic_operations_per_sample": operations,
+            "energy": estimate_energy(*macs, [operations]),
+            "samples_per_second": samples / self._seconds[1],
+            "speedup": self._seconds[0] / self._seconds[1],
+        }
+
+
+def _seconds(
+    session: SpikingSession, feeds: Mapping[str, Array], timesteps: int, rule: ExitRule | None
+) -> float:
+    started = time.perf_counter()
+    session.run(feeds, timesteps, early_exit=rule)
+    return time.perf_counter() - started

@@ -1,0 +1,76 @@
+"""`onnx2snn demo`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+import onnx2snn
+from onnx2snn import tables
+from onnx2snn.analysis.evaluation import evaluate as evaluate_session
+from onnx2snn.analysis.evaluation import open_reference
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.output import print_reference
+from onnx2snn.errors import OutputError
+from onnx2snn.model_file import write_atomically
+from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.terminal import console_for, progress_bar
+
+
+@click.command()
+@click.option("--out", default="onnx2snn-demo", show_default=True, metavar="DIR", help="Where the files go.")
+def demo(out: str) -> None:
+    """Compile and evaluate an embedded example.
+
+    The whole road with a small CNN that reads handwritten digits.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made a folder ({error.strerror}); choose another with --out"
+        ) from error
+    for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
+        write_atomically(folder / name, resources.files("onnx2snn.demo").joinpath(name).read_bytes())
+    model, target = folder / "digits.onnx", folder / "digits.snn.onnx"
+    console = console_for(None)
+    console.print(
+        "A small CNN (BatchNorm, a residual Add, a MaxPool) that reads 8×8 pictures of handwritten digits\n"
+        "becomes a spiking network: its neurons send spikes instead of numbers, for T timesteps.\n"
+    )
+    with progress_bar() as advance:
+        compiled = onnx2snn.compile(
+            model,
+            folder / "digits_calibration.npz",
+            preprocessing=Preprocessing(scale=1 / 16),
+            signed=True,
+            progress=advance,
+        )
+        compiled.save(target)
+        session = SpikingSession(target)
+        dataset = open_dataset(folder / "digits_test.npz", session.inputs, Preprocessing(scale=1 / 16))
+        figures = evaluate_session(
+            session,
+            dataset,
+            [1, 2, 4, 8],
+            open_reference(model, session),
+            progress=lambda done: advance("evaluate", done / len(dataset)),
+        )
+    console.print(tables.role_table(compiled.report["roles"]))
+    console.print()
+    console.print(tables.evaluation_table(figures))
+    print_reference(console, figures)
+    console.print("\nThe same by hand:")
+    console.print(
+        f"  onnx2snn compile {model} --calib {folder}/digits_calibration.npz"
+        f" --scale 1/16 --signed -o {target}",
+        soft_wrap=True,
+    )
+    console.print(
+        f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}", soft_wrap=True
+    )
+    console.print(f"\nFiles in {folder}: the ANN, the SNN (any onnxruntime runs it), the data.")

@@ -1,0 +1,181 @@
+"""`onnx2snn evaluate` and `onnx2snn run`."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn import tables
+from onnx2snn.analysis.evaluation import evaluate as evaluate_session
+from onnx2snn.analysis.evaluation import open_reference, top1
+from onnx2snn.analysis.exit_calibration import calibrate_exit
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.options import (
+    DATA_HELP,
+    DEFAULTS,
+    check_positive,
+    exit_options,
+    preprocessing_options,
+    read_timesteps,
+    recorded,
+    sample_options,
+    threads_option,
+)
+from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.emit.early_exit import USED
+from onnx2snn.errors import OptionError
+from onnx2snn.exits import ExitRule, parse_exit
+from onnx2snn.model_file import write_atomically
+from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+
+@click.command()
+@click.argument("snn", metavar="SNN.onnx")
+@click.option("--data", required=True, metavar="DATA", help=f"Samples, with labels for accuracy. {DATA_HELP}")
+@click.option("--reference", metavar="MODEL.onnx", help="The ANN, to compare with.")
+@click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
+@exit_options
+@threads_option
+@preprocessing_options
+@sample_options
+def evaluate(
+    snn: str,
+    data: str,
+    reference: str | None,
+    timesteps: str | None,
+    early_exit: str | None,
+    calib: str | None,
+    max_loss: float | None,
+    threads: int | None,
+    batch_size: int,
+    max_samples: int | None,
+    json_file: str | None,
+    **values: Any,
+) -> None:
+    """Measure a compiled network.
+
+    Accuracy, agreement with the ANN, spikes, synaptic operations, energy and speed, after each number of
+    timesteps. Preprocessing is the one recorded in the artifact, unless options change it.
+    """
+    check_outputs([snn, data, reference], {"--json": json_path(json_file)})
+    check_positive("--batch-size", batch_size)
+    session = SpikingSession(snn, threads=threads)
+    compiled = session.timesteps
+    alone = timesteps is None and session.artifact.schedule == "layer"
+    steps = [compiled] if alone else read_timesteps(timesteps, compiled)
+    preprocessing = recorded(session, values)
+    dataset = open_dataset(data, session.inputs, preprocessing, max_samples)
+    rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1])
+    ann = None if reference is None else open_reference(reference, session)
+    with progress_bar() as advance:
+        figures = evaluate_session(
+            session,
+            dataset,
+            steps,
+            ann,
+            batch_size=batch_size,
+            early_exit=rule,
+            progress=lambda done: advance("evaluate", done / len(dataset)),
+        )
+    out = console_for(json_file)
+    out.print(tables.evaluation_table(figures))
+    if rule is not None:
+        out.print()
+        out.print(tables.exit_table(figures["early_exit"]))
+        say(out, "early exit", tables.exit_line(figures["early_exit"], steps[-1]))
+    print_reference(out, figures)
+    print_uncounted(out, figures)
+    write_json(json_file, figures)
+
+
+@click.command()
+@click.argument("snn", metavar="SNN.onnx")
+@click.option("--input", "data", required=True, metavar="X.npy", help=f"Samples. {DATA_HELP}")
+@click.option("-o", "--output", metavar="OUT.npz", help="Write the outputs by name.")
+@click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@exit_options
+@threads_option
+@preprocessing_options
+def run(
+    snn: str,
+    data: str,
+    output: str | None,
+    timesteps: int | None,
+    early_exit: str | None,
+    calib: str | None,
+    max_loss: float | None,
+    threads: int | None,
+    **values: Any,
+) -> None:
+    """Run a compiled network on samples.
+
+    Shows the outputs' shapes and the winning classes, or writes the outputs; with an early exit also
+    `timesteps_used`.
+    """
+    check_outputs([snn, data], {"-o": output})
+    session = SpikingSession(snn, threads=threads)
+    preprocessing = recorded(session, values)
+    dataset = open_dataset(data, session.inputs, preprocessing)
+    rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, timesteps)
+    runs = [
+        (session.run(batch, timesteps, early_exit=rule), count)
+        for batch, count in session.batches(dataset, DEFAULTS.batch_size)
+    ]
+    outputs = {
+        name: np.concatenate([part.outputs[name][:count] for part, count in runs])
+        for name in session.artifact.outputs
+    }
+    used = [part.timesteps_used[:count] for part, count in runs if part.timesteps_used is not None]
+    if used:
+        outputs[USED] = np.concatenate(used)
+    out = console_for(None)
+    if output is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **outputs)
+        write_atomically(output, buffer.getvalue())
+    for name, values_ in outputs.items():
+        say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
+        best = top1(values_)
+        if best is not None:
+            say(out, "classes", _first(best))
+        elif name == USED:
+            say(out, "on average", f"{values_.mean():.2f} timesteps: {_first(values_)}")
+
+
+def _first(numbers: npt.NDArray[Any]) -> str:
+    """The first of many numbers."""
+    return ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
+
+
+def _exit_rule(
+    session: SpikingSession,
+    early_exit: str | None,
+    calib: str | None,
+    max_loss: float | None,
+    preprocessing: Preprocessing,
+    timesteps: int | None,
+) -> ExitRule | None:
+    """The rule that the options name; found with the calibration data where these are given."""
+    if early_exit is None:
+        if calib is not None or max_loss is not None:
+            flag = "--calib" if calib is not None else "--max-loss"
+            raise OptionError(f"{flag}: expected only with --early-exit auto; add that, or leave it out")
+        return None
+    if parse_exit(early_exit) is not None or calib is None:
+        if max_loss is not None:
+            raise OptionError(
+                f"--max-loss: expected --early-exit auto and --calib DATA to find thresholds with, found "
+                f"--early-exit {early_exit}" + ("" if calib else " without --calib") + "; give both"
+            )
+        return session.exit_rule(early_exit)
+    dataset = open_dataset(calib, session.inputs, preprocessing)
+    with progress_bar() as advance:
+        return calibrate_exit(
+            session, dataset, max_loss, timesteps, progress=lambda done: advance("early exit", done)
+        )

@@ -1,0 +1,120 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
+from onnx2snn.errors import OptionError
+from onnx2snn.options import CompileOptions
+from onnx2snn.runtime.session import SpikingSession
+
+DEFAULTS = CompileOptions()
+DATA_HELP = (
+    "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
+)
+Command = Callable[..., Any]
+
+
+def preprocessing_options(command: Command) -> Command:
+    """How integer arrays and images become what the model eats."""
+    for option in reversed(
+        (
+            click.option("--scale", metavar="NUMBER", help="Factor on integers and images, such as 1/255."),
+            click.option("--mean", metavar="A,B,C", help="Subtracted after scaling, per channel."),
+            click.option("--std", metavar="A,B,C", help="Divided by after that, per channel."),
+            click.option(
+                "--layout", type=click.Choice(["NCHW", "NHWC"]), help="Axis order the model expects."
+            ),
+            click.option("--resize", metavar="H,W", help="Size that image files are resized to."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def sample_options(command: Command) -> Command:
+    """Which samples, and where the figures go."""
+    for option in (
+        click.option(
+            "--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; - for stdout."
+        ),
+        click.option("--batch-size", default=DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
+        click.option("--max-samples", type=int, help="Use at most that many samples.  [default: all]"),
+    ):
+        command = option(command)
+    return command
+
+
+def exit_options(command: Command) -> Command:
+    """When samples stop."""
+    for option in (
+        click.option(
+            "--max-loss",
+            type=float,
+            help="For --early-exit auto with --calib: answers that may differ, in percent.  [default: 0.1]",
+        ),
+        click.option(
+            "--calib", metavar="DATA", help="For --early-exit auto: samples to find its thresholds with."
+        ),
+        click.option(
+            "--early-exit",
+            metavar="auto|confidence|entropy[:X]",
+            help="Stop each sample as soon as it is decided; auto: as it was compiled, or by --calib.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+threads_option = click.option(
+    "--threads", type=int, help="Threads that an operator may use.  [default: one a core]"
+)
+
+
+def read_preprocessing(values: dict[str, Any], base: Preprocessing) -> Preprocessing:
+    """Take the preprocessing options out of `values`; what is not given stays as in `base`."""
+    parsers: dict[str, Callable[[str], Any]] = {
+        "scale": parse_scale,
+        "mean": parse_floats,
+        "std": parse_floats,
+        "layout": str,
+        "resize": parse_size,
+    }
+    given = {name: (values.pop(name), parse) for name, parse in parsers.items()}
+    return replace(base, **{name: parse(text) for name, (text, parse) in given.items() if text is not None})
+
+
+def recorded(session: SpikingSession, values: dict[str, Any]) -> Preprocessing:
+    """The preprocessing that an artifact was compiled with, as far as options do not change it."""
+    said = session.artifact.metadata.get("preprocessing")
+    return read_preprocessing(values, Preprocessing.from_dict(said) if said else Preprocessing())
+
+
+def read_timesteps(text: str | None, compiled: int) -> list[int]:
+    """The numbers of timesteps to report; powers of two up to T where none are named."""
+    if text is None:
+        return sorted(
+            {1 << power for power in range(compiled.bit_length()) if 1 << power < compiled} | {compiled}
+        )
+    try:
+        steps = sorted({int(part) for part in text.split(",")})
+    except ValueError as error:
+        raise OptionError(
+            f"--timesteps: expected numbers such as 1,2,4,8, found '{text}'; separate them by commas"
+        ) from error
+    if steps[0] < 1:
+        raise OptionError(
+            f"--timesteps: expected numbers of at least 1, found {steps[0]}; leave it out for all to T"
+        )
+    return steps
+
+
+def check_positive(flag: str, value: int) -> None:
+    """Refuse a number below 1."""
+    if value < 1:
+        raise OptionError(f"{flag}: expected at least 1, found {value}; leave it out for the default")

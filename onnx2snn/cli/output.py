@@ -1,0 +1,27 @@
+"""What several commands print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from onnx2snn import tables
+
+
+def print_uncounted(console: Console, figures: dict[str, Any]) -> None:
+    """Which layers are not counted."""
+    if figures["uncounted"]:
+        names = ", ".join(figures["uncounted"])
+        text = f"not counted as operations or energy, since no spikes reach it directly: {names}"
+        console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def print_reference(console: Console, figures: dict[str, Any]) -> None:
+    """What the figures were measured on, and what the ANN reaches there."""
+    accuracy = figures["reference_accuracy"]
+    ann = "" if accuracy is None else f"; the ANN itself reaches {tables.percent(accuracy)}"
+    console.print(
+        Text(f"{figures['samples']} samples{ann}. Energy: {figures['energy']['convention']}.", "dim")
+    )

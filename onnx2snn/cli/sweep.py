@@ -1,0 +1,142 @@
+"""`onnx2snn sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from onnx2snn import tables
+from onnx2snn.analysis import plots
+from onnx2snn.analysis.sweep import KINDS, Grid, command
+from onnx2snn.analysis.sweep import sweep as run_sweep
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.options import (
+    DATA_HELP,
+    check_positive,
+    preprocessing_options,
+    read_preprocessing,
+    read_timesteps,
+    sample_options,
+)
+from onnx2snn.errors import OptionError, OutputError
+from onnx2snn.model_file import load_model
+from onnx2snn.runtime.artifact import input_specs
+from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+_Number = TypeVar("_Number", int, float)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL.onnx")
+@click.option("--calib", required=True, metavar="DATA", help=f"Calibration samples. {DATA_HELP}")
+@click.option(
+    "--data", required=True, metavar="DATA", help="Samples to measure on, with labels for accuracy."
+)
+@click.option("--calib-samples", type=int, help="Calibrate on at most that many.  [default: all]")
+@click.option(
+    "--kinds",
+    default=",".join(KINDS),
+    show_default=True,
+    help="stream, signed (stream --signed), layer, radix (layer --code radix).",
+)
+@click.option("--timesteps", default="2,4,8", show_default=True, metavar="T,T,…", help="Numbers T.")
+@click.option("--max-spikes", default="2,4", show_default=True, metavar="Γ,Γ,…", help="Numbers Γ.")
+@click.option(
+    "--max-loss",
+    default="0.3",
+    show_default=True,
+    metavar="POINTS,…",
+    help="Also compress with the largest Γ, at these costs; none to leave it out.",
+)
+@click.option("--cache", metavar="DIR", help="Where points are kept, to go on from.  [default: MODEL.sweep]")
+@click.option("--plot", metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
+@preprocessing_options
+@sample_options
+def sweep(
+    model: str,
+    calib: str,
+    data: str,
+    calib_samples: int | None,
+    kinds: str,
+    timesteps: str,
+    max_spikes: str,
+    max_loss: str,
+    cache: str | None,
+    plot: str | None,
+    batch_size: int,
+    max_samples: int | None,
+    json_file: str | None,
+    **values: Any,
+) -> None:
+    """Try many conversions of a net, and show what each gives for its energy.
+
+    Every point is kept in the cache: an interrupted sweep goes on where it was. The knee of the frontier is
+    marked, with the command that compiles it.
+    """
+    if plot is not None:
+        plots.check_plot(plot)
+    check_outputs([model, calib, data], {"--json": json_path(json_file), "--plot": plot})
+    check_positive("--batch-size", batch_size)
+    grid = Grid(
+        _kinds(kinds),
+        read_timesteps(timesteps, 1),
+        _numbers("--max-spikes", max_spikes, int),
+        [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
+    )
+    ann = load_model(model)
+    inputs = input_specs(ann)
+    typed = _typed(values)
+    preprocessing = read_preprocessing(values, Preprocessing())
+    calibration = open_dataset(calib, inputs, preprocessing, calib_samples)
+    dataset = open_dataset(data, inputs, preprocessing, max_samples)
+    folder = Path(cache or f"{Path(model).stem}.sweep")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made a folder ({error.strerror}); choose --cache") from error
+    with progress_bar() as advance:
+        found = run_sweep(
+            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
+        )
+    out = console_for(json_file)
+    out.print(tables.sweep_table(found))
+    if found["measure"] == "agreement":
+        say(out, "note", "no labels, so no accuracy: the answers are compared with the ANN's")
+    elif found["reference_accuracy"] is not None:
+        say(out, "ANN", tables.percent(found["reference_accuracy"]))
+    (knee,) = (point for point in found["points"] if point["knee"])
+    limit = "" if calib_samples is None else f" --max-samples {calib_samples}"
+    found["command"] = f"onnx2snn compile {model} --calib {calib}{limit}{typed} {command(knee['options'])}"
+    say(out, "knee", f"{knee['name']}:")
+    say(out, "  ", found["command"])
+    if plot is not None:
+        plots.plot_sweep(found, plot)
+        say(out, "plot", plot)
+    write_json(json_file, found)
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = text.split(",")
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise OptionError(
+            f"--kinds: expected some of {', '.join(KINDS)}, found '{unknown[0]}'; separate them by commas"
+        )
+    return kinds
+
+
+def _numbers(flag: str, text: str, kind: Callable[[str], _Number]) -> list[_Number]:
+    try:
+        return sorted({kind(part) for part in text.split(",")})
+    except ValueError as error:
+        raise OptionError(
+            f"{flag}: expected numbers separated by commas, found '{text}'; give one or more"
+        ) from error
+
+
+def _typed(values: dict[str, Any]) -> str:
+    """The preprocessing options as they were typed."""
+    return "".join(f" --{name} {value}" for name, value in values.items() if value is not None)

@@ -1,0 +1,95 @@
+"""When an input is decided: early exit (Wang et al. 2025).
+
+After every timestep the scores so far, the mean of the output, tell how sure the network is:
+
+    confidence  the largest probability, p = softmax(scores); decided at or above a threshold
+    entropy     -Σ p·log p / log(classes), from 0 to 1; decided at or below a threshold
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.errors import OptionError
+
+Criterion = Literal["confidence", "entropy"]
+
+#: What `auto` is called: one threshold a timestep, from calibration data.
+AUTO = "auto"
+#: Thresholds where the user names none.
+_DEFAULTS: dict[str, float] = {"confidence": 0.9, "entropy": 0.1}
+
+
+@dataclass(frozen=True)
+class ExitRule:
+    """When a sample needs no further timestep.
+
+    Attributes:
+        criterion: what is compared.
+        thresholds: for each timestep; the last one also counts for all behind it.
+        probabilities: whether the scores have been through a softmax already.
+    """
+
+    criterion: Criterion
+    thresholds: tuple[float, ...]
+    probabilities: bool = False
+
+    def decided(self, scores: npt.NDArray[Any], timestep: int) -> npt.NDArray[np.bool_]:
+        """Which samples are decided by their scores [N, classes] after so many timesteps."""
+        threshold = np.float32(self.thresholds[min(timestep, len(self.thresholds)) - 1])
+        value = measure(self.criterion, scores, probabilities=self.probabilities)
+        return value >= threshold if self.criterion == "confidence" else value <= threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as JSON-able values, for an artifact's metadata."""
+        return {
+            "criterion": self.criterion,
+            "thresholds": list(self.thresholds),
+            "probabilities": self.probabilities,
+        }
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ExitRule:
+        """The rule that an artifact's metadata holds."""
+        thresholds = tuple(map(float, values["thresholds"]))
+        return ExitRule(values["criterion"], thresholds, bool(values["probabilities"]))
+
+
+def measure(
+    criterion: Criterion, scores: npt.NDArray[Any], *, probabilities: bool = False
+) -> npt.NDArray[np.float32]:
+    """How sure scores [N, classes] are: [N], see the head of this file."""
+    p = scores.astype(np.float32)
+    if not probabilities:
+        p = np.exp(p - p.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+    if criterion == "confidence":
+        return np.asarray(p.max(axis=1))
+    logs = np.log(np.maximum(p, np.finfo(np.float32).tiny))
+    return np.asarray(-(p * logs).sum(axis=1) / np.float32(np.log(p.shape[1])), np.float32)
+
+
+def parse_exit(text: str) -> tuple[Criterion, float] | None:
+    """What `--early-exit` names: a criterion with its threshold, or None for `auto`.
+
+    Raises:
+        OptionError: no such criterion, or a threshold outside 0 to 1.
+    """
+    name, _, given = text.partition(":")
+    if text == AUTO:
+        return None
+    try:
+        threshold = float(given) if given else _DEFAULTS[name]
+    except (KeyError, ValueError):
+        threshold = np.nan
+    if name not in get_args(Criterion) or not 0 <= threshold <= 1:
+        raise OptionError(
+            f"--early-exit: expected auto, confidence or entropy, each of these with a threshold from 0 to 1 "
+            f"such as confidence:0.9, found '{text}'; give one of these"
+        )
+    return ("confidence" if name == "confidence" else "entropy"), threshold
