@@ -174,11 +174,8 @@ def convert(
 ) -> CompiledModel:
     """As `compile`, for one of many conversions of a model on the same data.
 
-    Args:
-        model, calibration, preprocessing, max_samples, progress: as for `compile`.
-        chosen: the options.
-        known: statistics that earlier conversions measured, of all samples (False) or of the half that
-            compression keeps (True); filled in.
+    `chosen` has the options, `known` the statistics that earlier conversions measured, of all samples (False)
+    or of the half that compression keeps (True); what is missing is filled in.
     """
     started = time.perf_counter()
     source = _read(model)
