@@ -164,7 +164,7 @@ class _Search:
         }
 
     def _scaled(self, name: str, scale: float, like: Firing) -> Firing:
-        """Another factor on a layer's thresholds, for the same range; none where a ceiling fits the old one."""
+        """Another factor on a layer's thresholds, for the same range; the old one where a ceiling fits it."""
         if scale == like.scale or math.isfinite(self._context.rectifiers[name].ceiling):
             return like
         most = max(1, math.ceil(like.limit * like.scale / scale - 1e-6))
@@ -223,6 +223,12 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
     bound = _MAX_LOSS if options.max_loss is None else options.max_loss
     base, session = search.try_out({})
     quality = _Quality(search.model, held_back, session, options.loss_measure)
+    if quality.measure != "error" and bound * len(held_back) < 100:
+        logger.warning(
+            "--max-loss: %g points are less than one of the %d samples held back; more would tell more",
+            bound,
+            len(held_back),
+        )
     reference = quality.of(session)
     weight = dict.fromkeys(session.neurons, 1.0)
     if options.compress == "energy":

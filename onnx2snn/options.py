@@ -184,8 +184,8 @@ class CompileOptions:
             if self.levels is not None or self.compress != "none":
                 other = "--levels" if self.levels is not None else "--compress"
                 raise OptionError(
-                    f"{other}: expected none with --max-spikes auto, which chooses levels by itself, found "
-                    "one; leave out one of the two"
+                    f"{other}: expected none with --max-spikes auto, which chooses thresholds by itself, "
+                    "found one; leave out one of the two"
                 )
             object.__setattr__(self, "max_spikes", _BURST)
             if self.spike_budget is None:
@@ -193,8 +193,8 @@ class CompileOptions:
             parse_budget(self.spike_budget)
         elif self.spike_budget is not None:
             raise OptionError(
-                f"--spike-budget: expected only with --max-spikes auto, found {self.spike_budget!r} with "
-                f"{given!r}; give --max-spikes auto"
+                f"--spike-budget: expected only with --max-spikes auto, found {self.spike_budget!r} without; "
+                "give that as well"
             )
         loss: object = self.max_loss
         number = isinstance(loss, int | float) and not isinstance(loss, bool)

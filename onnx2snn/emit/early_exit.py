@@ -21,6 +21,8 @@ from onnx2snn.exits import ExitRule
 USED = "timesteps_used"
 
 _PREFIX = "onnx2snn/early_exit/"
+#: How the names of what is repeated inside the loop begin.
+_USERS = f"{_PREFIX}of/"
 _USED, _DECIDED = f"{_PREFIX}used", f"{_PREFIX}decided"
 
 
@@ -106,9 +108,9 @@ def _again(head: Sequence[onnx.NodeProto], known: dict[str, str], wanted: str) -
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.input[:] = [known.get(name, name) for name in node.input]
-        known |= {name: f"{_PREFIX}{name}" for name in node.output if name}
+        known |= {name: f"{_USERS}{name}" for name in node.output if name}
         copy.output[:] = [known.get(name, name) for name in node.output]
-        copy.name = f"{_PREFIX}{node.name}"
+        copy.name = f"{_USERS}{node.name}"
         copies.append(copy)
     return copies
 

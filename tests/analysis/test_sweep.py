@@ -1,0 +1,178 @@
+"""The sweep: every point once, resumable, its command the one that gives it, and the knee where it turns."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib import resources
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import onnx2snn
+from onnx2snn.analysis import sweep as module
+from onnx2snn.analysis.plots import plot_sweep
+from onnx2snn.analysis.sweep import Grid, find_knee
+from onnx2snn.cli import main
+from onnx2snn.errors import OptionError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("sweep")
+    for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
+        (place / name).write_bytes(resources.files("onnx2snn.demo").joinpath(name).read_bytes())
+    return place
+
+
+def arguments(folder, *more):
+    return [
+        "sweep",
+        f"{folder}/digits.onnx",
+        *("--calib", f"{folder}/digits_calibration.npz", "--data", f"{folder}/digits_test.npz"),
+        *("--calib-samples", "60", "--max-samples", "80", "--scale", "1/16"),
+        *("--kinds", "stream,radix", "--timesteps", "2,3", "--max-spikes", "2", "--max-loss", "2"),
+        *("--cache", f"{folder}/cache", "--json", f"{folder}/sweep.json", *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def swept(folder):
+    result = CliRunner().invoke(main, arguments(folder, "--plot", f"{folder}/sweep.svg"))
+    assert result.exit_code == 0, result.output
+    return result, json.loads((folder / "sweep.json").read_text())
+
+
+def test_every_point_is_there_and_the_table_fits(swept):
+    result, found = swept
+    assert len(found["points"]) == 8
+    assert [point["knee"] for point in found["points"]].count(True) == 1
+    energies = [point["joules_per_sample"] for point in found["points"]]
+    assert energies == sorted(energies)
+    best = [point["accuracy"] for point in found["points"] if point["best"]]
+    assert best == sorted(best)
+    assert best[-1] == max(point["accuracy"] for point in found["points"])
+    assert "knee" in result.output
+    assert found["command"] in result.output
+
+
+def test_the_command_gives_the_network_of_the_knee(swept, folder):
+    _, found = swept
+    (knee,) = (point for point in found["points"] if point["knee"])
+    words = shlex.split(found["command"])
+    assert words[:2] == ["onnx2snn", "compile"]
+    result = CliRunner().invoke(main, [*words[1:], "-o", f"{folder}/knee.snn.onnx"])
+    assert result.exit_code == 0, result.output
+    evaluation = folder / "evaluation.json"
+    again = CliRunner().invoke(
+        main,
+        f"evaluate {folder}/knee.snn.onnx --data {folder}/digits_test.npz --max-samples 80 "
+        f"--timesteps {knee['options']['timesteps']} --json {evaluation}".split(),
+    )
+    assert again.exit_code == 0, again.output
+    figures = json.loads(evaluation.read_text())
+    assert figures["accuracy"] == [knee["accuracy"]]
+    assert figures["spikes_per_sample"] == [knee["spikes_per_sample"]]
+
+
+def test_it_goes_on_where_it_was(swept, folder, monkeypatch):
+    _, found = swept
+    points = sorted((folder / "cache").iterdir())
+    assert len(points) == 8
+    points[3].write_text("{ half a file")
+    calls = []
+    convert = module.convert
+    monkeypatch.setattr(module, "convert", lambda *args, **more: calls.append(1) or convert(*args, **more))
+    result = CliRunner().invoke(main, arguments(folder))
+    assert result.exit_code == 0, result.output
+    assert len(calls) == 1
+    again = json.loads((folder / "sweep.json").read_text())
+    for one, other in zip(found["points"], again["points"], strict=True):
+        del one["milliseconds_per_sample"], other["milliseconds_per_sample"]
+        assert one == other
+
+
+def test_statistics_are_measured_once_a_data_set(folder, monkeypatch):
+    from onnx2snn.passes import calibrate
+
+    calls = []
+    collect = calibrate.collect_statistics
+    monkeypatch.setattr(
+        calibrate, "collect_statistics", lambda *args, **more: calls.append(1) or collect(*args, **more)
+    )
+    other = [word.replace("/cache", "/other") for word in arguments(folder)]
+    result = CliRunner().invoke(main, other)
+    assert result.exit_code == 0, result.output
+    assert len(calls) == 2  # of all samples, and of the half that compression keeps
+
+
+@pytest.mark.usefixtures("swept")
+def test_other_data_is_another_point(folder, tmp_path, monkeypatch):
+    with np.load(folder / "digits_test.npz") as data:
+        np.savez(tmp_path / "less.npz", images=data["images"][:50])
+    calls = []
+    convert = module.convert
+    monkeypatch.setattr(module, "convert", lambda *args, **more: calls.append(1) or convert(*args, **more))
+    words = [word.replace(f"{folder}/digits_test.npz", f"{tmp_path}/less.npz") for word in arguments(folder)]
+    words[words.index("--timesteps") + 1] = "2"
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert len(calls) == 4
+    assert "no labels" in result.output
+
+
+def test_the_plot_is_the_same_file_every_time(swept, folder):
+    pytest.importorskip("matplotlib")
+    _, found = swept
+    first = (folder / "sweep.svg").read_bytes()
+    assert b"ANN" in first
+    plot_sweep(found, folder / "again.svg")
+    assert (folder / "again.svg").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--plot", "x.txt"], "--plot: expected a file name in .png, .svg, .pdf"),
+        (["--kinds", "stream,analog"], "--kinds: expected some of stream, signed, layer, radix"),
+        (["--max-spikes", "two"], "--max-spikes: expected numbers separated by commas"),
+        (["--timesteps", "0"], "--timesteps: expected numbers of at least 1"),
+        (["--max-loss", "0"], "--max-loss: expected more than 0"),
+    ],
+)
+def test_bad_options_get_one_line(folder, more, message):
+    result = CliRunner().invoke(main, arguments(folder, *more))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_matplotlib_it_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr("onnx2snn.analysis.plots.find_spec", lambda _: None)
+    result = CliRunner().invoke(main, arguments(folder, "--plot", "x.png"))
+    assert result.exit_code == 2
+    assert "pip install 'onnx2snn[report]'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("front", "knee"),
+    [
+        ([(1, 0.5)], 0),
+        ([(1, 0.5), (2, 0.6)], 1),
+        ([(1, 0.5), (2, 0.9), (8, 0.92)], 1),
+        ([(1, 0.5), (2, 0.51), (4, 0.9), (8, 0.91)], 2),
+    ],
+)
+def test_the_knee_is_where_more_energy_stops_helping(front, knee):
+    assert find_knee(front) == knee
+
+
+def test_a_grid_has_no_spikes_for_bits():
+    points = list(Grid(["radix", "signed"], [4], [1, 2], [0.5]).points())
+    assert points[0] == {"schedule": "layer", "code": "radix", "timesteps": 4}
+    assert [point.get("max_spikes") for point in points] == [None, None, 1, 2, 2]
+    for options in points:
+        onnx2snn.CompileOptions(**options)
+    with pytest.raises(OptionError):
+        onnx2snn.CompileOptions(**points[0] | {"max_spikes": 2})

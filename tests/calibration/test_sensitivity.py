@@ -1,0 +1,86 @@
+"""What layers are measured to cost and to suffer, against the network itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import normal, parse
+
+import onnx2snn
+from onnx2snn import adaptation
+from onnx2snn.calibration.sensitivity import divergence
+from onnx2snn.calibration.stages import Stage
+
+TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)
+    t = Relu(a) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(t) f = Flatten(p) y = Gemm(f, w3) }"""
+WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
+
+
+def measured(monkeypatch, rng, samples=64, **options):
+    """The sensitivities that a compilation measures, and its samples and base network."""
+    x = normal(rng, x=(samples, 3, 6, 6))["x"]
+    model = parse(TEXT, **normal(rng, **WEIGHTS))
+    seen = {}
+
+    def spend(search):
+        seen["base"], seen["session"] = search.try_out({})
+        seen["sensitivity"] = search.sensitivity()
+        return seen["base"], {}
+
+    monkeypatch.setattr(adaptation, "_spend", spend)
+    onnx2snn.compile(model, x, max_spikes="auto", **options)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"signed": True}, {"schedule": "layer"}, {"schedule": "layer", "timesteps": 3}]
+)
+def test_the_first_way_is_the_networks_own(monkeypatch, rng, options):
+    found = measured(monkeypatch, rng, **options)
+    for name, layer in found["sensitivity"].items():
+        # Biases are corrected batch by batch here, and over all samples there.
+        assert layer.spikes[0] == pytest.approx(found["base"].spikes[name], rel=0.1)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_higher_thresholds_send_less_and_move_the_output_more(monkeypatch, rng, signed):
+    for layer in measured(monkeypatch, rng, signed=signed)["sensitivity"].values():
+        ways = sorted(zip(layer.ways, layer.spikes, layer.divergence, strict=True), key=lambda x: x[0].scale)
+        assert len({way.scale for way, _, _ in ways}) > 3
+        assert ways[0][1] > ways[-1][1]
+        assert ways[0][2] < ways[-1][2]
+        assert min(layer.divergence) >= 0
+
+
+def test_a_search_costs_a_few_passes_a_layer(monkeypatch, rng):
+    """Half a pass of the ANN for each way that is worth following, not a network each."""
+    runs = []
+    current = Stage.current
+    monkeypatch.setattr(Stage, "current", lambda self, feeds: runs.append(self.key) or current(self, feeds))
+    found = measured(monkeypatch, rng, samples=16, correct_bias=False)["sensitivity"]
+    ways = sum(len(layer.ways) for layer in found.values())
+    stages = len(set(runs))
+    # One sweep of the SNN's means and of its eight timesteps, one of the ANN, and what is behind each way.
+    assert len(runs) <= stages * (1 + 1 + 1 + 8) + ways * stages / 2 + ways
+
+
+def test_divergence_is_symmetric_and_none_of_itself(rng):
+    one, other = rng.normal(size=(2, 7, 5))
+    assert divergence(one, one) == 0
+    assert divergence(one / one.std(), other / other.std()) == pytest.approx(
+        divergence(other / other.std(), one / one.std())
+    )
+    assert divergence(one, other) > 0
+
+
+def test_divergence_of_probabilities_is_that_of_their_scores(rng):
+    scores, wanted = rng.normal(size=(2, 7, 5))
+    soft = [np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (scores, wanted)]
+    centred = [x - np.log(np.exp(x).sum(axis=1, keepdims=True)) for x in (scores, wanted)]
+    assert divergence(*soft, probabilities=True) == pytest.approx(divergence(*centred))
+
+
+def test_without_classes_it_is_the_relative_squared_error(rng):
+    wanted = rng.normal(size=(6, 4, 4))
+    assert divergence(wanted * 1.1, wanted) == pytest.approx(6 * 0.01)
