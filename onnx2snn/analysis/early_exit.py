@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from onnx2snn.analysis.energy import estimate_energy
 from onnx2snn.exits import ExitRule
-from onnx2snn.runtime.session import Checkpoint, SpikingSession
+from onnx2snn.runtime.results import Checkpoint
+from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
 

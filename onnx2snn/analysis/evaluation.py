@@ -18,7 +18,8 @@ from onnx2snn.exits import ExitRule
 from onnx2snn.model_file import load_model
 from onnx2snn.runtime.artifact import input_specs
 from onnx2snn.runtime.engines import Engine, make_engine
-from onnx2snn.runtime.session import Checkpoint, SpikingSession
+from onnx2snn.runtime.results import Checkpoint
+from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
 

@@ -54,8 +54,10 @@ def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str]
             if not all(map(view.is_shared, node.output)) and not rule(node, view):
                 return False
         shared = view.shared
-    # What the last one gives is cut like the samples.
-    return not any(item.name in shared for item in part.graph.output)
+        common = [item.name for item in part.graph.output if item.name in shared]
+        if any((view.dims(name) or [0])[0] != 1 for name in common):
+            return False
+    return not common  # what the last one gives is cut like the samples
 
 
 class _View:

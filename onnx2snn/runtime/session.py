@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from operator import index
 from pathlib import Path
 
@@ -22,55 +20,19 @@ from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.batching import BatchSplit
+from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
+from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut, shape_text
+from onnx2snn.runtime.results import Checkpoint, Run
 from onnx2snn.runtime.samples import keep_samples_apart
-from onnx2snn.runtime.stepper import Stepper, make_stepper
-from onnx2snn.runtime.synapses import EventCounter, count_dense, events, make_counter
+from onnx2snn.runtime.stepper import Stepper, make_stepper, select_rows
+from onnx2snn.runtime.synapses import count_dense
 
 #: Samples that an early exit begins with together: they soon are fewer.
 _EXITING = 64
 #: Decided samples leave the batch once no more than this share is left: moving the others costs time as well.
 _WORTH_LEAVING = 0.75
-
-
-@dataclass(frozen=True)
-class Run:
-    """Result of a run.
-
-    Attributes:
-        timesteps: how many timesteps were run; with an early exit, at most.
-        outputs: output name → mean over the timesteps, like the ANN's output.
-        timesteps_used: with an early exit: how many timesteps each sample took, int64 [N].
-        steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
-            schedule `layer`, which has none before the last.
-        spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
-    """
-
-    timesteps: int
-    outputs: dict[str, Array]
-    steps: dict[str, Array] = field(default_factory=dict)
-    spikes: dict[str, Array] = field(default_factory=dict)
-    timesteps_used: Array | None = None
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """State of a counted run after some timesteps.
-
-    Attributes:
-        timesteps: timesteps so far.
-        outputs: output name → mean over these timesteps.
-        spikes: neuron name → spikes sent so far, int64 [N].
-        synaptic_operations: layer → spikes times connections so far, int64 [N].
-        seconds: time spent on the timesteps and the head, without the counting at the checkpoints.
-    """
-
-    timesteps: int
-    outputs: dict[str, Array]
-    spikes: dict[str, Array]
-    synaptic_operations: dict[str, Array]
-    seconds: float
 
 
 class SpikingSession:
@@ -133,7 +95,7 @@ class SpikingSession:
     @property
     def uncounted(self) -> tuple[str, ...]:
         """Layers whose operations are not counted: what they read changes over time, but is no spikes."""
-        return self._counting[0].uncounted
+        return self._counting.uncounted
 
     def run(
         self,
@@ -157,7 +119,7 @@ class SpikingSession:
             OptionError: timesteps that are no whole number of at least 1, or other than compiled in the
                 schedule `layer`; an early exit there, without class scores, or with `record`.
         """
-        feeds = self._feeds(inputs)
+        feeds = check_inputs(self.inputs, inputs)
         steps = self._check(timesteps)
         if early_exit is not None:
             if record:
@@ -171,10 +133,10 @@ class SpikingSession:
             return Run(steps, self._whole.run(feeds))
         if record:
             return self._run_steps(feeds, steps, record=True)
-        samples = self._count(feeds)
-        size = self._split.size(samples) if self._apart and self._alike(feeds, samples) else samples
+        samples = count_samples(self.inputs, feeds)
+        size = self._split.size(samples) if self._apart and are_alike(self.inputs, feeds) else samples
         with self._split.measured(size, max(1, samples) * steps):
-            runs = [self._run_steps(group, steps).outputs for group in _groups(feeds, samples, size)]
+            runs = [self._run_steps(group, steps).outputs for group in cut(feeds, samples, size)]
         if len(runs) == 1:
             return Run(steps, runs[0])
         return Run(steps, {name: np.concatenate([run[name] for run in runs]) for name in runs[0]})
@@ -241,24 +203,23 @@ class SpikingSession:
         if scores.ndim != 2 or scores.shape[1] < 2:
             raise OptionError(
                 f"early exit: expected class scores [N, classes] in output '{self.artifact.outputs[0]}', "
-                f"found shape {_shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
+                f"found shape {shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
             )
 
     def _run_until_decided(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
-        samples = self._count(feeds)
-        alike = self._apart and all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
-        runs = [
-            self._exit_early(group, steps, rule, apart=alike) for group in _groups(feeds, samples, _EXITING)
-        ]
+        samples = count_samples(self.inputs, feeds)
+        apart = self._apart and are_alike(self.inputs, feeds)
+        groups = cut(feeds, samples, _EXITING if apart else samples)
+        runs = [self._exit_early(group, steps, rule, apart=apart) for group in groups]
         outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
         used = [run.timesteps_used for run in runs if run.timesteps_used is not None]
         return Run(steps, outputs, timesteps_used=np.concatenate(used))
 
-    def _exit_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, apart: bool) -> Run:
+    def _exit_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, *, apart: bool) -> Run:
         """Step until every sample is decided; the decided ones leave the batch once they are a quarter."""
         bridge = self._bridge(feeds)
         stepper = make_stepper(self._step, self.artifact.carried, bridge)
-        rows = np.arange(self._count(feeds))  # of the samples that are still stepped
+        rows = np.arange(count_samples(self.inputs, feeds))  # of the samples that are still stepped
         used = np.full(len(rows), steps, np.int64)
         still = np.ones(len(rows), bool)
         results: dict[str, Array] = {}
@@ -277,7 +238,7 @@ class SpikingSession:
                 break
             if apart and left.mean() <= _WORTH_LEAVING:
                 places = np.flatnonzero(left)
-                bridge = {name: array if len(array) == 1 else array[places] for name, array in bridge.items()}
+                bridge = select_rows(bridge, places)
                 stepper, rows = stepper.select(places), rows[places]
         return Run(steps, results, timesteps_used=used)
 
@@ -289,7 +250,7 @@ class SpikingSession:
         Raises:
             DataError, OptionError: as `run`.
         """
-        feeds, steps = self._feeds(inputs), self._check(timesteps)
+        feeds, steps = check_inputs(self.inputs, inputs), self._check(timesteps)
         bridge = self._bridge(feeds)
         stepper = make_stepper(self._step, self.artifact.carried, bridge)
         for number in range(1, steps + 1):
@@ -307,32 +268,13 @@ class SpikingSession:
             DataError: arrays that do not fit the inputs.
             OptionError: no timesteps, or some that are no whole number of at least 1.
         """
-        feeds = self._feeds(inputs)
+        feeds = check_inputs(self.inputs, inputs)
         wanted = sorted({self._check(value) for value in timesteps})
         if not wanted:
             raise OptionError(
                 f"timesteps: expected at least one number, found none; give [{self.timesteps}] as compiled"
             )
-        counter, step, synapses = self._counting
-        carried = (*self.artifact.carried, *counter.carried)
-        samples = self._count(feeds)
-        started = time.perf_counter()
-        bridge = self._bridge(feeds)
-        told = {*self._sums, *(value.before for value in counter.carried)}
-        stepper = make_stepper(step, carried, bridge)
-        checkpoints = []
-        seconds = 0.0
-        layered = self.artifact.schedule == "layer"
-        for number in wanted if layered else range(1, wanted[-1] + 1):
-            stepper.advance()
-            if number in wanted:
-                state = stepper.carried(told)
-                outputs = self._read_out(bridge, state, number)
-                seconds += time.perf_counter() - started
-                spikes, operations = self._totals(counter, synapses, bridge, state, samples)
-                checkpoints.append(Checkpoint(number, outputs, spikes, operations, seconds))
-                started = time.perf_counter()
-        return checkpoints
+        return self._counting.checkpoints(self._bridge, feeds, wanted, self._sums, self._read_out)
 
     def fan_out(self, inputs: Array | Mapping[str, Array]) -> dict[str, float]:
         """Synaptic operations that a spike of each neuron causes on average, pools on its way included.
@@ -340,29 +282,15 @@ class SpikingSession:
         Args:
             inputs: samples; only where spikes go at a border depends on them.
         """
-        feeds = self._feeds(inputs)
-        counter, step, synapses = self._counting
-        bridge = self._bridge(feeds)
-        stepper = make_stepper(step, (*self.artifact.carried, *counter.carried), bridge)
-        for _ in range(1 if self.artifact.schedule == "layer" else self.timesteps):
-            stepper.advance()
-        state = stepper.carried([value.before for value in counter.carried])
-        counts = {value.after: state[value.before] for value in counter.carried}
-        caused = dict.fromkeys(self.neurons, 0.0)
-        for cell in self.artifact.spiking:
-            alone = {n: a if n == events(cell) else np.zeros_like(a) for n, a in counts.items()}
-            results = synapses.run({**bridge, **alone})
-            for name in self.artifact.sources(cell):
-                caused[name] += sum(float(value.sum()) for value in results.values())
-        names = {cell.name: events(cell) for cell in self.artifact.neurons}
-        return {name: total / max(1.0, float(counts[names[name]].sum())) for name, total in caused.items()}
+        bridge = self._bridge(check_inputs(self.inputs, inputs))
+        return self._counting.fan_out(bridge, 1 if self.artifact.schedule == "layer" else self.timesteps)
 
     def macs_per_sample(self, inputs: Array | Mapping[str, Array]) -> tuple[int, int]:
         """Multiply-accumulates a sample of the whole ANN, and those before the first neuron.
 
         Zero padding does not count; the samples only give the shapes.
         """
-        feeds = self._feeds(inputs)
+        feeds = check_inputs(self.inputs, inputs)
         state = zero_state(self.artifact.carried)
         totals = []
         for part in (self.artifact.prefix, self.artifact.step, self.artifact.head):
@@ -397,8 +325,8 @@ class SpikingSession:
                 "fires only after the last frame; compile with --schedule stream"
             )
         for frame in frames:
-            feeds = self._feeds(frame)
-            samples = self._count(feeds)
+            feeds = check_inputs(self.inputs, frame)
+            samples = count_samples(self.inputs, feeds)
             if self._samples not in (None, samples):
                 raise DataError(
                     f"frame: expected {self._samples} samples, as the frames since the last reset had, "
@@ -426,7 +354,7 @@ class SpikingSession:
         """
         fixed = next((spec.shape[0] for spec in self.inputs if spec.shape and spec.shape[0]), None)
         for batch in dataset.batches(fixed or batch_size):
-            samples = self._count(batch)
+            samples = count_samples(self.inputs, batch)
             rows = np.minimum(np.arange(fixed or samples), samples - 1)
             yield {name: array[rows] for name, array in batch.items()}, samples
 
@@ -472,9 +400,8 @@ class SpikingSession:
         return self._engine(model)
 
     @cached_property
-    def _counting(self) -> tuple[EventCounter, Engine, Engine]:
-        counter = make_counter(self.artifact)
-        return counter, self._engine(counter.step), self._engine(counter.synapses)
+    def _counting(self) -> Counting:
+        return Counting(self.artifact, self._engine)
 
     def _run_layers(self, feeds: dict[str, Array], *, record: bool) -> Run:
         """Run the schedule `layer`: in explicit timesteps in NumPy, else on sums."""
@@ -544,22 +471,6 @@ class SpikingSession:
         available[TIMESTEPS] = np.asarray(timesteps, dtype=np.int64)
         return self._head.run(available)
 
-    def _totals(
-        self,
-        counter: EventCounter,
-        synapses: Engine,
-        bridge: Mapping[str, Array],
-        state: Mapping[str, Array],
-        samples: int,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        counts = {value.after: state[value.before] for value in counter.carried}
-        spikes = {cell.name: _per_sample(counts[events(cell)], samples) for cell in self.artifact.neurons}
-        operations = synapses.run({**bridge, **counts})
-        return spikes, {
-            name.removesuffix("/synapses"): np.rint(value).astype(np.int64)
-            for name, value in operations.items()
-        }
-
     def _check(self, timesteps: int | None) -> int:
         try:
             value = self.timesteps if timesteps is None else index(timesteps)
@@ -576,60 +487,3 @@ class SpikingSession:
                 f"for, found {value}; compile again with --timesteps {value}"
             )
         return value
-
-    def _count(self, feeds: Mapping[str, Array]) -> int:
-        """How many samples a batch has."""
-        return next((len(feeds[spec.name]) for spec in self.inputs if spec.shape), 1)
-
-    def _alike(self, feeds: Mapping[str, Array], samples: int) -> bool:
-        """Whether every input has as many samples."""
-        return all(len(feeds[spec.name]) == samples for spec in self.inputs if spec.shape)
-
-    def _feeds(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
-        """The inputs by name, checked against the model."""
-        arrays = inputs if isinstance(inputs, Mapping) else {self.inputs[0].name: inputs}
-        expected = {spec.name for spec in self.inputs}
-        if set(arrays) != expected:
-            raise DataError(
-                f"inputs: expected {', '.join(sorted(expected))}, "
-                f"found {', '.join(sorted(arrays)) or 'none'}; give every input by its name"
-            )
-        for spec in self.inputs:
-            _check_array(spec, np.asarray(arrays[spec.name]))
-        return {spec.name: np.asarray(arrays[spec.name]) for spec in self.inputs}
-
-
-def _groups(feeds: Mapping[str, Array], samples: int, size: int) -> list[dict[str, Array]]:
-    """The samples in groups of about one size."""
-    if size >= samples:
-        return [dict(feeds)]
-    bounds = np.linspace(0, samples, -(-samples // size) + 1).astype(int)
-    return [{name: array[a:b] for name, array in feeds.items()} for a, b in pairwise(bounds)]
-
-
-def _check_array(spec: InputSpec, array: Array) -> None:
-    fits = array.ndim == len(spec.shape) and all(
-        size is None or size == found for size, found in zip(spec.shape, array.shape, strict=True)
-    )
-    if not fits:
-        wanted = tuple("N" if size is None else size for size in spec.shape)
-        raise DataError(
-            f"input '{spec.name}': expected shape {_shape_text(wanted)}, found {_shape_text(array.shape)}; "
-            "reshape or transpose the array"
-        )
-    if array.dtype != spec.dtype:
-        raise DataError(
-            f"input '{spec.name}': expected dtype {spec.dtype}, found {array.dtype}; convert it with "
-            f".astype('{spec.dtype}') and the model's preprocessing"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError(f"input '{spec.name}': expected finite values, found NaN or Inf; repair the samples")
-
-
-def _per_sample(counts: Array, samples: int) -> Array:
-    totals: Array = np.rint(counts.reshape(samples, -1).sum(axis=1, dtype=np.float64))
-    return totals.astype(np.int64)
-
-
-def _shape_text(shape: Sequence[object]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"

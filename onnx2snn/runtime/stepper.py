@@ -86,7 +86,7 @@ class _PlainStepper:
         return self._results
 
     def select(self, rows: Array) -> Stepper:
-        feeds, state = _rows(self._feeds, rows), _rows(self._state, rows)
+        feeds, state = select_rows(self._feeds, rows), select_rows(self._state, rows)
         return _PlainStepper(self._engine, self._names, feeds, state)
 
 
@@ -152,8 +152,8 @@ class _BoundStepper:
         return {name: value.numpy() for name, value in zip(self._given, given, strict=True)}
 
     def select(self, rows: Array) -> Stepper:
-        feeds = _rows({name: value.numpy() for name, value in self._feeds.items()}, rows)
-        state = _rows(self.carried(self._places[0]), rows)
+        feeds = select_rows({name: value.numpy() for name, value in self._feeds.items()}, rows)
+        state = select_rows(self.carried(self._places[0]), rows)
         return _BoundStepper(self._engine, self._carried, feeds, state)
 
     def _bind(self, source: int, target: int) -> onnxruntime.IOBinding:
@@ -178,7 +178,7 @@ class _BoundStepper:
         return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device)
 
 
-def _rows(values: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+def select_rows(values: Mapping[str, Array], rows: Array) -> dict[str, Array]:
     """Some samples of every value; all of what is the same for all samples."""
     return {name: array if _is_shared(array) else array[rows] for name, array in values.items()}
 

@@ -1,0 +1,49 @@
+"""What a run gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Result of a run.
+
+    Attributes:
+        timesteps: how many timesteps were run; with an early exit, at most.
+        outputs: output name → mean over the timesteps, like the ANN's output.
+        timesteps_used: with an early exit: how many timesteps each sample took, int64 [N].
+        steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
+            schedule `layer`, which has none before the last.
+        spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
+    """
+
+    timesteps: int
+    outputs: dict[str, Array]
+    steps: dict[str, Array] = field(default_factory=dict)
+    spikes: dict[str, Array] = field(default_factory=dict)
+    timesteps_used: Array | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a counted run after some timesteps.
+
+    Attributes:
+        timesteps: timesteps so far.
+        outputs: output name → mean over these timesteps.
+        spikes: neuron name → spikes sent so far, int64 [N].
+        synaptic_operations: layer → spikes times connections so far, int64 [N].
+        seconds: time spent on the timesteps and the head, without the counting at the checkpoints.
+    """
+
+    timesteps: int
+    outputs: dict[str, Array]
+    spikes: dict[str, Array]
+    synaptic_operations: dict[str, Array]
+    seconds: float
