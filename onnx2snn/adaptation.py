@@ -21,6 +21,7 @@ import onnx
 from onnx2snn.calibration.frontier import Frontier, make_frontier
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.sensitivity import Sensitivity, divergence, measure_sensitivity
+from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.errors import OptionError
 from onnx2snn.firing import Firing, choices, is_adaptable
 from onnx2snn.graph import Graph, clone
@@ -92,6 +93,7 @@ def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) ->
     else:
         trial, said = _spend(search)
     artifact, report = trial.finished
+    add_metadata(artifact, {"adaptation": said})
     return artifact, report | {"adaptation": said}
 
 

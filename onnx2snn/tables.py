@@ -129,6 +129,13 @@ def exit_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
+def rule_line(rule: Mapping[str, Any]) -> str:
+    """When a sample is decided, as a sentence."""
+    shown = ", ".join(f"{value:.3g}" if value <= 1 else "never" for value in rule["thresholds"])
+    sign = "≥" if rule["criterion"] == "confidence" else "≤"
+    return f"decided at {rule['criterion']} {sign} {shown}, timestep by timestep; the last stays"
+
+
 def exit_line(figures: Mapping[str, Any], timesteps: int) -> str:
     """What an early exit gives, as a sentence."""
     shares = [("accuracy", figures["accuracy"]), ("same answer as the ANN", figures["agreement"])]

@@ -166,6 +166,8 @@ def compile_command(
         said = compiled.report["adaptation"]
         out.print(tables.adaptation_table(said["layers"], compiled.report["neurons"]))
         say(out, "adapted", tables.adaptation_line(said))
+    if "early_exit" in compiled.report:
+        say(out, "early exit", tables.rule_line(compiled.report["early_exit"]))
     if "layers" in compiled.report:
         say(out, "int8", tables.layers_line(compiled.report["layers"]))
     samples = compiled.report["calibration"]["samples"]

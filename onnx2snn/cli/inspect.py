@@ -42,8 +42,13 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
         out.print()
         options = report["options"]
         layered = report["schedule"] == "layer"
-        schedule = f"schedule layer, code {options['code']}" if layered else f"Γ = {options['max_spikes']}"
+        spikes = "Γ by layer" if "adaptation" in report else f"Γ = {options['max_spikes']}"
+        schedule = f"schedule layer, code {options['code']}" if layered else spikes
         say(out, "compiled", f"by onnx2snn {report['version']}, T = {options['timesteps']}, {schedule}")
+    if "adaptation" in report:
+        say(out, "adapted", tables.adaptation_line(report["adaptation"]))
+    if "early_exit" in report:
+        say(out, "early exit", tables.rule_line(report["early_exit"]))
     out.print(tables.role_table(report["roles"]))
     if "macs" in report:
         say(out, "work", tables.macs_line(report["macs"]))
