@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnx2snn.analysis.labels import check_labels
 from onnx2snn.calibration.frontier import Frontier, make_frontier
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.sensitivity import Sensitivity, divergence, measure_sensitivity
+from onnx2snn.calibration.statistics import fixed_batch
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.errors import OptionError
 from onnx2snn.firing import Firing, choices, is_adaptable
@@ -105,7 +107,15 @@ class _Search:
         self.options, self.model = context.options, context.model
         self._graph, self._context, self._finish = graph, context, finish
         self._ann = make_engine(context.model)
-        self.dataset = context.dataset.every(max(1, len(context.dataset) // self.options.max_search_samples))
+        if len(graph.outputs) > 1:
+            raise OptionError(
+                "--max-spikes auto and --compress: expected a net with one output, which tells what is lost, "
+                f"found {len(graph.outputs)}; export it with one, or leave the option out"
+            )
+        fixed = fixed_batch(graph)
+        samples, most = len(context.dataset), self.options.max_search_samples
+        stride = -(-samples // most) if fixed is None else samples // max(most, fixed)
+        self.dataset = context.dataset.every(max(1, stride))
         self._ways = {
             node.name: choices(node, context.rectifiers[node.name], self.options)
             for node in graph.nodes
@@ -170,7 +180,8 @@ class _Search:
         if scale == like.scale or math.isfinite(self._context.rectifiers[name].ceiling):
             return like
         most = max(1, math.ceil(like.limit * like.scale / scale - 1e-6))
-        return Firing(min(most, MOST_SPIKES) if self.options.weights == "int8" else most, scale)
+        steps = self.options.timesteps if self.options.schedule == "layer" else 1
+        return Firing(min(most, MOST_SPIKES * (1 if self.options.weights == "int8" else steps)), scale)
 
     def within(self, budget: float, firing: dict[str, Firing]) -> _Trial:
         """The network with these ways, all thresholds times what brings it to a budget of spikes."""
@@ -179,7 +190,7 @@ class _Search:
             ways = {name: self._scaled(name, factor * way.scale, way) for name, way in firing.items()}
             trial, _ = self.try_out(ways)
             tried.append(trial)
-            if _NEAR * budget <= trial.total <= budget:
+            if _NEAR * budget <= trial.total <= budget or not trial.total:
                 break
             factor *= trial.total / ((1 + _NEAR) / 2 * budget)
         fitting = [trial for trial in tried if trial.total <= budget]
@@ -200,17 +211,19 @@ def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
     budget = amount * base.total if is_share else amount
     measured = search.sensitivity()
     frontier = make_frontier(*_costs(measured, dict.fromkeys(measured, 1.0)))
-    if budget < frontier.cost[0]:
+    # Neurons that have no choice send theirs as well.
+    rest = sum(sent for name, sent in base.spikes.items() if name not in measured)
+    least = float(frontier.cost[0]) + rest
+    if budget < least:
         raise OptionError(
-            f"--spike-budget: expected at least {frontier.cost[0]:,.0f} spikes a sample, which the highest "
-            f"thresholds need, found {budget:,.0f}; give more, such as "
-            f"{100 * frontier.cost[0] / base.total + 1:.0f}%"
+            f"--spike-budget: expected at least {least:,.0f} spikes a sample, which the highest thresholds "
+            f"need, found {budget:,.0f}; give more, such as {100 * least / base.total + 1:.0f}%"
         )
-    point = frontier.best(budget)
+    point = frontier.best(budget - rest)
     assert point is not None
     chosen = search.firing(measured, frontier, point)
     # Errors of layers add up only about: how much they should differ is tried as well.
-    trials = [search.within(budget, search.blended(chosen, share)) for share in _BLENDS]
+    trials = [base, *(search.within(budget, search.blended(chosen, share)) for share in _BLENDS)]
     fitting = [trial for trial in trials if trial.total <= budget]
     if not fitting:
         logger.warning("--spike-budget: no network was found that keeps to %.0f spikes a sample", budget)
@@ -321,6 +334,8 @@ class _Quality:
                 f"'{self._output}' of another shape; leave it out for the relative error"
             )
         labelled = dataset.labels is not None and measure != "agreement"
+        if labelled and classifies:
+            check_labels(dataset, self._output, self._expected.shape[1])
         self.measure = "error" if not classifies else "accuracy" if labelled else "agreement"
 
     def of(self, session: SpikingSession) -> float:

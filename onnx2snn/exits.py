@@ -80,7 +80,7 @@ def parse_exit(text: str) -> tuple[Criterion, float] | None:
     Raises:
         OptionError: no such criterion, or a threshold outside 0 to 1.
     """
-    name, _, given = text.partition(":")
+    name, _, given = str(text).partition(":")
     if text == AUTO:
         return None
     try:

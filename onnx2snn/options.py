@@ -203,8 +203,18 @@ class CompileOptions:
                 f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; leave it out for "
                 "0.3 with --compress, 0.1 with --early-exit auto"
             )
-        if self.early_exit is not None:
-            parse_exit(self.early_exit)
+        named = None if self.early_exit is None else parse_exit(self.early_exit)
+        calibrated = self.early_exit is not None and named is None
+        if loss is not None and self.compress == "none" and not calibrated:
+            raise OptionError(
+                f"--max-loss: expected only with --compress or --early-exit auto, found {loss!r} without; "
+                "give one of them, or leave it out"
+            )
+        if self.loss_measure != "auto" and self.compress == "none":
+            raise OptionError(
+                f"--loss-measure: expected only with --compress, found {self.loss_measure!r} without; give "
+                "that as well, or leave it out"
+            )
 
     def _check_radix(self, max_spikes: int | None) -> None:
         if self.schedule != "layer":

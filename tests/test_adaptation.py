@@ -7,7 +7,7 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn.errors import OptionError
+from onnx2snn.errors import DataError, OptionError
 
 TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
     c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)
@@ -109,20 +109,66 @@ def test_a_bound_that_nothing_meets_leaves_the_network_as_it_is(rng, caplog):
 
 def test_a_ceiling_is_never_exceeded(rng):
     """A ReLU6 stays one, whatever its thresholds."""
-    text = """(float[N,3,6,6] x) => (float[N,4,6,6] r, float[N,5] y) { c = Conv<pads=[1,1,1,1]>(x, w1)
-        r = Clip(c, low, high) f = Flatten(r) y = Gemm(f, w2) }"""
-    weights = normal(rng, w1=(4, 3, 3, 3), w2=(144, 5))
+    text = """(float[N,3,6,6] x) => (float[N,4,6,6] s) { c = Conv<pads=[1,1,1,1]>(x, w1)
+        r = Clip(c, low, high) d = Conv<pads=[1,1,1,1]>(r, w2) s = Clip(d, low, high) }"""
+    weights = normal(rng, w1=(4, 3, 3, 3), w2=(4, 4, 3, 3))
     model = parse(text, low=np.float32(0), high=np.float32(1), **weights)
     x = normal(rng, x=(64, 3, 6, 6))["x"]
     for options in ({"max_spikes": "auto", "spike_budget": "70%"}, {"compress": "spikes", "max_loss": 20}):
         compiled = onnx2snn.compile(model, x, **options)
-        found = onnx2snn.SpikingSession(compiled.model).run(3 * x).outputs["r"]
+        found = onnx2snn.SpikingSession(compiled.model).run(3 * x).outputs["s"]
         assert found.max() <= 1 + 1e-6
+
+
+CLIPPED = """(float[N,3,6,6] x) => (float[N,5] y) { c = Conv<pads=[1,1,1,1]>(x, w1) r = Clip(c, low, high)
+    f = Flatten(r) y = Gemm(f, w2) }"""
+
+
+def test_a_budget_that_the_net_keeps_to_as_it_is(rng):
+    """A ceiling leaves little to choose; what there is already counts."""
+    model = parse(CLIPPED, low=np.float32(0), high=np.float32(1), **normal(rng, w1=(4, 3, 3, 3), w2=(144, 5)))
+    assert onnx2snn.compile(model, normal(rng, x=(64, 3, 6, 6))["x"], max_spikes="auto").report["adaptation"][
+        "met"
+    ]
+
+
+def test_a_fixed_batch_is_enough_for_the_search(rng):
+    x, model = normal(rng, x=(300, 3, 6, 6))["x"], net(rng, TEXT.replace("float[N,", "float[150,"))
+    compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget="80%")
+    assert compiled.report["adaptation"]["met"]
+
+
+def test_a_silent_net_has_a_budget_too(rng):
+    model = parse(TEXT, **{name: -np.abs(array) for name, array in normal(rng, **WEIGHTS).items()})
+    x = np.abs(normal(rng, x=(32, 3, 6, 6))["x"])
+    assert onnx2snn.compile(model, x, max_spikes="auto", spike_budget=1000).report["adaptation"]["met"]
+
+
+def test_a_large_budget_keeps_bursts_within_bounds(rng):
+    x = normal(rng, x=(32, 3, 6, 6))["x"]
+    neurons = onnx2snn.compile(net(rng), x, max_spikes="auto", spike_budget=1e9).report["neurons"]
+    assert all(1 <= neuron["max_spikes"] <= 255 for neuron in neurons.values())
+
+
+def test_labels_that_are_no_classes_are_refused(rng):
+    data = {"x": normal(rng, x=(40, 3, 6, 6))["x"], "labels": np.arange(40)}
+    with pytest.raises(DataError, match="labels: expected classes 0 to 4, those of output 'y', found"):
+        onnx2snn.compile(net(rng), data, compress="spikes")
+
+
+def test_a_second_output_would_not_be_looked_at(rng):
+    text = TEXT.replace("=> (float[N,5] y)", "=> (float[N,5] y, float[N,5] k)").replace(" }", " k = Neg(y) }")
+    with pytest.raises(OptionError, match="expected a net with one output"):
+        onnx2snn.compile(net(rng, text), normal(rng, x=(32, 3, 6, 6))["x"], compress="spikes")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"max_loss": 0.5}, "--max-loss: expected only with --compress or --early-exit auto"),
+        ({"max_loss": 0.5, "early_exit": "confidence"}, "--max-loss: expected only with --compress"),
+        ({"loss_measure": "agreement"}, "--loss-measure: expected only with --compress"),
+        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
         ({"spike_budget": "50%"}, "--spike-budget: expected only with --max-spikes auto"),
         ({"max_spikes": "auto", "spike_budget": "0%"}, "--spike-budget: expected spikes a sample"),
         ({"max_spikes": "auto", "spike_budget": -3}, "--spike-budget: expected spikes a sample"),

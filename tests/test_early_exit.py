@@ -42,7 +42,8 @@ def plain(model):
 @pytest.mark.parametrize("text", [TEXT, SOFTMAX])
 @pytest.mark.parametrize("rule", RULES)
 def test_the_file_stops_each_sample_where_the_session_does(text, rule, rng):
-    model, x = compiled(rng, text, early_exit=rule, signed=True, max_loss=5)
+    bound = {"max_loss": 5} if rule == "auto" else {}
+    model, x = compiled(rng, text, early_exit=rule, signed=True, **bound)
     onnx.checker.check_model(model, full_check=True)
     session = onnx2snn.SpikingSession(model)
     found = session.run(x, early_exit="auto")
@@ -203,3 +204,20 @@ def test_what_cannot_exit_early_says_why(rng):
     for rule in ("auto", "confidence"):
         with pytest.raises(OptionError, match="early exit: expected class scores"):
             compiled(rng, images, early_exit=rule)
+
+
+def test_outputs_that_are_no_rows_of_samples(rng):
+    text = TEXT.replace("float[N,5] y", "float[N,5] y, float[M] k").replace(" }", " k = Reshape(y, all) }")
+    x = normal(rng, x=(10, 3, 6, 6))["x"]
+    model = parse(text, all=np.int64([-1]), **normal(rng, **WEIGHTS))
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    with pytest.raises(OptionError, match="expected one row a sample in output 'k'"):
+        session.run(x, early_exit="confidence:0.6")
+
+
+def test_scores_that_no_spikes_reach(rng):
+    text = """(float[N,4] x) => (float[N,3] o, float[N,2] y) {
+        o = MatMul(x, e) h = MatMul(x, w) r = Relu(h) y = MatMul(r, v) }"""
+    model = parse(text, **normal(rng, e=(4, 3), w=(4, 6), v=(6, 2)))
+    with pytest.raises(OptionError, match="found 'o', which no neuron reaches"):
+        onnx2snn.compile(model, normal(rng, x=(10, 4))["x"], early_exit="confidence:0.6")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from onnx2snn.analysis.early_exit import ExitTally
 from onnx2snn.analysis.energy import estimate_energy
+from onnx2snn.analysis.labels import check_labels
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError, ModelError
 from onnx2snn.exits import ExitRule
@@ -188,7 +189,7 @@ def evaluate(
         points = session.run_counted(batch, every)
         checkpoints = [point for point in points if point.timesteps in wanted]
         scores = checkpoints[-1].outputs[output]
-        classes = scores.shape[1] if scores.ndim == 2 else 0
+        classes = 0 if top1(scores) is None else scores.shape[1]
         labels = _labels(dataset, slice(tally.samples, tally.samples + count), output, classes)
         expected = None if reference is None else reference.run(batch, scores)[:count]
         tally.add(checkpoints, output, labels, expected, count)
@@ -218,12 +219,9 @@ def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array 
     """The labels of a batch, which must be classes of the output; None where there are none."""
     if dataset.labels is None:
         return None
-    labels = dataset.labels[batch]
-    if classes and labels.max(initial=0) >= classes:
-        raise DataError(
-            f"{dataset.source}: labels: expected classes 0 to {classes - 1}, those of output '{output}', "
-            f"found {labels.max()}; give the data the model was trained for"
-        )
+    if classes:
+        check_labels(dataset, output, classes)
+    labels: Array = dataset.labels[batch]
     return labels
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from onnx2snn.analysis.evaluation import evaluate, open_reference
 from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.compiler import convert
-from onnx2snn.errors import DataError, OutputError
+from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model_file import digest, write_atomically
 from onnx2snn.options import CompileOptions
 from onnx2snn.runtime.session import SpikingSession
+
+logger = logging.getLogger(__name__)
 
 #: Name → options: how neurons fire.
 KINDS: dict[str, dict[str, Any]] = {
@@ -99,6 +102,8 @@ def sweep(
         OutputError: a cache that cannot be written.
     """
     points = list(grid.points())
+    for options in points:
+        CompileOptions(**options)  # says what is wrong before any work
     about = _fingerprint(model, calibration, dataset)
     known: dict[bool, Statistics] = {}
     found = []
@@ -108,8 +113,20 @@ def sweep(
         place = cache / f"{_key(about, options)}.json"
         figures = _read(place)
         if figures is None:
-            figures = _measure(model, reference, calibration, dataset, options, known, batch_size)
+            try:
+                figures = _measure(model, reference, calibration, dataset, options, known, batch_size)
+            except OptionError as error:
+                if "compress" not in options:
+                    raise
+                # Nothing to choose, in a net that was trained with its own levels, say.
+                logger.warning("%s is left out: %s", describe(options), error)
+                continue
             write_atomically(place, (json.dumps(figures, indent=2) + "\n").encode())
+        if figures["accuracy"] is None and figures["agreement"] is None:
+            raise DataError(
+                "sweep: expected class scores to measure by, found an output without; use evaluate, whose "
+                "output_error needs none"
+            )
         found.append(figures)
     return _summary(found, len(dataset))
 
@@ -164,11 +181,6 @@ def _measure(
 
 def _summary(points: list[dict[str, Any]], samples: int) -> dict[str, Any]:
     measure = "accuracy" if points[0]["accuracy"] is not None else "agreement"
-    if points[0][measure] is None:
-        raise DataError(
-            "sweep: expected class scores to measure by, found an output without; use evaluate, whose "
-            "output_error needs none"
-        )
     ordered = sorted(points, key=lambda point: (point["joules_per_sample"], -point[measure]))
     best, reached = [], -1.0
     for number, point in enumerate(ordered):

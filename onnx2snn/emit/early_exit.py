@@ -15,6 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.emit.stream import DIVISOR, LOOP
+from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule
 
 #: The output that says how many timesteps a run took, where the graph leaves the name free.
@@ -46,6 +47,11 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
     scores = graph.output[0].name
     nodes.append(_node("Add", [iteration, f"{_PREFIX}one"], f"{_USED}/out"))
     nodes += _again(graph.node[position + 1 :], known, scores)
+    if scores not in known:
+        raise OptionError(
+            f"early exit: expected class scores in the first output, found '{scores}', which no neuron "
+            "reaches; leave --early-exit out"
+        )
     nodes += _decide(rule, known[scores], iteration, going_on)
     del body.node[:]
     body.node.extend(nodes)

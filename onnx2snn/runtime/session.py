@@ -206,6 +206,14 @@ class SpikingSession:
                 f"found shape {shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
             )
 
+    @staticmethod
+    def _check_rows(name: str, values: Array, samples: int) -> None:
+        if values.shape[:1] != (samples,):
+            raise OptionError(
+                f"early exit: expected one row a sample in output '{name}', found shape "
+                f"{shape_text(values.shape)} for {samples}; run without it"
+            )
+
     def _run_until_decided(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
         samples = count_samples(self.inputs, feeds)
         apart = self._apart and are_alike(self.inputs, feeds)
@@ -228,8 +236,10 @@ class SpikingSession:
             outputs = self._read_out(bridge, stepper.carried(self._sums), number)
             scores = outputs[self.artifact.outputs[0]]
             self.check_scores(scores)
+            self._check_rows(self.artifact.outputs[0], scores, len(rows))
             new = still[rows] & (rule.decided(scores, number) | (number == steps))
             for name, values in outputs.items():
+                self._check_rows(name, values, len(rows))
                 results.setdefault(name, np.zeros((len(used), *values.shape[1:]), values.dtype))
                 results[name][rows[new]] = values[new]
             used[rows[new]], still[rows[new]] = number, False

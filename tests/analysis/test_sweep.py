@@ -148,6 +148,23 @@ def test_bad_options_get_one_line(folder, more, message):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("swept")
+def test_a_point_with_nothing_to_compress_is_left_out(folder, monkeypatch, tmp_path):
+    convert = module.convert
+
+    def refuse(model, data, options, **more):
+        if options.compress != "none":
+            raise OptionError("nothing to choose")
+        return convert(model, data, options, **more)
+
+    monkeypatch.setattr(module, "convert", refuse)
+    words = [word.replace(f"{folder}/cache", str(tmp_path)) for word in arguments(folder)]
+    words[words.index("--timesteps") + 1] = "2"
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert len(json.loads((folder / "sweep.json").read_text())["points"]) == 2
+
+
 def test_without_matplotlib_it_says_what_to_install(folder, monkeypatch):
     monkeypatch.setattr("onnx2snn.analysis.plots.find_spec", lambda _: None)
     result = CliRunner().invoke(main, arguments(folder, "--plot", "x.png"))
