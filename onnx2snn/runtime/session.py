@@ -14,25 +14,24 @@ import onnx
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.errors import DataError, OptionError
-from onnx2snn.exits import ExitRule, parse_exit
+from onnx2snn.exits import ExitRule
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
+from onnx2snn.runtime.early_exit import check_scores, find_rule, run_until_decided
 from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
-from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut, shape_text
+from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
 from onnx2snn.runtime.results import Checkpoint, Run
 from onnx2snn.runtime.samples import keep_samples_apart
-from onnx2snn.runtime.stepper import Stepper, make_stepper, select_rows
+from onnx2snn.runtime.stepper import Stepper, make_stepper
 from onnx2snn.runtime.synapses import count_dense
 
 #: Samples that an early exit begins with together: they soon are fewer.
 _EXITING = 64
-#: Decided samples leave the batch once no more than this share is left: moving the others costs time as well.
-_WORTH_LEAVING = 0.75
 
 
 class SpikingSession:
@@ -126,7 +125,7 @@ class SpikingSession:
                 raise OptionError(
                     "early_exit: expected none with record, found one; leave out one of the two"
                 )
-            return self._run_until_decided(feeds, steps, self.exit_rule(early_exit))
+            return self._run_early(feeds, steps, self.exit_rule(early_exit))
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
@@ -176,23 +175,7 @@ class SpikingSession:
         Raises:
             OptionError: no such rule, or a network that cannot exit early.
         """
-        if self.artifact.schedule == "layer":
-            raise OptionError(
-                "early exit: expected a network of --schedule stream, found layer, whose output is there "
-                "only after the last timestep; compile with --schedule stream"
-            )
-        if isinstance(early_exit, ExitRule):
-            return early_exit
-        named = parse_exit(early_exit)
-        if named is not None:
-            return ExitRule(named[0], (named[1],), self.artifact.gives_probabilities)
-        rule = self.artifact.exit_rule
-        if rule is None:
-            raise OptionError(
-                "--early-exit: expected a network compiled with --early-exit auto, found one without its "
-                "thresholds; compile it with that option, give --calib, or give confidence:0.9, say"
-            )
-        return rule
+        return find_rule(self.artifact, early_exit)
 
     def check_scores(self, scores: Array) -> None:
         """Make sure that the first output can tell when a sample is decided.
@@ -200,57 +183,30 @@ class SpikingSession:
         Raises:
             OptionError: it has no class scores.
         """
-        if scores.ndim != 2 or scores.shape[1] < 2:
-            raise OptionError(
-                f"early exit: expected class scores [N, classes] in output '{self.artifact.outputs[0]}', "
-                f"found shape {shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
-            )
+        check_scores(self.artifact.outputs[0], scores)
 
-    @staticmethod
-    def _check_rows(name: str, values: Array, samples: int) -> None:
-        if values.shape[:1] != (samples,):
-            raise OptionError(
-                f"early exit: expected one row a sample in output '{name}', found shape "
-                f"{shape_text(values.shape)} for {samples}; run without it"
-            )
-
-    def _run_until_decided(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
+    def _run_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
         samples = count_samples(self.inputs, feeds)
         apart = self._apart and are_alike(self.inputs, feeds)
-        groups = cut(feeds, samples, _EXITING if apart else samples)
-        runs = [self._exit_early(group, steps, rule, apart=apart) for group in groups]
+        runs = [
+            self._exit_early(group, steps, rule, apart=apart)
+            for group in cut(feeds, samples, _EXITING if apart else samples)
+        ]
         outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
         used = [run.timesteps_used for run in runs if run.timesteps_used is not None]
         return Run(steps, outputs, timesteps_used=np.concatenate(used))
 
     def _exit_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, *, apart: bool) -> Run:
-        """Step until every sample is decided; the decided ones leave the batch once they are a quarter."""
         bridge = self._bridge(feeds)
-        stepper = make_stepper(self._step, self.artifact.carried, bridge)
-        rows = np.arange(count_samples(self.inputs, feeds))  # of the samples that are still stepped
-        used = np.full(len(rows), steps, np.int64)
-        still = np.ones(len(rows), bool)
-        results: dict[str, Array] = {}
-        for number in range(1, steps + 1):
-            stepper.advance()
-            outputs = self._read_out(bridge, stepper.carried(self._sums), number)
-            scores = outputs[self.artifact.outputs[0]]
-            self.check_scores(scores)
-            self._check_rows(self.artifact.outputs[0], scores, len(rows))
-            new = still[rows] & (rule.decided(scores, number) | (number == steps))
-            for name, values in outputs.items():
-                self._check_rows(name, values, len(rows))
-                results.setdefault(name, np.zeros((len(used), *values.shape[1:]), values.dtype))
-                results[name][rows[new]] = values[new]
-            used[rows[new]], still[rows[new]] = number, False
-            left = still[rows]
-            if not left.any():
-                break
-            if apart and left.mean() <= _WORTH_LEAVING:
-                places = np.flatnonzero(left)
-                bridge = select_rows(bridge, places)
-                stepper, rows = stepper.select(places), rows[places]
-        return Run(steps, results, timesteps_used=used)
+        return run_until_decided(
+            make_stepper(self._step, self.artifact.carried, bridge),
+            bridge,
+            lambda values, stepper, number: self._read_out(values, stepper.carried(self._sums), number),
+            rule,
+            count_samples(self.inputs, feeds),
+            steps,
+            apart=apart,
+        )
 
     def outputs_by_step(
         self, inputs: Array | Mapping[str, Array], timesteps: int | None = None

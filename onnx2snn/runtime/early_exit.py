@@ -1,0 +1,117 @@
+"""Stop each sample of a run as soon as it is decided; the others go on in a smaller batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.errors import OptionError
+from onnx2snn.exits import ExitRule, parse_exit
+from onnx2snn.runtime.artifact import Artifact
+from onnx2snn.runtime.inputs import shape_text
+from onnx2snn.runtime.results import Run
+from onnx2snn.runtime.stepper import Stepper, select_rows
+
+Array = npt.NDArray[Any]
+Values = Mapping[str, Array]
+
+#: Decided samples leave the batch once no more than this share is left: moving the others costs time as well.
+_WORTH_LEAVING = 0.75
+
+
+def find_rule(artifact: Artifact, early_exit: str | ExitRule) -> ExitRule:
+    """The rule that an early exit names.
+
+    Raises:
+        OptionError: no such rule, or a network that cannot exit early.
+    """
+    if artifact.schedule == "layer":
+        raise OptionError(
+            "early exit: expected a network of --schedule stream, found layer, whose output is there "
+            "only after the last timestep; compile with --schedule stream"
+        )
+    if isinstance(early_exit, ExitRule):
+        return early_exit
+    named = parse_exit(early_exit)
+    if named is not None:
+        return ExitRule(named[0], (named[1],), artifact.gives_probabilities)
+    if artifact.exit_rule is None:
+        raise OptionError(
+            "--early-exit: expected a network compiled with --early-exit auto, found one without its "
+            "thresholds; compile it with that option, give --calib, or give confidence:0.9, say"
+        )
+    return artifact.exit_rule
+
+
+def check_scores(name: str, scores: Array) -> None:
+    """Make sure that an output can tell when a sample is decided.
+
+    Raises:
+        OptionError: it has no class scores.
+    """
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        raise OptionError(
+            f"early exit: expected class scores [N, classes] in output '{name}', "
+            f"found shape {shape_text(('N', *scores.shape[1:]))}; leave it out, or run fewer timesteps"
+        )
+
+
+def run_until_decided(
+    stepper: Stepper,
+    bridge: Values,
+    read_out: Callable[[Values, Stepper, int], dict[str, Array]],
+    rule: ExitRule,
+    samples: int,
+    steps: int,
+    *,
+    apart: bool,
+) -> Run:
+    """Step until every sample is decided, the decided ones leaving once they are a quarter of the batch.
+
+    Args:
+        stepper: before its first timestep.
+        bridge: what the step and the head read beside the state.
+        read_out: the outputs after some timesteps, class scores first.
+        rule: when a sample is decided.
+        samples: N.
+        steps: T, by which every sample stops.
+        apart: whether samples do not depend on each other, so that they may leave.
+
+    Raises:
+        OptionError: an output that has not one row a sample, or no class scores in the first.
+    """
+    rows = np.arange(samples)  # of those that are still stepped
+    used = np.full(samples, steps, np.int64)
+    still = np.ones(samples, bool)
+    results: dict[str, Array] = {}
+    for number in range(1, steps + 1):
+        stepper.advance()
+        outputs = read_out(bridge, stepper, number)
+        for name, values in outputs.items():
+            _check_rows(name, values, len(rows))
+        first, scores = next(iter(outputs.items()))
+        check_scores(first, scores)
+        new = still[rows] & (rule.decided(scores, number) | (number == steps))
+        for name, values in outputs.items():
+            results.setdefault(name, np.zeros((samples, *values.shape[1:]), values.dtype))
+            results[name][rows[new]] = values[new]
+        used[rows[new]], still[rows[new]] = number, False
+        left = still[rows]
+        if not left.any():
+            break
+        if apart and left.mean() <= _WORTH_LEAVING:
+            places = np.flatnonzero(left)
+            bridge = select_rows(bridge, places)
+            stepper, rows = stepper.select(places), rows[places]
+    return Run(steps, results, timesteps_used=used)
+
+
+def _check_rows(name: str, values: Array, samples: int) -> None:
+    if values.shape[:1] != (samples,):
+        raise OptionError(
+            f"early exit: expected one row a sample in output '{name}', found shape "
+            f"{shape_text(values.shape)} for {samples}; run without it"
+        )
