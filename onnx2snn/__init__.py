@@ -2,18 +2,22 @@
 
 __version__ = "0.1.0"
 
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.compiler import CompiledModel, compile, inspect  # noqa: A004 - the public verb
-from onnx2snn.errors import (
-    DataError,
-    ModelError,
-    Onnx2SnnError,
-    OptionError,
-    OutputError,
-    UnsupportedGraphError,
-)
-from onnx2snn.options import CompileOptions
-from onnx2snn.runtime.session import SpikingSession
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx2snn.calibration.preprocessing import Preprocessing
+    from onnx2snn.compiler import CompiledModel, compile, inspect  # noqa: A004 - the public verb
+    from onnx2snn.errors import (
+        DataError,
+        ModelError,
+        Onnx2SnnError,
+        OptionError,
+        OutputError,
+        UnsupportedGraphError,
+    )
+    from onnx2snn.options import CompileOptions
+    from onnx2snn.runtime.session import SpikingSession
 
 __all__ = [
     "CompileOptions",
@@ -30,3 +34,28 @@ __all__ = [
     "compile",
     "inspect",
 ]
+
+#: Where public names are; imported when they are first used, so that the command line answers at once.
+_HOMES = {
+    "CompileOptions": "options",
+    "CompiledModel": "compiler",
+    "Preprocessing": "calibration.preprocessing",
+    "SpikingSession": "runtime.session",
+    "compile": "compiler",
+    "inspect": "compiler",
+    **{name: "errors" for name in __all__ if name.endswith("Error")},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """What is here, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -66,6 +66,12 @@ def along_axis(vector: npt.NDArray[Any], axis: int | None, dims: int) -> npt.NDA
     return vector.reshape([-1 if index == axis else 1 for index in range(dims)])
 
 
+def written(vector: npt.NDArray[Any]) -> list[float]:
+    """A vector [C] as metadata has it, with the digits of a float32; one number where all are the same."""
+    values = [float(f"{value:.7g}") for value in vector]
+    return values[:1] if len(set(values)) == 1 else values
+
+
 def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.float32) -> npt.NDArray[Any]:
     """A vector [C] (or [1], for a whole layer) shaped to broadcast along the tensor's channels."""
     return along_axis(vector, channel_axis(tensor), rank(tensor) or 0).astype(dtype)

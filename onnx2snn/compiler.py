@@ -40,6 +40,7 @@ from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
+from onnx2snn.passes.describe_activations import DescribeActivations
 from onnx2snn.passes.enclose_islands import EncloseIslands
 from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
 from onnx2snn.passes.normalize_pool import NormalizePool
@@ -86,7 +87,13 @@ CONVERSION: tuple[Pass, ...] = (
 )
 
 #: What depends on how neurons fire, and runs again where that is tried out.
-COMPLETION: tuple[Pass, ...] = (AdaptFiring(), CorrectBias(), NormalizeWeights(), RoundWeights())
+COMPLETION: tuple[Pass, ...] = (
+    AdaptFiring(),
+    DescribeActivations(),
+    CorrectBias(),
+    NormalizeWeights(),
+    RoundWeights(),
+)
 
 PIPELINE: tuple[Pass, ...] = (*PREPARATION, *CONVERSION, *COMPLETION)
 
@@ -115,7 +122,8 @@ class CompiledModel:
     Attributes:
         model: the artifact; runs in a stock onnxruntime.
         report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
-            sample, and the share that spikes feed), `neurons`, with int8 weights `layers` (which compute in
+            sample, and the share that spikes feed), `neurons`, `activations` (a small histogram of each
+            neuron layer's activations with its R and θ), with int8 weights `layers` (which compute in
             integers, and why others do not), `options`, `calibration`, `seconds` by phase, and
             `peak_megabytes` (of the process until the end of a phase, where the system tells); all JSON-able.
     """
@@ -394,6 +402,7 @@ def _report(verdicts: list[Verdict], graph: Graph, context: Context, dataset: Da
         **report_nodes(verdicts),
         "macs": count_macs(graph),
         "neurons": context.neurons,
+        "activations": dict(context.activations),
         "options": context.options.to_dict(),
         "calibration": {"samples": context.statistics.samples, "source": dataset.source},
     }

@@ -1,8 +1,10 @@
-"""What an installation consists of: versions, native kernels, what onnxruntime runs on, extras."""
+"""What an installation consists of: versions, native kernels, what onnxruntime runs on, extras, tools."""
 
 from __future__ import annotations
 
 import platform
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import Any
 
@@ -14,12 +16,17 @@ from onnx2snn.runtime.native import find_kernels
 
 #: What the package cannot do without, and whose version decides what works.
 _CORE = ("onnx", "onnxruntime", "onnx-graphsurgeon", "numpy")
+#: Programs beside Python → the command that needs them, and how to get them.
+_TOOLS = {"npm": ("web", "install Node.js")}
+#: Seconds in which a program says its version.
+_PATIENCE = 10
 
 
 def examine() -> dict[str, Any]:
-    """Versions, `native` (the library, or the reason why there is none), providers, and extras.
+    """Versions, `native` (the library, or the reason why there is none), providers, extras, and tools.
 
-    Of every extra: the packages of it that are not installed; an empty list where it is complete.
+    Of every extra: the packages of it that are not installed; an empty list where it is complete. Of every
+    tool: its version, None where it is not there, the command that needs it and how to get it.
     """
     kernels = find_kernels()
     return {
@@ -35,7 +42,25 @@ def examine() -> dict[str, Any]:
         },
         "providers": available_providers(),
         "extras": _extras(),
+        "tools": {
+            name: {"version": _tool(name), "for": command, "remedy": remedy}
+            for name, (command, remedy) in _TOOLS.items()
+        },
     }
+
+
+def _tool(name: str) -> str | None:
+    """The version of a program on the PATH; None for none that runs."""
+    program = shutil.which(name)
+    if program is None:
+        return None
+    try:
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
 
 
 def _version(name: str) -> str:

@@ -6,10 +6,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
+from onnx2snn.calibration.thresholds import RULES
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import parse_exit
 
-ThresholdRule = Literal["max", "percentile", "mse"]
 Granularity = Literal["channel", "layer"]
 Approximation = Literal["none", "relu-sum"]
 Schedule = Literal["stream", "layer"]
@@ -39,7 +39,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": get_args(Schedule),
     "code": get_args(Code),
     "weights": get_args(Weights),
-    "threshold": get_args(ThresholdRule),
+    "threshold": tuple(RULES),
     "granularity": get_args(Granularity),
     "approximate": get_args(Approximation),
     "compress": get_args(Compression),
@@ -99,7 +99,7 @@ class CompileOptions:
     schedule: Schedule = "stream"
     code: Code = "burst"
     weights: Weights = "float"
-    threshold: ThresholdRule = "mse"
+    threshold: str = "mse"
     percentile: float = 99.9
     granularity: Granularity = "channel"
     correct_bias: bool = True

@@ -1,13 +1,19 @@
-"""Reports as tables for a terminal. Nothing here prints."""
+"""Reports as tables that fit 80 columns. Nothing here prints."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from onnx2snn.analysis.energy import format_joules
 
 _STYLES = {"spiking": "green", "linear": "cyan", "analog": "yellow", "folded": "dim", "refused": "bold red"}
 #: Characters of the longest bar.
@@ -19,12 +25,35 @@ _MEANINGS = {
     "folded": "gone into other nodes, or constant",
     "refused": "cannot be converted",
 }
+#: A part of a node's name, with what separates it from the next.
+_NAME_PART = re.compile(r"[^/]+/*|/+")
+
+
+class NodeName:
+    """The name of a node or layer: where it is too long for its column it folds behind a slash."""
+
+    def __init__(self, name: str) -> None:
+        self.parts = _NAME_PART.findall(name)
+
+    def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
+        """As wide as its longest part, or as all of them."""
+        widths = [cell_len(part) for part in self.parts or [""]]
+        return Measurement(max(widths), sum(widths)).with_maximum(options.max_width)
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """As few lines as hold it."""
+        line = ""
+        for part in self.parts:
+            if line and cell_len(line + part) > options.max_width:
+                yield Text(line, overflow="fold")
+                line = ""
+            line += part
+        yield Text(line, overflow="fold")
 
 
 def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
     """Every node with its verdict; the nodes of an analog island in one row, where its first stands."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("node", overflow="fold")
+    table = _headed("node")
     table.add_column("operator", overflow="fold")
     table.add_column("becomes", no_wrap=True)
     table.add_column("why", overflow="fold")
@@ -39,15 +68,16 @@ def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
                 table.add_row(*_island_row(node, ops))
             continue
         reason = f"{node['reason']}; {node['remedy']}" if node["remedy"] else node["reason"]
-        table.add_row(Text(node["node"]), node["op"], Text(node["role"], _STYLES[node["role"]]), Text(reason))
+        role = Text(node["role"], _STYLES[node["role"]])
+        table.add_row(NodeName(node["node"]), Text(node["op"]), role, Text(reason))
     return table
 
 
-def _island_row(first: Mapping[str, str], ops: Sequence[str]) -> tuple[Text, Text, Text, Text]:
+def _island_row(first: Mapping[str, str], ops: Sequence[str]) -> tuple[NodeName, Text, Text, Text]:
     counts = Counter(ops)
     written = ", ".join(op if count == 1 else f"{count} {op}" for op, count in counts.items())
     reason = first["reason"] if len(ops) == 1 else f"island of {len(ops)} nodes: exact, on running means"
-    return Text(first["node"]), Text(written), Text("analog", _STYLES["analog"]), Text(reason)
+    return NodeName(first["node"]), Text(written), Text("analog", _STYLES["analog"]), Text(reason)
 
 
 def macs_line(macs: Mapping[str, Any]) -> str:
@@ -80,47 +110,81 @@ def layers_line(layers: Mapping[str, str]) -> str:
 
 def neuron_table(neurons: Mapping[str, Mapping[str, Any]]) -> Table:
     """Every neuron layer with its thresholds."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("neuron layer", overflow="fold")
-    table.add_column("type", no_wrap=True)
-    for column in ("Γ", "levels", "channels", "least θ", "median θ", "greatest θ"):
-        table.add_column(column, justify="right", no_wrap=True)
+    kinds = {neuron["op"] for neuron in neurons.values()}
+    table = _headed("neuron layer" if len(kinds) > 1 else f"{''.join(kinds)} layer")
+    if len(kinds) > 1:
+        table.add_column("type", overflow="fold")
+    _add_numbers(table, "Γ", "levels", "channels", "least θ", "median θ", "most θ")
     for name, neuron in neurons.items():
         theta = neuron["threshold"]
         table.add_row(
-            Text(name),
-            neuron["op"],
-            *(str(neuron[key]) for key in ("max_spikes", "levels", "channels")),
-            *(f"{theta[key]:.3g}" for key in ("least", "median", "greatest")),
+            NodeName(name),
+            *([NodeName(neuron["op"])] if len(kinds) > 1 else []),
+            *(_short(neuron[key]) for key in ("max_spikes", "levels", "channels")),
+            *(_short(theta[key]) for key in ("least", "median", "greatest")),
         )
     return table
 
 
 def evaluation_table(figures: Mapping[str, Any]) -> Table:
     """Figures of an evaluation, one row for each number of timesteps."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = _headed()
     columns: list[tuple[str, list[str]]] = [
         ("timesteps", [str(steps) for steps in figures["timesteps"]]),
         ("accuracy", _percentages(figures["accuracy"])),
         ("same answer as the ANN", _percentages(figures["agreement"])),
-        ("spikes a sample", [f"{value:,.0f}" for value in figures["spikes_per_sample"]]),
-        ("synaptic operations", [f"{value:,.0f}" for value in figures["synaptic_operations_per_sample"]]),
+        ("spikes a sample", [_count(value) for value in figures["spikes_per_sample"]]),
+        ("synaptic operations", [_count(value) for value in figures["synaptic_operations_per_sample"]]),
         ("energy, ANN = 1", [_ratio(value) for value in figures["energy"]["ratio"]]),
         ("samples/s", [f"{value:,.0f}" for value in figures["samples_per_second"]]),
     ]
     shown = [(title, cells) for title, cells in columns if any(cells)]
-    for title, _ in shown:
-        table.add_column(title, justify="right")
+    for title, cells in shown:  # titles may wrap, numbers may not
+        table.add_column(title, justify="right", min_width=max(map(len, cells)))
     for row in zip(*(cells for _, cells in shown), strict=True):
         table.add_row(*row)
     return table
 
 
+def energy_table(figures: Mapping[str, Any]) -> Table:
+    """Energy a sample after the last number of timesteps: every convention, and what other models say."""
+    energy = figures["energy"]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{energy['model']}, T = {figures['timesteps'][-1]}", overflow="fold")
+    table.add_column("first layers charged", no_wrap=True)
+    for column in ("a sample", "ANN = 1"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_row("ANN", "", format_joules(energy["ann_joules_per_sample"]), _ratio(1))
+    single = energy["synaptic_events_per_sample"] == energy["synaptic_operations_per_sample"]
+    for row in energy["conventions"]:
+        if not (single and row["bursts"] == "events"):
+            table.add_row(*_convention_row("SNN", row))
+    for other in energy["models"].values():
+        table.add_row(*_convention_row(f"{other['model']}: SNN", other["conventions"][0]), style="dim")
+    return table
+
+
+def _convention_row(name: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    counted = "each spike counts" if row["bursts"] == "spikes" else "a burst counts once"
+    joules = format_joules(row["snn_joules_per_sample"][-1])
+    return f"{name}, {counted}", row["first_layer"], joules, _ratio(row["ratio"][-1])
+
+
+def energy_line(energy: Mapping[str, Any]) -> str:
+    """What an inference of the ANN takes, and a spike where that is known, as a sentence."""
+    told = format_joules(energy["ann_joules_per_sample"])
+    mac = format_joules(energy["parameters"]["joules_per_mac"])
+    line = f"{told} an inference of the ANN ({energy['model']}: {mac} a MAC, zero padding counts)"
+    if "mean_fan_out" not in energy:
+        return line
+    spike, reached = format_joules(energy["mean_joules_per_spike"]), energy["mean_fan_out"]
+    return f"{line}; {spike} a spike, with {reached:,.0f} connections on average"
+
+
 def exit_table(figures: Mapping[str, Any]) -> Table:
     """How many samples stopped at which timestep."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("stopped at t", justify="right", no_wrap=True)
-    table.add_column("samples", justify="right", no_wrap=True)
+    table = _headed()
+    _add_numbers(table, "stopped at t", "samples")
     table.add_column("")
     most = max(figures["histogram"])
     for timestep, count in enumerate(figures["histogram"], 1):
@@ -151,14 +215,14 @@ def adaptation_table(
     before: Mapping[str, Mapping[str, Any]], neurons: Mapping[str, Mapping[str, Any]]
 ) -> Table:
     """How every neuron layer fires, and how it would have without adaptation."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("neuron layer", overflow="fold")
-    for column in ("Γ", "levels", "median θ, before = 1", "spikes a sample", "without"):
-        table.add_column(column, justify="right")
+    table = _headed("neuron layer")
+    _add_numbers(table, "Γ", "levels", "θ, before = 1", "spikes", "without")
     for name, said in before.items():
         neuron = neurons[name]
-        cells = (neuron["max_spikes"], f"{neuron['levels']:g}", f"{said['scale']:g}")
-        table.add_row(Text(name), *map(str, cells), *(f"{said[key]:,.0f}" for key in ("spikes", "without")))
+        cells = (neuron["max_spikes"], neuron["levels"], said["scale"])
+        table.add_row(
+            NodeName(name), *map(_short, cells), *(_count(said[key]) for key in ("spikes", "without"))
+        )
     return table
 
 
@@ -181,24 +245,57 @@ def adaptation_line(said: Mapping[str, Any]) -> str:
 
 def sweep_table(found: Mapping[str, Any]) -> Table:
     """Every point of a sweep by ascending energy; those that no other beats for less are marked."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("conversion", no_wrap=True)
-    for column in ("accuracy", "agreement", "spikes", "operations", "ANN = 1", "ms"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _headed("kind")
+    table.caption = "energy: the ANN's is 1; loss: points that compression may cost"
+    table.caption_justify = "left"
+    _add_numbers(table, "T", "Γ", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
     table.add_column("", no_wrap=True)
     for point in found["points"]:
         mark = "← knee" if point["knee"] else "best" if point["best"] else ""
+        options = point["options"]
         table.add_row(
-            point["name"],
+            point["name"].partition(",")[0],
+            *(_short(options.get(name)) for name in ("timesteps", "max_spikes", "max_loss")),
             *_percentages([point["accuracy"], point["agreement"]]),
-            f"{point['spikes_per_sample']:,.0f}",
-            f"{point['synaptic_operations_per_sample']:,.0f}",
+            _count(point["spikes_per_sample"]),
             _ratio(point["energy_ratio"]),
-            f"{point['milliseconds_per_sample']:.2f}",
+            f"{(spent := point['milliseconds_per_sample']):,.{2 if spent < 100 else 0}f}",
             mark,
             style="bold" if point["knee"] else "" if point["best"] else "dim",
         )
     return table
+
+
+#: What the columns of `diagnosis_table` are.
+DIAGNOSIS_LEGEND = (
+    "Errors in % of the ANN's activation (root mean square), the worst layers first, and what makes them. "
+    "before: inherited from the layers before. exact, alone: same answer as the ANN, in %, if this layer "
+    "alone were exact, and if it alone sent spikes."
+)
+
+
+def diagnosis_table(found: Mapping[str, Any]) -> Table:
+    """Every neuron layer with its error, what makes it, and what the layer does to the answers."""
+    table = _headed("neuron layer")
+    table.padding = (0, 1, 0, 0)  # names need the room
+    _add_numbers(table, "error", "weights", "clips", "coarse", "timing", "before", "exact", "alone")
+    by_name = {layer["layer"]: layer for layer in found["layers"]}
+    worst = found["worst"]
+    for name in (*worst, *(name for name in by_name if name not in worst)):
+        layer = by_name[name]
+        shares = [layer["error"], *(layer["components"][part] for part in _PARTS)]
+        shares += [layer["agreement_if_exact"], layer["agreement_if_only_spiking"]]
+        style = "bold" if name in worst else ""
+        table.add_row(
+            NodeName(name),
+            *("" if share is None else f"{100 * share:.1f}" for share in shares),
+            style=style,
+        )
+    return table
+
+
+#: The parts of an error, in the order of the columns.
+_PARTS = ("parameters", "clipping", "quantisation", "timing", "inherited")
 
 
 def doctor_table(found: Mapping[str, Any]) -> Table:
@@ -211,7 +308,8 @@ def doctor_table(found: Mapping[str, Any]) -> Table:
     table.add_row("platform", found["platform"])
     native = found["native"]
     if native["library"] is None:
-        said = Text(f"none ({native['reason']}): standard operators, same results, slower", "yellow")
+        lacking = f"none ({native['reason']}): standard operators, same results, slower"
+        said = Text(f"{lacking}; how to get them: docs/runtime.md", "yellow")
     else:
         said = Text(native["library"], "green")
     table.add_row("native kernels", said)
@@ -219,7 +317,34 @@ def doctor_table(found: Mapping[str, Any]) -> Table:
     for extra, missing in found["extras"].items():
         lacking = f"{', '.join(missing)} missing: pip install 'onnx2snn[{extra}]'"
         table.add_row(f"extra {extra}", Text(lacking, "yellow") if missing else Text("installed", "green"))
+    for tool, state in found["tools"].items():
+        lacking = f"missing: only onnx2snn {state['for']} needs it; {state['remedy']}"
+        table.add_row(tool, Text(state["version"] or lacking, "" if state["version"] else "yellow"))
     return table
+
+
+def _headed(*names: str) -> Table:
+    """An empty table without lines, so that its rows can be searched and copied."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _add_numbers(table: Table, *titles: str) -> None:
+    """Columns that keep their width, whatever has to give way to them."""
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+
+
+def _count(value: float) -> str:
+    """A large number: whole, or in millions where it has more than eight digits."""
+    return f"{value:,.0f}" if value < 1e8 else f"{value / 1e6:,.0f} M"
+
+
+def _short(value: float | None) -> str:
+    """A number in three digits, or whole; nothing for none."""
+    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.3g}"
 
 
 def percent(value: float) -> str:

@@ -1,53 +1,35 @@
-"""What every command needs: one-line errors, outputs that overwrite nothing else, progress, tables, JSON."""
+"""What every command needs: outputs that overwrite nothing else, progress, tables, JSON."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from onnx2snn.calibration.image_folder import IMAGE_SUFFIXES
 from onnx2snn.calibration.readers import ARRAY_SUFFIXES
-from onnx2snn.errors import Onnx2SnnError, OutputError
+from onnx2snn.errors import OutputError
+from onnx2snn.invocation import Advance, PatientConsole, current, discard
 from onnx2snn.model_file import check_writable, write_atomically
 
-
-class OneLineErrors(click.Group):
-    """Exit 2 with one line for what the user can mend; a traceback and exit 1 for a bug of ours."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take no arguments for a call for help."""
-        return super().parse_args(ctx, args or ["--help"])
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command and exit."""
-        kwargs["standalone_mode"] = False
-        try:
-            result = super().main(*args, **kwargs)
-        except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "onnx2snn"
-            _fail(f"{error.format_message()} See '{command} --help'.")
-        except (Onnx2SnnError, click.ClickException) as error:
-            _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
-        except click.Abort:
-            Console(stderr=True).print("interrupted")
-            sys.exit(130)
-        sys.exit(result if isinstance(result, int) else 0)
-
-
-def _fail(message: str) -> None:
-    line = " ".join(message.split())
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble(("error: ", "bold red"), line))
-    sys.exit(2)
+#: Seconds before a progress bar shows.
+_PATIENCE = 1.0
+#: Characters of a line that nobody has to fit into anything.
+_UNBOUNDED = 100_000
+_INNER_CAPITAL = re.compile(r"(?<=[a-z])([A-Z])")
 
 
 def check_outputs(inputs: Sequence[str | None], outputs: Mapping[str, str | Path | None]) -> None:
@@ -72,6 +54,7 @@ def check_outputs(inputs: Sequence[str | None], outputs: Mapping[str, str | Path
                 f"{path}: expected a file of its own, found {found}; choose another with {option}"
             )
         taken[target] = f"the output of {option}"
+    current().watch(Path(path) for path in outputs.values() if path is not None)
 
 
 def _reads(source: Path, target: Path) -> bool:
@@ -94,33 +77,123 @@ def write_json(json_file: str | None, content: object) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     path = json_path(json_file)
     if path is None:
-        click.echo(text, nl=False)
+        _echo(text, sys.stdout)
     else:
         write_atomically(path, text.encode())
 
 
+def _echo(text: str, file: IO[str]) -> None:
+    """Print text as it is, also to a reader that has left."""
+    try:
+        click.echo(text, file, nl=False)
+    except BrokenPipeError:
+        discard(file.fileno())
+
+
 def console_for(json_file: str | None) -> Console:
-    """Tables go to stdout, unless JSON goes there."""
-    console = Console(stderr=json_file == "-", highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 160)  # a file or a pipe has no width to fit into
-    return console
+    """Tables go to stdout, unless JSON goes there; to a file or a pipe in full width and as plain text."""
+    console = PatientConsole(stderr=json_file == "-", highlight=False, quiet=current().quiet)
+    return console if console.is_terminal else _PlainConsole(stderr=console.stderr, quiet=console.quiet)
 
 
-def say(console: Console, name: str, text: str) -> None:
-    """One line: a name in bold and what there is to say of it."""
-    console.print(Text.assemble((name, "bold"), "  ", text), soft_wrap=True)
+class _PlainConsole(PatientConsole):
+    """Lines as long as they are, so that they can be searched, and without spaces at their ends."""
+
+    def __init__(self, *, stderr: bool, quiet: bool) -> None:
+        super().__init__(stderr=stderr, quiet=quiet, highlight=False, width=_UNBOUNDED, color_system=None)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print what rich would, stripped line by line."""
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        lines = captured.get().replace("█", "#").split("\n")
+        _echo("\n".join(line.rstrip() for line in lines), self.file)
+
+
+def say(console: Console, name: str, text: str, *, whole: bool = False) -> None:
+    """A name in bold and what there is to say of it.
+
+    Args:
+        console: where.
+        name: what it is about.
+        text: a sentence, or a command that can be copied.
+        whole: break no line of it, even on a narrow terminal: for commands.
+    """
+    console.print(Text.assemble((name, "bold"), "  ", text), soft_wrap=whole)
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """A bar on stderr that vanishes when it is done, and never shows where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
+def progress_bar(name: str = "load") -> Iterator[Advance]:
+    """A bar on stderr for what takes longer than a second, with the time left; it vanishes when all is done.
 
-        def advance(name: str, done: float) -> None:
-            bar.update(task, description=name, completed=done)
+    Yields a function that takes what is being done and the share of it that is. The first phase has the given
+    name, a new one begins where the share is 0, and the time left is that of the phase. There is no bar with
+    `--quiet`, nor where stderr is no terminal that can move its cursor. Inside of another bar it is that one.
+    """
+    invocation = current()
+    if invocation.advance is not None:
+        yield invocation.advance
+        return
+    bar = _Bar(invocation.console, name)
+    movable = invocation.console.file.isatty() and not invocation.console.is_dumb_terminal
+    show = threading.Timer(_PATIENCE, bar.progress.start)
+    show.daemon = True
+    if movable and not invocation.quiet:
+        show.start()
+    invocation.advance = bar.advance
+    try:
+        yield bar.advance
+    finally:
+        invocation.advance = None
+        show.cancel()
+        if show.ident is not None:
+            show.join()
+        if bar.progress.live.is_started:
+            bar.progress.stop()
 
-        yield advance
+
+class _Bar:
+    """The display of one phase after the other."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        description = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        columns = (description, BarColumn(), TimeElapsedColumn(), _TimeLeft())
+        self.progress = Progress(*columns, console=console, transient=True)
+        self.begin(name)
+
+    def begin(self, name: str) -> None:
+        """A phase of which nobody knows yet how long it takes."""
+        for task in self.progress.task_ids:
+            self.progress.remove_task(task)
+        self.task = self.progress.add_task(name, total=None, expected=None)
+        self.name, self.done, self.started = name, 0.0, time.monotonic()
+
+    def advance(self, name: str, done: float) -> None:
+        """A share of a phase is done."""
+        words = _words(name)
+        if done < self.done or (done == 0 and words != self.name):
+            self.begin(words)
+        if done > 0:
+            expected = (time.monotonic() - self.started) / done
+            self.progress.update(
+                self.task, description=words, total=1.0, completed=min(done, 1.0), expected=expected
+            )
+        self.name, self.done = words, done
+
+
+class _TimeLeft(ProgressColumn):
+    """Seconds until the phase is done, if it goes on as fast as it did on the whole."""
+
+    def render(self, task: Task) -> Text:
+        """The time left of a task; nothing while it is not known."""
+        expected = task.fields["expected"]
+        if expected is None or task.elapsed is None:
+            return Text("")
+        minutes, seconds = divmod(max(0, round(expected - task.elapsed)), 60)
+        hours, minutes = divmod(minutes, 60)
+        return Text(f"{hours}:{minutes:02}:{seconds:02} left", "progress.remaining")
+
+
+def _words(name: str) -> str:
+    """The name of a pass as words: CorrectBias → correct bias."""
+    return _INNER_CAPITAL.sub(r" \1", name).lower() if name.replace(" ", "").isalpha() else name

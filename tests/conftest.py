@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from browser import browser, browser_page, page_problems  # noqa: F401  (fixtures)
 from hypothesis import settings
 
 # The same examples in every run; ONNX2SNN_EXPLORE=1 draws new ones.

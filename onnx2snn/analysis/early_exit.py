@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.analysis.energy import estimate_energy
+from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
 from onnx2snn.exits import ExitRule
-from onnx2snn.runtime.results import Checkpoint
+from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
@@ -29,7 +29,7 @@ class ExitTally:
     def __init__(self, session: SpikingSession, rule: ExitRule, timesteps: int) -> None:
         self._session, self._rule, self._timesteps = session, rule, timesteps
         self._used: list[Array] = []
-        self._correct, self._agreeing, self._spikes, self._operations = 0, 0, 0.0, 0.0
+        self._correct, self._agreeing, self._spikes, self._operations, self._events = 0, 0, 0, 0, 0
         self._seconds = [0.0, 0.0]
         self._warm = False
 
@@ -54,17 +54,21 @@ class ExitTally:
                 self._agreeing += int((answers == expected[leaving].argmax(axis=1)).sum())
             self._spikes += sum(int(sent[leaving].sum()) for sent in point.spikes.values())
             self._operations += sum(int(n[leaving].sum()) for n in point.synaptic_operations.values())
+            self._events += sum(int(n[leaving].sum()) for n in point.synaptic_events.values())
         self._used.append(used)
         for _ in range(1 if self._warm else 2):  # the first run of either allocates its memory
             seconds = [_seconds(self._session, feeds, self._timesteps, rule) for rule in (None, self._rule)]
         self._warm = True
         self._seconds = [total + spent for total, spent in zip(self._seconds, seconds, strict=True)]
 
-    def figures(self, macs: tuple[int, int], *, labelled: bool, compared: bool) -> dict[str, Any]:
+    def figures(
+        self, work: Work, energy_model: EnergyModel | None, *, labelled: bool, compared: bool
+    ) -> dict[str, Any]:
         """JSON-able: as in an evaluation, and `mean_timesteps`, `histogram` (of 1 to T), `speedup`."""
         used = np.concatenate(self._used)
         samples = len(used)
         operations = self._operations / samples
+        activity = Activity([float(used.mean())], [operations], [self._events / samples])
         return {
             "rule": self._rule.to_dict(),
             "mean_timesteps": float(used.mean()),
@@ -73,7 +77,7 @@ class ExitTally:
             "agreement": self._agreeing / samples if compared else None,
             "spikes_per_sample": self._spikes / samples,
             "synaptic_operations_per_sample": operations,
-            "energy": estimate_energy(*macs, [operations]),
+            "energy": estimate_energy(work, activity, energy_model),
             "samples_per_second": samples / self._seconds[1],
             "speedup": self._seconds[0] / self._seconds[1],
         }

@@ -1,42 +1,315 @@
 """Energy estimates: multiply-accumulates of the ANN against synaptic operations of the SNN.
 
-Convention: 45 nm CMOS, 32-bit floating point (Horowitz 2014): 4.6 pJ a multiply-accumulate (MAC), 0.9 pJ
-an accumulate, which is what one synaptic operation costs. A burst of s spikes costs s operations. Layers
-before the first neuron take the analog input: they are charged as MACs, once, since the current they give
-is the same at every timestep. Zero padding is not counted on either side. Neuron updates and memory are
-not counted.
+What an operation takes is an *energy model*: a small TOML file, some of which are in `energy_models/`. What
+is counted is a *convention*, and published figures differ in just these, so every figure names its own:
+
+* a burst of s spikes as s synaptic operations a connection, or as one event whatever its size;
+* layers before the first neuron, whose current is the same at every timestep, charged once or T times.
+
+Whatever reads values that are no spikes is charged as MACs. Zero padding is not counted on either side.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-PICOJOULES_PER_MAC = 4.6
-PICOJOULES_PER_SYNAPTIC_OPERATION = 0.9
-CONVENTION = (
-    "45 nm, 32-bit float: 4.6 pJ a MAC, 0.9 pJ a synaptic operation; each spike of a burst counts; "
-    "layers before the first neuron charged once as MACs"
-)
+from onnx2snn.errors import OptionError, first_line
+
+if TYPE_CHECKING:
+    from onnx2snn.runtime.results import Work
+
+Bursts = Literal["spikes", "events"]
+FirstLayer = Literal["once", "every timestep"]
+
+#: The model of whoever names none.
+DEFAULT_MODEL = "45nm-float32"
+#: What more than an operation can take: who gives it has forgotten that the unit is a joule.
+_MOST_JOULES = 1e-3
+_BURSTS: dict[Bursts, str] = {
+    "spikes": "each spike of a burst counts",
+    "events": "a burst counts as one event, whatever its size",
+}
+_FIRST_LAYER: dict[FirstLayer, str] = {
+    "once": "layers before the first neuron are charged once, as MACs",
+    "every timestep": "layers before the first neuron are charged at every timestep, as MACs",
+}
 
 
-def estimate_energy(ann_macs: float, prefix_macs: float, synaptic_operations: list[float]) -> dict[str, Any]:
-    """Energy a sample in joules, for the ANN and for the SNN after each number of timesteps.
+@dataclass(frozen=True)
+class EnergyModel:
+    """What operations take.
+
+    Attributes:
+        name: by which it is chosen.
+        source: where the numbers come from.
+        technology: what they were measured on.
+        convention: how they are meant, in one sentence.
+        flops_per_mac: FLOPs that the source sees in a multiply-accumulate.
+        joules_per_mac: a multiply-accumulate of the ANN.
+        joules_per_analog_mac: one of a layer of the SNN that reads something other than spikes.
+        joules_per_synaptic_operation: one spike arriving over one connection.
+        joules_per_neuron_update: one neuron in one timestep.
+    """
+
+    name: str
+    source: str
+    technology: str
+    convention: str
+    flops_per_mac: float
+    joules_per_mac: float
+    joules_per_analog_mac: float
+    joules_per_synaptic_operation: float
+    joules_per_neuron_update: float
+
+    @property
+    def prices(self) -> str:
+        """What it charges, as a phrase."""
+        charged = {
+            "a MAC": self.joules_per_mac,
+            "a MAC on analog input": self.joules_per_analog_mac,
+            "a synaptic operation": self.joules_per_synaptic_operation,
+            "a neuron update": self.joules_per_neuron_update,
+        }
+        if self.joules_per_analog_mac == self.joules_per_mac:
+            del charged["a MAC on analog input"]
+        if not self.joules_per_neuron_update:
+            del charged["a neuron update"]
+        told = ", ".join(f"{format_joules(joules)} {name}" for name, joules in charged.items())
+        return f"{self.name}: {told}"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What spikes did for a sample; every list has one entry for each number of timesteps.
+
+    Attributes:
+        timesteps: these numbers; an average over samples need not be whole.
+        synaptic_operations: spikes times connections.
+        synaptic_events: the same of bursts, whatever their size.
+    """
+
+    timesteps: Sequence[float]
+    synaptic_operations: Sequence[float]
+    synaptic_events: Sequence[float]
+
+
+@cache
+def builtin_models() -> Mapping[str, EnergyModel]:
+    """The models that come with the package, by name, the default first."""
+    folder = resources.files("onnx2snn.analysis").joinpath("energy_models")
+    files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
+    models = {model.name: model for model in (_parse(f.name, f.read_text(encoding="utf-8")) for f in files)}
+    return {name: models[name] for name in sorted(models, key=lambda name: (name != DEFAULT_MODEL, name))}
+
+
+def load_energy_model(named: str | None = None) -> EnergyModel:
+    """A model by its name, or from a TOML file.
 
     Args:
-        ann_macs: MACs of the whole ANN.
-        prefix_macs: those of them before the first neuron.
-        synaptic_operations: per sample, one entry for each number of timesteps.
+        named: name or path; None for the default.
+
+    Raises:
+        OptionError: neither, or a file that is no such model.
     """
-    ann = ann_macs * PICOJOULES_PER_MAC * 1e-12
-    snn = [
-        (prefix_macs * PICOJOULES_PER_MAC + operations * PICOJOULES_PER_SYNAPTIC_OPERATION) * 1e-12
-        for operations in synaptic_operations
-    ]
+    known = builtin_models()
+    if named is None or named in known:
+        return known[named or DEFAULT_MODEL]
+    if not named.endswith(".toml"):
+        raise OptionError(
+            f"--energy-model: expected {', '.join(known)} or a file that ends in .toml, found '{named}'; "
+            "choose one of these"
+        )
+    try:
+        text = Path(named).read_bytes().decode()
+    except OSError as error:
+        raise OptionError(
+            f"{named}: cannot be read ({error.strerror}); give another file, or one of {', '.join(known)}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise OptionError(f"{named}: expected a TOML file in UTF-8, found other bytes; save it so") from error
+    model = _parse(named, text)
+    if model.name in known:
+        raise OptionError(
+            f"{named}: name: expected another than {', '.join(known)}, found '{model.name}'; rename it"
+        )
+    return model
+
+
+def estimate_energy(work: Work, activity: Activity, model: EnergyModel | None = None) -> dict[str, Any]:
+    """Energy a sample of the ANN, and of the SNN after each number of timesteps.
+
+    Args:
+        work: what is computed beside spikes.
+        activity: what spikes did.
+        model: what operations take; the default one if None.
+
+    Returns:
+        JSON-able. Of the model: `model`, `parameters`, `convention`, `ann_joules_per_sample`,
+        `snn_joules_per_sample` and `ratio` (each spike counts, first layers once), `conventions` (all four,
+        each with `bursts`, `first_layer`, `sentence` and its own figures). Of the network:
+        `ann_macs_per_sample`, `ann_flops_per_sample`, `prefix_macs_per_sample`, `analog_macs_per_sample`,
+        `neuron_updates_per_sample`, `synaptic_operations_per_sample`, `synaptic_events_per_sample`. And
+        `models`: name → what all the other models say.
+    """
+    chosen = model or load_energy_model()
+    others = (other for other in builtin_models().values() if other.name != chosen.name)
     return {
-        "convention": CONVENTION,
-        "ann_macs_per_sample": ann_macs,
-        "prefix_macs_per_sample": prefix_macs,
-        "ann_joules_per_sample": ann,
-        "snn_joules_per_sample": snn,
-        "ratio": [joules / ann if ann else None for joules in snn],
+        **_charge(work, activity, chosen),
+        "ann_macs_per_sample": work.ann_macs,
+        "ann_flops_per_sample": work.ann_macs * chosen.flops_per_mac,
+        "prefix_macs_per_sample": work.prefix_macs,
+        "analog_macs_per_sample": _analog_macs(work, activity, "once"),
+        "neuron_updates_per_sample": _neuron_updates(work, activity),
+        "synaptic_operations_per_sample": list(activity.synaptic_operations),
+        "synaptic_events_per_sample": list(activity.synaptic_events),
+        "models": {other.name: _charge(work, activity, other) for other in others},
     }
+
+
+def estimate_from_shapes(
+    macs: int, fan_out: float | None = None, model: EnergyModel | None = None
+) -> dict[str, Any]:
+    """Energy of one inference of the ANN, and of one spike, JSON-able.
+
+    Args:
+        macs: multiply-accumulates of the ANN.
+        fan_out: connections of a neuron on average, if known.
+        model: what operations take; the default one if None.
+
+    Returns:
+        `model`, `parameters`, `ann_macs_per_sample`, `ann_flops_per_sample`, `ann_joules_per_sample`, with
+        a fan-out `mean_fan_out` and `mean_joules_per_spike`, and `models`: name → joules of the ANN by all
+        the other models.
+    """
+    chosen = model or load_energy_model()
+    spike = (
+        {}
+        if fan_out is None
+        else {
+            "mean_fan_out": fan_out,
+            "mean_joules_per_spike": fan_out * chosen.joules_per_synaptic_operation,
+        }
+    )
+    return {
+        "model": chosen.name,
+        "parameters": asdict(chosen),
+        "ann_macs_per_sample": macs,
+        "ann_flops_per_sample": macs * chosen.flops_per_mac,
+        "ann_joules_per_sample": macs * chosen.joules_per_mac,
+        **spike,
+        "models": {
+            other.name: macs * other.joules_per_mac
+            for other in builtin_models().values()
+            if other.name != chosen.name
+        },
+    }
+
+
+def format_joules(joules: float) -> str:
+    """Three digits and a unit: 1.95e-4 → 195 µJ; tenths of a picojoule stay such, as papers give them."""
+    if 0.0995e-12 <= joules < 1e-12:
+        return f"{joules / 1e-12:.3g} pJ"
+    for unit, size in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9), ("pJ", 1e-12)):
+        if joules >= 0.9995 * size:
+            return f"{joules / size:.3g} {unit}" if joules < 999.5 * size else f"{joules / size:,.0f} {unit}"
+    return f"{joules / 1e-15:.3g} fJ"
+
+
+def _charge(work: Work, activity: Activity, model: EnergyModel) -> dict[str, Any]:
+    """What one model says by every convention, the default first."""
+    ann = work.ann_macs * model.joules_per_mac
+    conventions = []
+    for bursts, counted in _BURSTS.items():
+        for first_layer, charged in _FIRST_LAYER.items():
+            arriving = activity.synaptic_operations if bursts == "spikes" else activity.synaptic_events
+            joules = [
+                macs * model.joules_per_analog_mac
+                + operations * model.joules_per_synaptic_operation
+                + updates * model.joules_per_neuron_update
+                for macs, operations, updates in zip(
+                    _analog_macs(work, activity, first_layer),
+                    arriving,
+                    _neuron_updates(work, activity),
+                    strict=True,
+                )
+            ]
+            conventions.append(
+                {
+                    "bursts": bursts,
+                    "first_layer": first_layer,
+                    "sentence": f"{counted}; {charged}",
+                    "snn_joules_per_sample": joules,
+                    "ratio": [value / ann if ann else None for value in joules],
+                }
+            )
+    usual = conventions[0]
+    return {
+        "model": model.name,
+        "parameters": asdict(model),
+        "convention": f"{model.prices}; {usual['sentence']}",
+        "ann_joules_per_sample": ann,
+        "snn_joules_per_sample": usual["snn_joules_per_sample"],
+        "ratio": usual["ratio"],
+        "conventions": conventions,
+    }
+
+
+def _analog_macs(work: Work, activity: Activity, first_layer: FirstLayer) -> list[float]:
+    """MACs of what reads no spikes, for each number of timesteps."""
+    still = work.prefix_macs + work.joined_macs
+    return [
+        still * (1 if first_layer == "once" else steps) + work.analog_macs * steps + work.head_macs
+        for steps in activity.timesteps
+    ]
+
+
+def _neuron_updates(work: Work, activity: Activity) -> list[float]:
+    return [sum(work.neurons.values()) * steps for steps in activity.timesteps]
+
+
+def _parse(source: str, text: str) -> EnergyModel:
+    """A model from TOML; `source` is what an error calls it."""
+    try:
+        found = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OptionError(
+            f"{source}: expected an energy model in TOML, found something else ({first_line(error)}); "
+            "docs/energy.md has an example"
+        ) from error
+    keys = {field.name: field.type for field in fields(EnergyModel)}
+    every = ", ".join(keys)
+    if unknown := [key for key in found if key not in keys]:
+        raise OptionError(f"{source}: expected only the keys {every}, found '{unknown[0]}'; leave it out")
+    if missing := [key for key in keys if key not in found]:
+        raise OptionError(
+            f"{source}: expected the keys {every}, found no {', '.join(missing)}; add what is missing"
+        )
+    for key, kind in keys.items():
+        if kind == "str":
+            _check_text(source, key, found[key])
+        else:
+            _check_number(source, key, found[key])
+    return EnergyModel(**found)
+
+
+def _check_text(source: str, key: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise OptionError(f"{source}: {key}: expected a line of text, found {value!r}; write one in quotes")
+
+
+def _check_number(source: str, key: str, value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key == "flops_per_mac":
+        if not is_number or not 0 < value <= 16:  # type: ignore[operator]
+            raise OptionError(f"{source}: {key}: expected 1 or 2, say, found {value!r}; give FLOPs of a MAC")
+    elif not is_number or not 0 <= value <= _MOST_JOULES:  # type: ignore[operator]
+        raise OptionError(
+            f"{source}: {key}: expected joules, from 0 to {_MOST_JOULES:g}, found {value!r}; "
+            "4.6 pJ, say, are 4.6e-12"
+        )

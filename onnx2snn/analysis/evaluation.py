@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.analysis.early_exit import ExitTally
-from onnx2snn.analysis.energy import estimate_energy
+from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
 from onnx2snn.analysis.labels import check_labels
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError, ModelError
@@ -19,7 +19,7 @@ from onnx2snn.exits import ExitRule
 from onnx2snn.model_file import load_model
 from onnx2snn.runtime.artifact import input_specs
 from onnx2snn.runtime.engines import Engine, make_engine
-from onnx2snn.runtime.results import Checkpoint
+from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
@@ -108,6 +108,7 @@ class _Tally:
         self.reference_norm = 0.0
         self.spikes = np.zeros(count)
         self.operations = np.zeros(count)
+        self.events = np.zeros(count)
         self.seconds = np.zeros(count)
         self.spikes_by_neuron: dict[str, float] = {}
 
@@ -140,6 +141,7 @@ class _Tally:
                     self.agreeing[index] += (found == expected).sum()
             self.spikes[index] += sum(int(sent[:count].sum()) for sent in point.spikes.values())
             self.operations[index] += sum(int(n[:count].sum()) for n in point.synaptic_operations.values())
+            self.events[index] += sum(int(n[:count].sum()) for n in point.synaptic_events.values())
             self.seconds[index] += point.seconds
         for name, sent in checkpoints[-1].spikes.items():
             self.spikes_by_neuron[name] = self.spikes_by_neuron.get(name, 0.0) + float(sent[:count].sum())
@@ -153,6 +155,7 @@ def evaluate(
     *,
     batch_size: int = 64,
     early_exit: ExitRule | None = None,
+    energy_model: EnergyModel | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Evaluate one output (the first) over a data set, after each of several numbers of timesteps.
@@ -164,15 +167,16 @@ def evaluate(
         reference: the ANN, for its accuracy and for the agreement.
         batch_size: samples a batch, unless the model's batch is fixed.
         early_exit: also measure what it gives, with at most the largest of `timesteps`.
+        energy_model: what operations take; the default one if None.
         progress: called with the number of samples done after each batch.
 
     Returns:
         JSON-able figures: `samples`, `timesteps`, `accuracy`, `agreement`, `output_error` (relative L2),
         `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
-        the last), `uncounted` (layers without synaptic operations, because they read no spikes), `energy`,
-        `samples_per_second`; with an early exit `early_exit`, see `onnx2snn.analysis.early_exit`. Lists
-        have one entry for each of `timesteps`; accuracy is None without labels, agreement without a
-        reference, both where the output is not [N, classes].
+        the last), `uncounted` (layers that read values which change but are no spikes: charged as MACs),
+        `energy` (see `onnx2snn.analysis.energy`), `samples_per_second`; with an early exit `early_exit`, see
+        `onnx2snn.analysis.early_exit`. Lists have one entry for each of `timesteps`; accuracy is None without
+        labels, agreement without a reference, both where the output is not [N, classes].
 
     Raises:
         DataError: labels past the output's classes.
@@ -183,7 +187,7 @@ def evaluate(
     tally = _Tally(len(wanted))
     exits = None if early_exit is None else ExitTally(session, early_exit, wanted[-1])
     every = wanted if exits is None else range(1, wanted[-1] + 1)
-    macs: tuple[int, int] | None = None
+    work: Work | None = None
     classes = 0
     for batch, count in session.batches(dataset, batch_size):
         points = session.run_counted(batch, every)
@@ -196,17 +200,19 @@ def evaluate(
         if exits is not None:
             session.check_scores(scores)
             exits.add(batch, points, labels, expected, count)
-        macs = macs or session.macs_per_sample(batch)
+        work = work or session.work_per_sample(batch)
         if progress is not None:
             progress(tally.samples)
-    if macs is None:
+    if work is None:
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
-    figures = _figures(tally, wanted, macs, labelled=labelled, compared=compared, classes=classes)
+    figures = _figures(tally, wanted, labelled=labelled, compared=compared, classes=classes)
+    operations, events = (tally.operations / tally.samples).tolist(), (tally.events / tally.samples).tolist()
+    figures["energy"] = estimate_energy(work, Activity(wanted, operations, events), energy_model)
     if exits is not None:
-        figures["early_exit"] = exits.figures(macs, labelled=labelled, compared=compared)
+        figures["early_exit"] = exits.figures(work, energy_model, labelled=labelled, compared=compared)
     return figures | {"uncounted": list(session.uncounted)}
 
 
@@ -228,14 +234,12 @@ def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array 
 def _figures(
     tally: _Tally,
     timesteps: list[int],
-    macs: tuple[int, int],
     *,
     labelled: bool,
     compared: bool,
     classes: int,
 ) -> dict[str, Any]:
     samples = tally.samples
-    operations = (tally.operations / samples).tolist()
     nothing = [None] * len(timesteps)
     norm = np.sqrt(tally.reference_norm)
     return {
@@ -247,7 +251,6 @@ def _figures(
         "reference_accuracy": tally.reference_correct / samples if labelled and compared else None,
         "spikes_per_sample": (tally.spikes / samples).tolist(),
         "spikes_by_neuron": {name: count / samples for name, count in tally.spikes_by_neuron.items()},
-        "synaptic_operations_per_sample": operations,
-        "energy": estimate_energy(*macs, operations),
+        "synaptic_operations_per_sample": (tally.operations / samples).tolist(),
         "samples_per_second": (samples / tally.seconds).tolist(),
     }

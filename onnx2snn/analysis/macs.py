@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import onnx
+import onnx.shape_inference
 
 from onnx2snn.graph import WEIGHTED, Graph, Node, Tensor, operands
 from onnx2snn.linear import why_not_linear
 from onnx2snn.sections import SHAPE_OPS, divide, is_neuron
+
+if TYPE_CHECKING:
+    from onnx2snn.runtime.artifact import Artifact
 
 
 def count_macs(graph: Graph) -> dict[str, Any]:
@@ -39,6 +45,24 @@ def count_macs(graph: Graph) -> dict[str, Any]:
         elif is_neuron(node) or (only_spikes and _passes_spikes(node, sections.temporal, sections.cells)):
             spikes.update(tensor.name for tensor in node.outputs)
     return {"per_sample": total, "fed_by_spikes": fed, "share": fed / total if total else None}
+
+
+def mean_fan_out(artifact: Artifact) -> float | None:
+    """Connections of a neuron on average, which is what a spike costs where all neurons fire alike.
+
+    Zero padding counts, as in `count_macs`. None where a size is left open by the model.
+    """
+    fed = artifact.metadata.get("macs", {}).get("fed_by_spikes")
+    inferred = onnx.shape_inference.infer_shapes(artifact.step).graph
+    known = {item.name: item.type.tensor_type.shape for item in (*inferred.value_info, *inferred.output)}
+    neurons = 0
+    for cell in artifact.neurons:
+        shape = known.get(cell.output[0])
+        sizes = [dim.dim_value for dim in shape.dim[1:]] if shape is not None else [0]
+        if fed is None or not all(sizes):
+            return None
+        neurons += math.prod(sizes)
+    return None if fed is None else fed / neurons
 
 
 def _passes_spikes(node: Node, temporal: frozenset[str], cells: frozenset[str]) -> bool:

@@ -90,7 +90,7 @@ def sweep(
         grid: what to try.
         cache: a folder for the figures of each point, by everything that they depend on.
         batch_size: samples a batch.
-        progress: called with what is being done and the share of all that is.
+        progress: called with what is being done and the share of what the cache lacks that is.
 
     Returns:
         JSON-able: `samples`, `measure` (`accuracy`, or `agreement` without labels), `reference_accuracy`,
@@ -107,12 +107,14 @@ def sweep(
     about = _fingerprint(model, calibration, dataset)
     known: dict[bool, Statistics] = {}
     found = []
-    for number, options in enumerate(points):
-        if progress is not None:
-            progress(describe(options), number / len(points))
-        place = cache / f"{_key(about, options)}.json"
-        figures = _read(place)
+    places = [cache / f"{_key(about, options)}.json" for options in points]
+    cached = [_read(place) for place in places]
+    missing, done = cached.count(None), 0
+    for options, place, figures in zip(points, places, cached, strict=True):
         if figures is None:
+            if progress is not None:
+                progress(describe(options), done / missing)
+            done += 1
             try:
                 figures = _measure(model, reference, calibration, dataset, options, known, batch_size)
             except OptionError as error:

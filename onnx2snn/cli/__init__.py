@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import logging
-
 import click
-from rich.console import Console
-from rich.logging import RichHandler
 
 import onnx2snn
-from onnx2snn.cli import demo, evaluate, inspect, sweep
-from onnx2snn.cli.compile import compile_command
-from onnx2snn.terminal import OneLineErrors
+from onnx2snn.cli.commands import Commands
+
+#: Name → where the command is and what it does; nothing is imported before it is called.
+PLACES = {
+    "compile": ("onnx2snn.cli.compile:compile_command", "Compile a trained ANN into a spiking network."),
+    "evaluate": ("onnx2snn.cli.evaluate:evaluate", "Measure a compiled network."),
+    "diagnose": ("onnx2snn.cli.diagnose:diagnose", "Find the layers that make the error, and why."),
+    "run": ("onnx2snn.cli.evaluate:run", "Run a compiled network on samples."),
+    "inspect": ("onnx2snn.cli.inspect:inspect", "Say what becomes of every node, and why."),
+    "sweep": ("onnx2snn.cli.sweep:sweep", "Try many conversions of a net, and show what each gives."),
+    "web": ("onnx2snn.cli.web:web", "Write a page that runs a compiled network in a browser."),
+    "demo": ("onnx2snn.cli.demo:demo", "Compile and evaluate an embedded example."),
+    "doctor": ("onnx2snn.cli.inspect:doctor", "Show what is installed, and what to do about the rest."),
+    "completion": ("onnx2snn.cli.completion:completion", "Print what makes a shell complete commands."),
+}
 
 
 @click.group(
-    cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands,
+    places=PLACES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=[
+        "onnx2snn demo",
+        "onnx2snn compile model.onnx --calib train.npz --scale 1/255",
+        "onnx2snn evaluate model.snn.onnx --data test.npz --reference model.onnx",
+        "onnx2snn compile --help",
+    ],
 )
 @click.version_option(onnx2snn.__version__, message="onnx2snn %(version)s")
-@click.option("-v", "--verbose", count=True, help="Log each pass (-v) or each node (-vv) to stderr.")
-def main(verbose: int) -> None:
+def main() -> None:
     """Compile a trained ANN (ONNX) into a spiking neural network (ONNX) and run it."""
-    if verbose:
-        level = logging.INFO if verbose == 1 else logging.DEBUG
-        handler = RichHandler(console=Console(stderr=True), show_path=False)
-        logging.basicConfig(level=level, handlers=[handler], format="%(message)s")
-
-
-for command in (
-    compile_command,
-    evaluate.evaluate,
-    evaluate.run,
-    inspect.inspect,
-    sweep.sweep,
-    demo.demo,
-    inspect.doctor,
-):
-    main.add_command(command)

@@ -10,15 +10,22 @@ import click
 import onnx2snn
 from onnx2snn import tables
 from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.thresholds import RULES
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
     DEFAULTS,
+    SAMPLES,
     preprocessing_options,
     read_preprocessing,
+    report_option,
     sample_options,
 )
 from onnx2snn.options import AUTO
 from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
 
 
 def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
@@ -26,10 +33,35 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
     return value if value in (None, AUTO) else int(click.INT(value, param, ctx))
 
 
-@click.command("compile")
-@click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", required=True, metavar="DATA", help=f"Calibration samples. {DATA_HELP}")
-@click.option("-o", "--output", metavar="FILE", help="The artifact.  [default: MODEL.snn.onnx, here]")
+@click.command(
+    "compile",
+    cls=Command,
+    examples=[
+        "onnx2snn compile model.onnx --calib train.npz --scale 1/255",
+        "onnx2snn compile model.onnx --calib images/ --signed -T 4 -o fast.snn.onnx",
+        "onnx2snn compile model.onnx --calib x.npy --schedule layer --code radix -T 4",
+    ],
+    sections={
+        "Files": ["calib", "output", "json_file", "report_file"],
+        "Neurons": ["timesteps", "max_spikes", "levels", "signed", "schedule", "code", "weights"],
+        "Calibration": ["threshold", "percentile", "granularity", "correct_bias", "refit"],
+        "Savings": ["spike_budget", "compress", "max_loss", "loss_measure", "early_exit"],
+        "What may be converted": ["approximate", "strict", "dynamic_timesteps"],
+        "Samples": [*SAMPLES["Samples"], "max_search_samples"],
+        "Preprocessing": SAMPLES["Preprocessing"],
+    },
+)
+@click.argument("model", type=ONNX_FILE, metavar="MODEL.onnx")
+@click.option(
+    "--calib", required=True, type=ANY_FILE, metavar="DATA", help=f"Calibration samples. {DATA_HELP}"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=ANY_FILE,
+    metavar="FILE",
+    help="The artifact.  [default: MODEL.snn.onnx, here]",
+)
 @click.option("-T", "--timesteps", default=DEFAULTS.timesteps, show_default=True, help="Simulation length T.")
 @click.option(
     "-G",
@@ -101,7 +133,7 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
 )
 @click.option(
     "--threshold",
-    type=click.Choice(["max", "percentile", "mse"]),
+    type=click.Choice(list(RULES)),
     default=DEFAULTS.threshold,
     show_default=True,
     help="Rule that chooses R from the activations.",
@@ -136,8 +168,15 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
 @click.option("--dynamic-timesteps", is_flag=True, help="Make T an optional input of the artifact.")
 @preprocessing_options
 @sample_options
+@report_option
 def compile_command(
-    model: str, calib: str, output: str | None, max_samples: int | None, json_file: str | None, **values: Any
+    model: str,
+    calib: str,
+    output: str | None,
+    max_samples: int | None,
+    json_file: str | None,
+    report_file: str | None,
+    **values: Any,
 ) -> None:
     """Compile a trained ANN into a spiking network.
 
@@ -146,8 +185,12 @@ def compile_command(
     and reported. The result is one ordinary ONNX file with the same inputs and outputs, which a stock
     onnxruntime runs.
     """
+    from onnx2snn.cli.repeat import typed_command
+    from onnx2snn.report import Subject, write_report
+    from onnx2snn.runtime.artifact import take_apart
+
     target = Path(output or f"{Path(model).stem}.snn.onnx")
-    check_outputs([model, calib], {"-o": target, "--json": json_path(json_file)})
+    check_outputs([model, calib], {"-o": target, "--json": json_path(json_file), "--report": report_file})
     preprocessing = read_preprocessing(values, Preprocessing())
     with progress_bar() as advance:
         compiled = onnx2snn.compile(
@@ -158,7 +201,8 @@ def compile_command(
             progress=advance,
             **values,
         )
-    compiled.save(target)
+        advance("save", 0.0)
+        compiled.save(target)
     out = console_for(json_file)
     out.print(tables.role_table(compiled.report["roles"]))
     say(out, "work", tables.macs_line(compiled.report["macs"]))
@@ -173,5 +217,9 @@ def compile_command(
     samples = compiled.report["calibration"]["samples"]
     size = target.stat().st_size / 1e6
     say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
-    say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}")
+    if report_file is not None:
+        said = take_apart(compiled.model).metadata
+        write_report(report_file, Subject("compile", model, compiled.report, typed_command(), said))
+        say(out, "report", report_file)
+    say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}", whole=True)
     write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})

@@ -9,24 +9,36 @@ import click
 
 import onnx2snn
 from onnx2snn import tables
-from onnx2snn.analysis.evaluation import evaluate as evaluate_session
-from onnx2snn.analysis.evaluation import open_reference
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import FOLDER
 from onnx2snn.cli.output import print_reference
 from onnx2snn.errors import OutputError
+from onnx2snn.invocation import current
 from onnx2snn.model_file import write_atomically
-from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.terminal import console_for, progress_bar
 
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
 
-@click.command()
-@click.option("--out", default="onnx2snn-demo", show_default=True, metavar="DIR", help="Where the files go.")
+
+@click.command(cls=Command, examples=["onnx2snn demo", "onnx2snn demo --out digits"])
+@click.option(
+    "--out",
+    type=FOLDER,
+    default="onnx2snn-demo",
+    show_default=True,
+    metavar="DIR",
+    help="Where the files go.",
+)
 def demo(out: str) -> None:
     """Compile and evaluate an embedded example.
 
     The whole road with a small CNN that reads handwritten digits.
     """
+    from onnx2snn.analysis.evaluation import evaluate as evaluate_session
+    from onnx2snn.analysis.evaluation import open_reference
+
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,6 +46,7 @@ def demo(out: str) -> None:
         raise OutputError(
             f"{folder}: cannot be made a folder ({error.strerror}); choose another with --out"
         ) from error
+    current().remains = f"the files in {folder} are whole; the demo has more of them"
     for name in ("digits.onnx", "digits_calibration.npz", "digits_test.npz"):
         write_atomically(folder / name, resources.files("onnx2snn.demo").joinpath(name).read_bytes())
     model, target = folder / "digits.onnx", folder / "digits.snn.onnx"
@@ -51,7 +64,8 @@ def demo(out: str) -> None:
             progress=advance,
         )
         compiled.save(target)
-        session = SpikingSession(target)
+        advance("load", 0.0)
+        session = onnx2snn.SpikingSession(target)
         dataset = open_dataset(folder / "digits_test.npz", session.inputs, Preprocessing(scale=1 / 16))
         figures = evaluate_session(
             session,

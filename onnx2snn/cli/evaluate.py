@@ -3,47 +3,75 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
+import onnx2snn
 from onnx2snn import tables
-from onnx2snn.analysis.evaluation import evaluate as evaluate_session
-from onnx2snn.analysis.evaluation import open_reference, top1
-from onnx2snn.analysis.exit_calibration import calibrate_exit
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
     DEFAULTS,
+    EXIT,
+    SAMPLES,
     check_positive,
+    energy_option,
     exit_options,
     preprocessing_options,
     read_timesteps,
     recorded,
+    report_option,
     sample_options,
     threads_option,
 )
 from onnx2snn.cli.output import print_reference, print_uncounted
-from onnx2snn.emit.early_exit import USED
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule, parse_exit
 from onnx2snn.model_file import write_atomically
-from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 
+if TYPE_CHECKING:
+    from onnx2snn.runtime.session import SpikingSession
 
-@click.command()
-@click.argument("snn", metavar="SNN.onnx")
-@click.option("--data", required=True, metavar="DATA", help=f"Samples, with labels for accuracy. {DATA_HELP}")
-@click.option("--reference", metavar="MODEL.onnx", help="The ANN, to compare with.")
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "onnx2snn evaluate model.snn.onnx --data test.npz --reference model.onnx",
+        "onnx2snn evaluate model.snn.onnx --data test.npz --timesteps 2,4,8 --json -",
+    ],
+    sections={
+        "Files": ["data", "reference", "json_file", "report_file"],
+        "Run": ["timesteps", "threads", "energy_model"],
+        **EXIT,
+        **SAMPLES,
+    },
+)
+@click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")
+@click.option(
+    "--data",
+    required=True,
+    type=ANY_FILE,
+    metavar="DATA",
+    help=f"Samples, with labels for accuracy. {DATA_HELP}",
+)
+@click.option("--reference", type=ONNX_FILE, metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
 @exit_options
 @threads_option
+@energy_option
 @preprocessing_options
 @sample_options
+@report_option
 def evaluate(
     snn: str,
     data: str,
@@ -53,9 +81,11 @@ def evaluate(
     calib: str | None,
     max_loss: float | None,
     threads: int | None,
+    energy_model: str | None,
     batch_size: int,
     max_samples: int | None,
     json_file: str | None,
+    report_file: str | None,
     **values: Any,
 ) -> None:
     """Measure a compiled network.
@@ -63,9 +93,19 @@ def evaluate(
     Accuracy, agreement with the ANN, spikes, synaptic operations, energy and speed, after each number of
     timesteps. Preprocessing is the one recorded in the artifact, unless options change it.
     """
-    check_outputs([snn, data, reference], {"--json": json_path(json_file)})
+    from onnx2snn.analysis.energy import load_energy_model
+    from onnx2snn.analysis.evaluation import evaluate as evaluate_session
+    from onnx2snn.analysis.evaluation import open_reference
+    from onnx2snn.cli.repeat import typed_command
+    from onnx2snn.report import Subject, write_report
+    from onnx2snn.report.recording import record
+
+    sources = [snn, data, reference, energy_model]
+    check_outputs(sources, {"--json": json_path(json_file), "--report": report_file})
     check_positive("--batch-size", batch_size)
-    session = SpikingSession(snn, threads=threads)
+    model = load_energy_model(energy_model)
+    with progress_bar():
+        session = onnx2snn.SpikingSession(snn, threads=threads)
     compiled = session.timesteps
     alone = timesteps is None and session.artifact.schedule == "layer"
     steps = [compiled] if alone else read_timesteps(timesteps, compiled)
@@ -73,7 +113,7 @@ def evaluate(
     dataset = open_dataset(data, session.inputs, preprocessing, max_samples)
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1])
     ann = None if reference is None else open_reference(reference, session)
-    with progress_bar() as advance:
+    with progress_bar("evaluate") as advance:
         figures = evaluate_session(
             session,
             dataset,
@@ -81,23 +121,35 @@ def evaluate(
             ann,
             batch_size=batch_size,
             early_exit=rule,
+            energy_model=model,
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
     out = console_for(json_file)
-    out.print(tables.evaluation_table(figures))
-    if rule is not None:
-        out.print()
-        out.print(tables.exit_table(figures["early_exit"]))
-        say(out, "early exit", tables.exit_line(figures["early_exit"], steps[-1]))
-    print_reference(out, figures)
-    print_uncounted(out, figures)
+    _print_figures(out, figures)
+    if report_file is not None:
+        recording = record(session, dataset, steps[-1])
+        said = session.artifact.metadata
+        write_report(report_file, Subject("evaluate", snn, figures, typed_command(), said, recording))
+        say(out, "report", report_file)
     write_json(json_file, figures)
 
 
-@click.command()
-@click.argument("snn", metavar="SNN.onnx")
-@click.option("--input", "data", required=True, metavar="X.npy", help=f"Samples. {DATA_HELP}")
-@click.option("-o", "--output", metavar="OUT.npz", help="Write the outputs by name.")
+@click.command(
+    cls=Command,
+    examples=[
+        "onnx2snn run model.snn.onnx --input x.npy -o scores.npz",
+        "onnx2snn run model.snn.onnx --input x.npy --early-exit confidence:0.99",
+    ],
+    sections={
+        "Files": ["data", "output"],
+        "Run": ["timesteps", "threads"],
+        **EXIT,
+        "Preprocessing": SAMPLES["Preprocessing"],
+    },
+)
+@click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")
+@click.option("--input", "data", required=True, type=ANY_FILE, metavar="X.npy", help=f"Samples. {DATA_HELP}")
+@click.option("-o", "--output", type=ANY_FILE, metavar="OUT.npz", help="Write the outputs by name.")
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
 @exit_options
 @threads_option
@@ -118,15 +170,20 @@ def run(
     Shows the outputs' shapes and the winning classes, or writes the outputs; with an early exit also
     `timesteps_used`.
     """
+    from onnx2snn.analysis.evaluation import top1
+    from onnx2snn.emit.early_exit import USED
+
     check_outputs([snn, data], {"-o": output})
-    session = SpikingSession(snn, threads=threads)
+    with progress_bar():
+        session = onnx2snn.SpikingSession(snn, threads=threads)
     preprocessing = recorded(session, values)
     dataset = open_dataset(data, session.inputs, preprocessing)
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, timesteps)
-    runs = [
-        (session.run(batch, timesteps, early_exit=rule), count)
-        for batch, count in session.batches(dataset, DEFAULTS.batch_size)
-    ]
+    runs = []
+    with progress_bar("run") as advance:
+        for batch, count in session.batches(dataset, DEFAULTS.batch_size):
+            runs.append((session.run(batch, timesteps, early_exit=rule), count))
+            advance("run", min(1.0, len(runs) * DEFAULTS.batch_size / len(dataset)))
     outputs = {
         name: np.concatenate([part.outputs[name][:count] for part, count in runs])
         for name in session.artifact.outputs
@@ -148,6 +205,18 @@ def run(
             say(out, "on average", f"{values_.mean():.2f} timesteps: {_first(values_)}")
 
 
+def _print_figures(out: Console, figures: dict[str, Any]) -> None:
+    out.print(tables.evaluation_table(figures))
+    if "early_exit" in figures:
+        out.print()
+        out.print(tables.exit_table(figures["early_exit"]))
+        say(out, "early exit", tables.exit_line(figures["early_exit"], figures["timesteps"][-1]))
+    out.print()
+    out.print(tables.energy_table(figures))
+    print_reference(out, figures)
+    print_uncounted(out, figures)
+
+
 def _first(numbers: npt.NDArray[Any]) -> str:
     """The first of many numbers."""
     return ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
@@ -162,6 +231,8 @@ def _exit_rule(
     timesteps: int | None,
 ) -> ExitRule | None:
     """The rule that the options name; found with the calibration data where these are given."""
+    from onnx2snn.analysis.exit_calibration import calibrate_exit
+
     if early_exit is None:
         if calib is not None or max_loss is not None:
             flag = "--calib" if calib is not None else "--max-loss"
@@ -175,7 +246,7 @@ def _exit_rule(
             )
         return session.exit_rule(early_exit)
     dataset = open_dataset(calib, session.inputs, preprocessing)
-    with progress_bar() as advance:
+    with progress_bar("early exit") as advance:
         return calibrate_exit(
             session, dataset, max_loss, timesteps, progress=lambda done: advance("early exit", done)
         )

@@ -8,32 +8,52 @@ import click
 
 import onnx2snn
 from onnx2snn import tables
-from onnx2snn.analysis.coverage import count_roles
-from onnx2snn.doctor import examine
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
+from onnx2snn.cli.options import energy_option
 from onnx2snn.model_file import load_model
-from onnx2snn.runtime.artifact import is_artifact, take_apart
-from onnx2snn.terminal import check_outputs, console_for, json_path, say, write_json
+from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
 
 
-@click.command()
-@click.argument("model", metavar="ANY.onnx")
+@click.command(
+    cls=Command,
+    examples=["onnx2snn inspect model.onnx", "onnx2snn inspect model.snn.onnx --json - | jq .neurons"],
+)
+@click.argument("model", type=ONNX_FILE, metavar="ANY.onnx")
 @click.option("--strict", is_flag=True, help="Judge as compile --strict does.")
-@click.option("--json", "json_file", metavar="FILE|-", help="Write the report as JSON; - for stdout.")
-def inspect(model: str, strict: bool, json_file: str | None) -> None:
+@click.option(
+    "--json", "json_file", type=ANY_FILE, metavar="FILE|-", help="Write the report as JSON; - for stdout."
+)
+@energy_option
+def inspect(model: str, strict: bool, json_file: str | None, energy_model: str | None) -> None:
     """Say what becomes of every node, and why.
 
     Of an ANN: what each node would become. Of a compiled network: what became of the ANN's nodes, and its
     neurons.
     """
-    check_outputs([model], {"--json": json_path(json_file)})
-    loaded = load_model(model, weights=False)
+    from onnx2snn.analysis.coverage import count_roles
+    from onnx2snn.analysis.energy import estimate_from_shapes, load_energy_model
+    from onnx2snn.analysis.macs import mean_fan_out
+    from onnx2snn.runtime.artifact import is_artifact, take_apart
+
+    check_outputs([model, energy_model], {"--json": json_path(json_file)})
+    prices = load_energy_model(energy_model)
     report: dict[str, Any]
-    if is_artifact(loaded):
-        artifact = take_apart(loaded)
-        nodes = artifact.metadata.get("nodes", [])
-        report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
-    else:
-        report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
+    reached: float | None = None
+    with progress_bar() as advance:
+        loaded = load_model(model, weights=False)
+        advance("inspect", 0.0)
+        if is_artifact(loaded):
+            artifact = take_apart(loaded)
+            nodes, reached = artifact.metadata.get("nodes", []), mean_fan_out(artifact)
+            report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
+        else:
+            report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
+    macs = report.get("macs", {}).get("per_sample")
+    if macs is not None:
+        report["energy"] = estimate_from_shapes(macs, reached, prices)
     out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()
@@ -52,6 +72,8 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     out.print(tables.role_table(report["roles"]))
     if "macs" in report:
         say(out, "work", tables.macs_line(report["macs"]))
+    if macs:
+        say(out, "energy", tables.energy_line(report["energy"]))
     if not report["roles"]["spiking"] and not report["roles"]["refused"]:
         say(
             out,
@@ -61,13 +83,17 @@ def inspect(model: str, strict: bool, json_file: str | None) -> None:
     write_json(json_file, report)
 
 
-@click.command()
-@click.option("--json", "json_file", metavar="FILE|-", help="Write what was found as JSON; - for stdout.")
+@click.command(cls=Command, examples=["onnx2snn doctor", "onnx2snn doctor --json -"])
+@click.option(
+    "--json", "json_file", type=ANY_FILE, metavar="FILE|-", help="Write what was found as JSON; - for stdout."
+)
 def doctor(json_file: str | None) -> None:
-    """Show what is installed.
+    """Show what is installed, and what to do about the rest.
 
-    Versions, the native kernels, what onnxruntime runs on, and the extras.
+    Versions, the native kernels, what onnxruntime runs on, the extras, and npm.
     """
+    from onnx2snn.doctor import examine
+
     check_outputs([], {"--json": json_path(json_file)})
     found = examine()
     console_for(json_file).print(tables.doctor_table(found))

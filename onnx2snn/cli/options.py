@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
+from onnx2snn.cli.files import ANY_FILE
 from onnx2snn.errors import OptionError
 from onnx2snn.options import CompileOptions
-from onnx2snn.runtime.session import SpikingSession
+
+if TYPE_CHECKING:
+    from onnx2snn.runtime.session import SpikingSession
 
 DEFAULTS = CompileOptions()
 DATA_HELP = (
     "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
 )
 Command = Callable[..., Any]
+#: Sections of options in a command's help that several have.
+SAMPLES = {
+    "Samples": ["max_samples", "batch_size"],
+    "Preprocessing": ["scale", "mean", "std", "layout", "resize"],
+}
+EXIT = {"Early exit": ["early_exit", "calib", "max_loss"]}
 
 
 def preprocessing_options(command: Command) -> Command:
@@ -41,7 +50,11 @@ def sample_options(command: Command) -> Command:
     """Which samples, and where the figures go."""
     for option in (
         click.option(
-            "--json", "json_file", metavar="FILE|-", help="Write the figures as JSON; - for stdout."
+            "--json",
+            "json_file",
+            type=ANY_FILE,
+            metavar="FILE|-",
+            help="Write the figures as JSON; - for stdout.",
         ),
         click.option("--batch-size", default=DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
         click.option("--max-samples", type=int, help="Use at most that many samples.  [default: all]"),
@@ -59,7 +72,10 @@ def exit_options(command: Command) -> Command:
             help="For --early-exit auto with --calib: answers that may differ, in percent.  [default: 0.1]",
         ),
         click.option(
-            "--calib", metavar="DATA", help="For --early-exit auto: samples to find its thresholds with."
+            "--calib",
+            type=ANY_FILE,
+            metavar="DATA",
+            help="For --early-exit auto: samples to find its thresholds with.",
         ),
         click.option(
             "--early-exit",
@@ -73,6 +89,34 @@ def exit_options(command: Command) -> Command:
 
 threads_option = click.option(
     "--threads", type=int, help="Threads that an operator may use.  [default: one a core]"
+)
+
+
+energy_option = click.option(
+    "--energy-model",
+    type=ANY_FILE,
+    metavar="NAME|FILE.toml",
+    help="What operations take: 45nm-float32, 45nm-int8, rolls-77fj, or a file of yours.  "
+    "[default: 45nm-float32]",
+)
+
+
+def _check_report(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Say before any work what a report lacks."""
+    if value is not None:
+        from onnx2snn.report import check_report
+
+        check_report(value)
+    return value
+
+
+report_option = click.option(
+    "--report",
+    "report_file",
+    type=ANY_FILE,
+    metavar="OUT.html",
+    callback=_check_report,
+    help="Write what was found as one HTML page, with pictures.",
 )
 
 

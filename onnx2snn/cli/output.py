@@ -11,10 +11,10 @@ from onnx2snn import tables
 
 
 def print_uncounted(console: Console, figures: dict[str, Any]) -> None:
-    """Which layers are not counted."""
+    """Which layers no spikes feed."""
     if figures["uncounted"]:
         names = ", ".join(figures["uncounted"])
-        text = f"not counted as operations or energy, since no spikes reach it directly: {names}"
+        text = f"fed by values that are no spikes, so charged as MACs and not as operations: {names}"
         console.print(Text(text, "yellow"), soft_wrap=True)
 
 

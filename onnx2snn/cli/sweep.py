@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
 from onnx2snn import tables
 from onnx2snn.analysis import plots
-from onnx2snn.analysis.sweep import KINDS, Grid, command
-from onnx2snn.analysis.sweep import sweep as run_sweep
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
+    SAMPLES,
     check_positive,
     preprocessing_options,
     read_preprocessing,
     read_timesteps,
+    report_option,
     sample_options,
 )
 from onnx2snn.errors import OptionError, OutputError
-from onnx2snn.model_file import load_model
-from onnx2snn.runtime.artifact import input_specs
+from onnx2snn.invocation import current
+from onnx2snn.model_file import digest, load_model
 from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
 
 _Number = TypeVar("_Number", int, float)
 
 
-@click.command()
-@click.argument("model", metavar="MODEL.onnx")
-@click.option("--calib", required=True, metavar="DATA", help=f"Calibration samples. {DATA_HELP}")
+@click.command(
+    cls=Command,
+    examples=[
+        "onnx2snn sweep model.onnx --calib train.npz --data test.npz --plot front.svg",
+        "onnx2snn sweep model.onnx --calib x.npy --data y.npz --kinds layer,radix \\\n"
+        "    --timesteps 4,8 --max-loss none",
+    ],
+    sections={
+        "Files": ["calib", "data", "cache", "plot", "json_file", "report_file"],
+        "What is tried": ["kinds", "timesteps", "max_spikes", "max_loss"],
+        "Samples": ["calib_samples", *SAMPLES["Samples"]],
+        "Preprocessing": SAMPLES["Preprocessing"],
+    },
+)
+@click.argument("model", type=ONNX_FILE, metavar="MODEL.onnx")
 @click.option(
-    "--data", required=True, metavar="DATA", help="Samples to measure on, with labels for accuracy."
+    "--calib", required=True, type=ANY_FILE, metavar="DATA", help=f"Calibration samples. {DATA_HELP}"
+)
+@click.option(
+    "--data",
+    required=True,
+    type=ANY_FILE,
+    metavar="DATA",
+    help="Samples to measure on, with labels for accuracy.",
 )
 @click.option("--calib-samples", type=int, help="Calibrate on at most that many.  [default: all]")
 @click.option(
     "--kinds",
-    default=",".join(KINDS),
+    default="stream,signed,layer,radix",
     show_default=True,
     help="stream, signed (stream --signed), layer, radix (layer --code radix).",
 )
@@ -52,10 +76,16 @@ _Number = TypeVar("_Number", int, float)
     metavar="POINTS,…",
     help="Also compress with the largest Γ, at these costs; none to leave it out.",
 )
-@click.option("--cache", metavar="DIR", help="Where points are kept, to go on from.  [default: MODEL.sweep]")
-@click.option("--plot", metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
+@click.option(
+    "--cache",
+    type=FOLDER,
+    metavar="DIR",
+    help="Where points are kept, to go on from.  [default: MODEL.sweep]",
+)
+@click.option("--plot", type=ANY_FILE, metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
 @preprocessing_options
 @sample_options
+@report_option
 def sweep(
     model: str,
     calib: str,
@@ -70,6 +100,7 @@ def sweep(
     batch_size: int,
     max_samples: int | None,
     json_file: str | None,
+    report_file: str | None,
     **values: Any,
 ) -> None:
     """Try many conversions of a net, and show what each gives for its energy.
@@ -77,53 +108,78 @@ def sweep(
     Every point is kept in the cache: an interrupted sweep goes on where it was. The knee of the frontier is
     marked, with the command that compiles it.
     """
+    from onnx2snn.analysis.sweep import KINDS, Grid, command
+    from onnx2snn.analysis.sweep import sweep as run_sweep
+    from onnx2snn.cli.repeat import typed_command
+    from onnx2snn.report import Subject, write_report
+    from onnx2snn.report.words import file_name
+    from onnx2snn.runtime.artifact import input_specs
+
     if plot is not None:
         plots.check_plot(plot)
-    check_outputs([model, calib, data], {"--json": json_path(json_file), "--plot": plot})
+    outputs = {"--json": json_path(json_file), "--plot": plot, "--report": report_file}
+    check_outputs([model, calib, data], outputs)
     check_positive("--batch-size", batch_size)
     grid = Grid(
-        _kinds(kinds),
+        _kinds(kinds, KINDS),
         read_timesteps(timesteps, 1),
         _numbers("--max-spikes", max_spikes, int),
         [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
     )
-    ann = load_model(model)
+    with progress_bar():
+        ann = load_model(model)
     inputs = input_specs(ann)
     typed = _typed(values)
     preprocessing = read_preprocessing(values, Preprocessing())
     calibration = open_dataset(calib, inputs, preprocessing, calib_samples)
     dataset = open_dataset(data, inputs, preprocessing, max_samples)
-    folder = Path(cache or f"{Path(model).stem}.sweep")
+    folder = _make_cache(Path(cache or f"{Path(model).stem}.sweep"))
+    with progress_bar("sweep") as advance:
+        found = run_sweep(
+            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
+        )
+    (knee,) = (point for point in found["points"] if point["knee"])
+    limit = "" if calib_samples is None else f" --max-samples {calib_samples}"
+    words = f"{limit}{typed} {command(knee['options'])}"
+    found["command"] = f"onnx2snn compile {model} --calib {calib}{words}"
+    out = console_for(json_file)
+    _print_points(out, found, knee["name"])
+    if plot is not None:
+        plots.plot_sweep(found, plot)
+        say(out, "plot", plot)
+    if report_file is not None:
+        line = f"onnx2snn compile {file_name(model)} --calib {file_name(calib)}{words}"
+        figures = found | {"command": line, "source_sha256": digest(ann)}
+        write_report(report_file, Subject("sweep", model, figures, typed_command()))
+        say(out, "report", report_file)
+    write_json(json_file, found)
+
+
+def _make_cache(folder: Path) -> Path:
+    """Make the folder that keeps the points, also of a sweep that is stopped."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made a folder ({error.strerror}); choose --cache") from error
-    with progress_bar() as advance:
-        found = run_sweep(
-            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
-        )
-    out = console_for(json_file)
+    current().remains = f"what is finished is kept in {folder}: the same command goes on from there"
+    return folder
+
+
+def _print_points(out: Console, found: dict[str, Any], knee: str) -> None:
     out.print(tables.sweep_table(found))
     if found["measure"] == "agreement":
         say(out, "note", "no labels, so no accuracy: the answers are compared with the ANN's")
     elif found["reference_accuracy"] is not None:
         say(out, "ANN", tables.percent(found["reference_accuracy"]))
-    (knee,) = (point for point in found["points"] if point["knee"])
-    limit = "" if calib_samples is None else f" --max-samples {calib_samples}"
-    found["command"] = f"onnx2snn compile {model} --calib {calib}{limit}{typed} {command(knee['options'])}"
-    say(out, "knee", f"{knee['name']}:")
-    say(out, "  ", found["command"])
-    if plot is not None:
-        plots.plot_sweep(found, plot)
-        say(out, "plot", plot)
-    write_json(json_file, found)
+    say(out, "knee", f"{knee}:")
+    say(out, "  ", found["command"], whole=True)
 
 
-def _kinds(text: str) -> list[str]:
+def _kinds(text: str, known: Collection[str]) -> list[str]:
     kinds = text.split(",")
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
+    if unknown := [kind for kind in kinds if kind not in known]:
         raise OptionError(
-            f"--kinds: expected some of {', '.join(KINDS)}, found '{unknown[0]}'; separate them by commas"
+            f"--kinds: expected some of {', '.join(known)}, found '{unknown[0]}'; separate them by commas"
         )
     return kinds
 

@@ -44,6 +44,8 @@ class Context:
         approximated: whether smooth activations have been written as sums of ReLUs, where that was asked for.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
+        activations: per neuron node: a small histogram of its activations, with R and θ; set by
+            `DescribeActivations`.
         firing: per neuron node: how it fires instead of what calibration gave it; set by `adaptation.py`.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         steps: per layer: what the integers of its int8 weights stand for, per channel; set by `RoundWeights`.
@@ -58,6 +60,7 @@ class Context:
     approximated: bool = False
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
+    activations: dict[str, dict[str, Any]] = field(default_factory=dict)
     firing: dict[str, Firing] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     steps: dict[str, Vector] = field(default_factory=dict)

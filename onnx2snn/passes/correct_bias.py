@@ -6,7 +6,7 @@ import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
 from onnx2snn.calibration.histogram import Vector
-from onnx2snn.channels import broadcastable, channel_axis, channel_count
+from onnx2snn.channels import broadcastable, channel_axis, channel_count, written
 from onnx2snn.graph import (
     Constant,
     Graph,
@@ -65,6 +65,7 @@ class CorrectBias:
         for key, correction in context.corrections.items():
             if key in nodes and is_cell(nodes[key]):
                 _correct_input(graph, nodes[key], correction)
+                context.neurons[key]["correction"] = written(correction)
             else:
                 _correct_tensor(graph, tensors[key], correction)
         tidy(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.channels import channel_axis, channel_count
+from onnx2snn.channels import channel_axis, channel_count, written
 from onnx2snn.graph import (
     Constant,
     Graph,
@@ -62,7 +62,7 @@ class NormalizeWeights:
                     cell.attrs["potential"] = 0.0
                 one = np.ones((), cell.inputs[1].dtype)
                 cell.inputs[1] = Constant(unique_name(graph, f"{cell.name}/one"), one)
-                context.neurons[cell.name]["theta"] = cell.inputs[1].name
+                context.neurons[cell.name] |= {"theta": cell.inputs[1].name, "unit": written(theta)}
                 _scale_readers(graph, cell.outputs[0], theta)
                 changed = True
         if changed:

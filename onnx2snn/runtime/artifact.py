@@ -24,6 +24,7 @@ from onnx2snn.errors import ModelError
 from onnx2snn.exits import ExitRule
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import Schedule
+from onnx2snn.runtime.pools import neuron_before
 
 Array = npt.NDArray[Any]
 
@@ -193,7 +194,7 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
     """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
     graph, metadata = model.graph, _metadata(model)
     weights = {item.name: item for item in graph.initializer}
-    cells = _flat_cells(graph.node)
+    cells = _flat_cells(graph.node, weights)
     before, body, after = _sections(graph.node, cells)
     outputs = [output.name for output in graph.output]
     made = {name for node in body for name in node.output if name}
@@ -221,19 +222,17 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
     )
 
 
-def _flat_cells(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """The neurons, and the maximum pools that read their spikes alone."""
-    firing: set[str] = set()
+def _flat_cells(
+    nodes: Iterable[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
+) -> list[onnx.NodeProto]:
+    """The neurons, and the maximum pools that read the spikes of one alone."""
+    producers: dict[str, onnx.NodeProto] = {}
     cells = []
     for node in nodes:
-        neuron = node.domain == DOMAIN
-        if neuron or (node.op_type == "MaxPool" and node.input[0] in firing):
+        producers.update(dict.fromkeys(node.output, node))
+        before = neuron_before(node, producers, weights) if node.op_type == "MaxPool" else None
+        if node.domain == DOMAIN or (before is not None and not CELLS[before[0].op_type].graded):
             cells.append(node)
-        # The neurons of a float16 net compute in float32.
-        if (neuron and not CELLS[node.op_type].graded) or (
-            node.op_type == "Cast" and node.input[0] in firing
-        ):
-            firing.update(node.output)
     return cells
 
 

@@ -38,12 +38,39 @@ class Checkpoint:
         timesteps: timesteps so far.
         outputs: output name → mean over these timesteps.
         spikes: neuron name → spikes sent so far, int64 [N].
+        events: neuron name → how often a neuron has sent something in a timestep, a burst of any size counted
+            once, int64 [N].
         synaptic_operations: layer → spikes times connections so far, int64 [N].
+        synaptic_events: layer → events times connections so far, int64 [N].
         seconds: time spent on the timesteps and the head, without the counting at the checkpoints.
     """
 
     timesteps: int
     outputs: dict[str, Array]
     spikes: dict[str, Array]
+    events: dict[str, Array]
     synaptic_operations: dict[str, Array]
+    synaptic_events: dict[str, Array]
     seconds: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a network computes for a sample whatever its spikes are, from real shapes; padding does not count.
+
+    Attributes:
+        ann_macs: multiply-accumulates of the whole ANN.
+        prefix_macs: those of them before the first neuron.
+        joined_macs: those behind it that read what is before it, beside spikes: it is the same at every
+            timestep.
+        analog_macs: those at every timestep, that read values which change over time but are no spikes.
+        head_macs: those that read such values once, in the schedule `layer` or behind the last neuron.
+        neurons: neuron layer → neurons.
+    """
+
+    ann_macs: int
+    prefix_macs: int
+    joined_macs: int
+    analog_macs: int
+    head_macs: int
+    neurons: dict[str, int]

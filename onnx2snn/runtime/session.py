@@ -18,17 +18,17 @@ from onnx2snn.exits import ExitRule
 from onnx2snn.model_file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart, zero_state
+from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.early_exit import check_scores, find_rule, run_until_decided
 from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
 from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
-from onnx2snn.runtime.results import Checkpoint, Run
+from onnx2snn.runtime.probing import Prober
+from onnx2snn.runtime.results import Checkpoint, Run, Work
 from onnx2snn.runtime.samples import keep_samples_apart
 from onnx2snn.runtime.stepper import Stepper, make_stepper
-from onnx2snn.runtime.synapses import count_dense
 
 #: Samples that an early exit begins with together: they soon are fewer.
 _EXITING = 64
@@ -256,25 +256,12 @@ class SpikingSession:
 
         Zero padding does not count; the samples only give the shapes.
         """
-        feeds = check_inputs(self.inputs, inputs)
-        state = zero_state(self.artifact.carried)
-        totals = []
-        for part in (self.artifact.prefix, self.artifact.step, self.artifact.head):
-            if part is None:
-                totals.append(0)
-                continue
-            counted, names = count_dense(part)
-            results = self._engine(counted).run({**feeds, **state})
-            totals.append(sum(round(float(results[name][0])) for name in names))
-            # Each part reads what those before it gave; a step's sums stand for the mean, of the same shape.
-            feeds |= results
-            feeds |= {
-                final_name(value): results[value.after]
-                for value in self.artifact.carried
-                if value.after in results
-            }
-            feeds[TIMESTEPS] = np.asarray(1, dtype=np.int64)
-        return sum(totals), totals[0]
+        work = self.work_per_sample(inputs)
+        return work.ann_macs, work.prefix_macs
+
+    def work_per_sample(self, inputs: Array | Mapping[str, Array]) -> Work:
+        """What is computed for a sample beside spikes, and how many neurons there are, from real shapes."""
+        return self._counting.work(check_inputs(self.inputs, inputs))
 
     def stream(self, frames: Iterable[Array | Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
         """Feed one frame a timestep and give the outputs' mean since the last `reset`.
@@ -323,6 +310,11 @@ class SpikingSession:
             samples = count_samples(self.inputs, batch)
             rows = np.minimum(np.arange(fixed or samples), samples - 1)
             yield {name: array[rows] for name, array in batch.items()}, samples
+
+    @cached_property
+    def prober(self) -> Prober:
+        """Runs with changed neurons, for the diagnosis."""
+        return Prober(self.artifact, self._engine, self._bridge, self._read_out)
 
     @cached_property
     def _prefix(self) -> Engine | None:

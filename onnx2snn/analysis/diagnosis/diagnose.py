@@ -1,0 +1,275 @@
+"""Diagnose a spiking network: how far every neuron layer is from the ANN's activation, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.analysis.diagnosis.components import (
+    COMPONENTS,
+    LayerTally,
+    Levels,
+    Observation,
+    levels_of,
+)
+from onnx2snn.analysis.diagnosis.reference import Activity, PreparedReference
+from onnx2snn.analysis.diagnosis.verdict import (
+    dead_channels,
+    find_faults,
+    own_error,
+    saturated_channels,
+    summarise,
+)
+from onnx2snn.analysis.evaluation import top1
+from onnx2snn.analysis.labels import check_labels
+from onnx2snn.calibration.readers import Dataset
+from onnx2snn.channels import along_axis
+from onnx2snn.errors import DataError, ModelError, OptionError
+from onnx2snn.rectifiers import Rectifier
+from onnx2snn.runtime.probing import ExactNeuron, Recording, holds_half
+from onnx2snn.runtime.session import SpikingSession
+
+Array = npt.NDArray[Any]
+
+#: Layers that the verdict speaks of.
+_WORST = 3
+
+
+def diagnose(
+    session: SpikingSession,
+    reference: PreparedReference,
+    dataset: Dataset,
+    *,
+    timesteps: int | None = None,
+    batch_size: int = 64,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, Any]:
+    """Run network and ANN on the same samples and take the error apart, layer by layer.
+
+    Args:
+        session: the spiking network.
+        reference: the ANN that it was compiled from.
+        dataset: samples; with labels the accuracy is given.
+        timesteps: T; as compiled by default.
+        batch_size: samples a batch, unless the model's batch is fixed.
+        progress: called with the share of the work that is done.
+
+    Returns:
+        JSON-able: `samples`, `timesteps`, `schedule`, `accuracy` and `reference_accuracy` (None without
+        labels), `agreement` (both None where the output is not [N, classes]), `output` (`name`, its `error`,
+        what its own `parameters` make of it, and their `harm`, as of layers), `verdict` (sentences), `worst`
+        (layers) and `layers`, in firing order: `layer`, `op`,
+        `max_spikes`, `channels`, `neurons`, `activation_rms`, `error` and `components` (relative to the
+        activation, root mean square; see `onnx2snn.analysis.diagnosis.components`), `own_error` (without what
+        is inherited), `harm` (the share of the squared error that would go with a part), `clipped_mass`,
+        `saturated_channels`, `dead_channels`, `firing_rate` (spikes a neuron and timestep),
+        `spikes_per_sample`, `agreement_if_exact`, `agreement_if_only_spiking` and `faults`, the layer's own
+        first; and `not_compared`, neuron → why it has no counterpart in the ANN.
+
+    Raises:
+        OptionError: a network of integers; timesteps that are none.
+        ModelError: NaN or infinity in either network.
+        DataError: no samples, or labels past the classes.
+    """
+    if session.artifact.metadata.get("options", {}).get("weights") == "int8":
+        raise OptionError(
+            "diagnose: expected a network of floats, found --weights int8, whose currents are rounded before "
+            "they can be seen; compile it without and diagnose that"
+        )
+    diagnosis = _Diagnosis(session, reference, session.timesteps if timesteps is None else timesteps)
+    for batch, count in session.batches(dataset, batch_size):
+        labels = None if dataset.labels is None else dataset.labels[diagnosis.samples :][:count]
+        diagnosis.add({name: array[:count] for name, array in batch.items()}, dataset, labels, progress)
+    if not diagnosis.samples:
+        raise DataError(
+            f"{dataset.source}: expected at least one sample, found none; give data to diagnose on"
+        )
+    return diagnosis.figures(labelled=dataset.labels is not None)
+
+
+class _Diagnosis:
+    """The samples seen so far."""
+
+    def __init__(self, session: SpikingSession, reference: PreparedReference, timesteps: int) -> None:
+        self._session, self._reference, self._timesteps = session, reference, timesteps
+        self._output = session.artifact.outputs[0]
+        self._neurons = {neuron.name: neuron for neuron in session.artifact.neurons}
+        self._exact: dict[str, ExactNeuron] = {}
+        self._levels: dict[str, Levels] = {}
+        self._tallies: dict[str, LayerTally] = {}
+        self._corrections: dict[str, Array] = {}
+        self._sizes: dict[str, int] = {}
+        self._spikes = dict.fromkeys(self._neurons, 0)
+        self._agreeing = {what: dict.fromkeys(self._neurons, 0) for what in ("exact", "spiking")}
+        self._agreement, self._correct, self._right, self._classes = 0, 0, 0, 0
+        self._sums = dict.fromkeys(("error", "norm", "taught", "taught·error"), 0.0)
+        self.samples = 0
+
+    def add(
+        self,
+        feeds: dict[str, Array],
+        dataset: Dataset,
+        labels: Array | None,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        """Run a batch in all ways that there are."""
+        session, samples = self._session, len(next(iter(feeds.values())))
+
+        def advance(share: float) -> None:
+            if progress is not None:
+                progress((self.samples + share * samples) / len(dataset))
+
+        (point,) = session.run_counted(feeds, [self._timesteps])
+        ann = self._reference.run(feeds)
+        seen = session.prober.record(feeds, self._timesteps)
+        if not self._exact:
+            self._prepare(seen)
+        told = {name: ann.after[name] / self._exact[name].unit for name in self._reference.kinds}
+        untold = [exact for name, exact in self._exact.items() if name not in told]
+        taught, given = session.prober.teach(feeds, told, untold)
+        expected, found = ann.outputs[self._output], seen.outputs[self._output]
+        if not (np.isfinite(expected).all() and np.isfinite(found).all()):
+            raise ModelError(
+                f"output '{self._output}': expected finite values, found NaN or Inf; check the preprocessing "
+                "(--scale, --mean, --std) and the model"
+            )
+        answers = top1(expected)
+        self._score(dataset, labels, expected, found, given[self._output])
+        shifts = {}
+        for number, name in enumerate(self._exact):
+            observation = self._observe(name, ann, seen, taught)
+            alone = self._tallies[name].add(observation)
+            shifts[name] = observation.before - observation.taught
+            self._spikes[name] += int(point.spikes[name].sum())
+            if answers is not None and name in told:
+                outputs = self._reference.outputs_with(name, alone, feeds)
+                self._agreeing["spiking"][name] += _agreement(outputs[self._output], answers)
+            advance(0.5 * (number + 1) / len(self._exact))
+        if answers is not None:
+            trials = session.prober.outputs_with_each(
+                list(self._exact.values()), feeds, shifts, self._timesteps
+            )
+            for name, outputs in zip(self._exact, trials, strict=True):
+                self._agreeing["exact"][name] += _agreement(outputs[self._output], answers)
+        self.samples += samples
+
+    def figures(self, *, labelled: bool) -> dict[str, Any]:
+        """See `diagnose`."""
+        classes, samples = self._classes > 0, self.samples
+        found: dict[str, Any] = {
+            "samples": samples,
+            "timesteps": self._timesteps,
+            "schedule": self._session.artifact.schedule,
+            "accuracy": self._correct / samples if labelled and classes else None,
+            "reference_accuracy": self._right / samples if labelled and classes else None,
+            "agreement": self._agreement / samples if classes else None,
+            "output": self._output_figures(),
+        }
+        layers = [self._layer(name, classes=classes) for name in self._neurons]
+        worst = sorted(layers, key=lambda layer: -float(layer["own_error"]))[:_WORST]
+        names = [layer["layer"] for layer in worst]
+        missing = [name for name in self._neurons if name not in self._reference.kinds]
+        why = "the compiler put it in; compared with an exact neuron fed with the ANN's activations"
+        return found | {
+            "verdict": summarise(layers, found, names),
+            "worst": names,
+            "layers": layers,
+            "not_compared": dict.fromkeys(missing, why),
+        }
+
+    def _output_figures(self) -> dict[str, Any]:
+        sums, tiny = self._sums, np.finfo(np.float64).tiny
+        norm = max(sums["norm"], tiny)
+        return {
+            "name": self._output,
+            "error": float(np.sqrt(sums["error"] / norm)),
+            "parameters": float(np.sqrt(sums["taught"] / norm)),
+            "harm": (2 * sums["taught·error"] - sums["taught"]) / max(sums["error"], tiny),
+        }
+
+    def _prepare(self, seen: Recording) -> None:
+        said = self._session.artifact.metadata.get("neurons", {})
+        for name, neuron in self._neurons.items():
+            axis, dims = self._reference.axes.get(name, 1), seen.sent[name].ndim
+            unit, self._corrections[name] = (
+                along_axis(np.asarray(said.get(name, {}).get(key, [default]), np.float32), axis, dims)
+                for key, default in (("unit", 1.0), ("correction", 0.0))
+            )
+            parameters = self._session.artifact.parameters(neuron)
+            slope = parameters[0] if len(parameters) > 1 else None
+            ceiling = said.get(name, {}).get("clip")
+            kind = self._reference.kinds.get(name) or Rectifier(np.inf if ceiling is None else ceiling, slope)
+            self._exact[name] = ExactNeuron(name, kind, unit)
+            levels = levels_of(neuron, parameters, unit, self._timesteps)
+            self._levels[name] = levels
+            self._tallies[name] = LayerTally(kind, levels, axis)
+            self._sizes[name] = seen.sent[name][0].size
+
+    def _score(
+        self, dataset: Dataset, labels: Array | None, expected: Array, found: Array, taught: Array
+    ) -> None:
+        """Compare the outputs of the ANN, of the network, and of what is behind its neurons alone."""
+        error, own = (np.asarray(value - expected, np.float64) for value in (found, taught))
+        for name, product in {"error": error**2, "taught": own**2, "taught·error": own * error}.items():
+            self._sums[name] += float(product.sum())
+        self._sums["norm"] += float((expected.astype(np.float64) ** 2).sum())
+        right, answers = top1(expected), top1(found)
+        if right is None or answers is None:
+            return
+        self._classes = expected.shape[1]
+        self._agreement += int((right == answers).sum())
+        if labels is not None:
+            check_labels(dataset, self._output, self._classes)
+            self._correct += int((answers == labels).sum())
+            self._right += int((right == labels).sum())
+
+    def _observe(self, name: str, ann: Activity, seen: Recording, taught: Mapping[str, Array]) -> Observation:
+        exact = self._exact[name]
+        half = np.float32(0.5 if holds_half(self._neurons[name]) else 0.0)
+        own, current = ((values[name] - half) * exact.unit for values in (taught, seen.currents))
+        own = own - self._corrections[name]
+        before = ann.before.get(name, own)
+        return Observation(
+            before=before,
+            after=ann.after[name] if name in ann.after else exact.kind(before),
+            taught=own,
+            current=current,
+            sent=seen.sent[name] * exact.unit,
+            activity=seen.activity[name],
+        )
+
+    def _layer(self, name: str, *, classes: bool) -> dict[str, Any]:
+        tally, size = self._tallies[name], self._sizes[name]
+        said = self._session.artifact.metadata.get("neurons", {}).get(name, {})
+        options = self._session.artifact.metadata.get("options", {})
+        spikes = self._spikes[name] / self.samples
+        tiny = np.finfo(np.float64).tiny
+        compared = classes and name in self._reference.kinds
+        return {
+            "layer": name,
+            "op": self._neurons[name].op_type,
+            "max_spikes": said.get("max_spikes"),
+            "channels": tally.channels,
+            "neurons": size,
+            "activation_rms": float(np.sqrt(tally.total("energy") / (self.samples * size))),
+            "error": tally.relative("error"),
+            "own_error": own_error(tally),
+            "components": {part: tally.relative(part) for part in COMPONENTS},
+            "harm": {part: tally.harm(part) for part in COMPONENTS},
+            "clipped_mass": tally.total("lost") / max(tally.total("mass"), tiny),
+            "saturated_channels": saturated_channels(tally),
+            "dead_channels": dead_channels(tally),
+            "firing_rate": spikes / (size * self._timesteps),
+            "spikes_per_sample": spikes,
+            "agreement_if_exact": self._agreeing["exact"][name] / self.samples if classes else None,
+            "agreement_if_only_spiking": self._agreeing["spiking"][name] / self.samples if compared else None,
+            "faults": find_faults(name, tally, options),
+        }
+
+
+def _agreement(scores: Array, answers: Array) -> int:
+    """Of how many samples the scores [N, classes] have the answer [N]."""
+    return int(np.count_nonzero(scores.argmax(axis=1) == answers))

@@ -1,0 +1,123 @@
+"""The ANN as the compiler prepared it: what enters and leaves every activation that became a neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import helper
+
+from onnx2snn.channels import channel_axis
+from onnx2snn.compiler import PREPARATION
+from onnx2snn.errors import ModelError
+from onnx2snn.graph import Graph, Node, extract, read_graph, write_model
+from onnx2snn.model_file import digest, flatten_model, load_model
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.base import Context
+from onnx2snn.rectifiers import Rectifier, rectifier
+from onnx2snn.runtime.engines import Engine, make_engine
+from onnx2snn.runtime.session import SpikingSession
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """One batch in the ANN.
+
+    Attributes:
+        before: neuron → what enters its activation, [N, …].
+        after: neuron → what leaves it, [N, …].
+        outputs: the ANN's outputs.
+    """
+
+    before: dict[str, Array]
+    after: dict[str, Array]
+    outputs: dict[str, Array]
+
+
+class PreparedReference:
+    """The ANN that a network was compiled from.
+
+    Args:
+        path: its file.
+        session: the network.
+
+    Attributes:
+        kinds: neuron → the activation that it stands for; without those that the compiler put in itself.
+        axes: neuron → the axis of its channels, None where there is none.
+
+    Raises:
+        ModelError: not the ANN that the network was compiled from.
+    """
+
+    def __init__(self, path: str | Path, session: SpikingSession) -> None:
+        source = load_model(path)
+        known = session.artifact.metadata.get("source_sha256")
+        found = digest(source)
+        if known is not None and found != known:
+            raise ModelError(
+                f"{path}: expected the ANN that the network was compiled from (sha256 {known[:12]}…), found "
+                f"another (sha256 {found[:12]}…); give that one, or compile the network again from this one"
+            )
+        self._graph = _prepare(source)
+        nodes = {node.name: node for node in self._graph.nodes}
+        self.kinds: dict[str, Rectifier] = {}
+        self.axes: dict[str, int | None] = {}
+        self._nodes: dict[str, Node] = {}
+        for name in session.neurons:
+            kind = rectifier(nodes[name]) if name in nodes else None
+            if kind is not None:
+                self.kinds[name], self._nodes[name] = kind, nodes[name]
+                self.axes[name] = channel_axis(nodes[name].outputs[0])
+        if not self.kinds:
+            raise ModelError(
+                f"{path}: expected the activations that became {', '.join(session.neurons[:3])} …, found "
+                "none of these names; compile the network again with this version"
+            )
+        self._outputs = [tensor.name for tensor in self._graph.outputs]
+        self._engine = self._load_whole()
+        self._tails: dict[str, Engine] = {}
+
+    def run(self, feeds: Mapping[str, Array]) -> Activity:
+        """Run a batch."""
+        values = {**feeds, **self._engine.run(feeds)}
+        return Activity(
+            {name: values[node.inputs[0].name] for name, node in self._nodes.items()},
+            {name: values[node.outputs[0].name] for name, node in self._nodes.items()},
+            {name: values[name] for name in self._outputs},
+        )
+
+    def outputs_with(self, name: str, after: Array, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs where the activation of one neuron is another, [N, …]."""
+        tensor = self._nodes[name].outputs[0].name
+        if name not in self._tails:
+            inputs = [item.name for item in self._graph.inputs]
+            self._tails[name] = make_engine(extract(self._graph, [*inputs, tensor], self._outputs))
+        return self._tails[name].run({**feeds, tensor: after})
+
+    def _load_whole(self) -> Engine:
+        model = write_model(self._graph)
+        given = {item.name for item in (*model.graph.input, *model.graph.output)}
+        wanted = dict.fromkeys(
+            tensor.name for node in self._nodes.values() for tensor in (node.inputs[0], node.outputs[0])
+        )
+        model.graph.output.extend(
+            helper.make_empty_tensor_value_info(name) for name in wanted if name not in given
+        )
+        return make_engine(model)
+
+
+def _prepare(source: Any) -> Graph:
+    """The ANN's graph behind the passes that need no data: equal to it, its activations in normal form."""
+    original = flatten_model(source)
+    graph = read_graph(original)
+    context = Context(CompileOptions(), original)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in PREPARATION:
+            step.run(graph, context)
+    return graph

@@ -1,0 +1,185 @@
+"""Say what is wrong with a layer, and with the net, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from onnx2snn.analysis.diagnosis.components import LayerTally
+
+#: A part of the error below this share of a layer's squared error is not worth a word …
+_LEAST_HARM = 0.02
+#: … nor is any, where the layer's own error is below this share of its activation.
+_LEAST_ERROR = 0.01
+#: From here on a layer's own error is worth a sentence of the verdict.
+_NOTABLE = 0.05
+#: From here on a part of the output's error is what there is to see to.
+_MOST_OF_IT = 0.25
+#: A dead channel is one that the ANN uses in this share of places.
+_USED = 0.01
+#: A saturated one sends all that it can in this share of the places where it sends anything.
+_SATURATED = 0.05
+#: The share of a difference between currents that a constant per channel must explain to be a bias.
+_CONSTANT = 0.9
+#: Channels that are named.
+_NAMED = 4
+
+
+def dead_channels(tally: LayerTally) -> list[int]:
+    """Channels that never fire although the ANN's activation is worth spikes."""
+    silent = (tally.of("active") == 0) & (tally.of("expected") > _USED * tally.places)
+    return [int(channel) for channel in np.flatnonzero(silent)]
+
+
+def saturated_channels(tally: LayerTally) -> list[int]:
+    """Channels that often send all that they can."""
+    full = tally.of("full") > _SATURATED * np.maximum(tally.of("active"), 1)
+    return [int(channel) for channel in np.flatnonzero(full)]
+
+
+def find_faults(name: str, tally: LayerTally, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The faults of a layer, its own first, by the harm that they do.
+
+    Returns:
+        `kind`, `harm` (its share in what the layer adds to the squared error; for `inherited` in all of it),
+        `sentence` and `remedy` each.
+    """
+    if tally.relative("error") < _LEAST_ERROR:
+        return []
+    faults = []
+    numb = _numb_channels(tally)
+    if numb:
+        share = float(tally.of("added")[numb].sum()) / tally.total("added")
+        sentence = f"{name}: {_channels(numb)} not fire, whatever the input, though the ANN's {_do(numb)}"
+        faults.append(_fault("dead channels", share, sentence, "compile again; compare its weights"))
+    own = [
+        _describe(name, kind, harm, tally, options)
+        for kind, harm in own_harms(tally, options).items()
+        if harm >= _LEAST_HARM
+    ]
+    faults += sorted(own, key=lambda fault: -fault["harm"])
+    if tally.harm("inherited") >= _LEAST_HARM:
+        faults.append(_describe(name, "inherited", tally.harm("inherited"), tally, options))
+    return faults
+
+
+def own_harms(tally: LayerTally, options: Mapping[str, Any]) -> dict[str, float]:
+    """Part → the share that it has in what the layer adds to the error that it inherits."""
+    harms = {kind: tally.harm(kind, "added") for kind in ("parameters", "clipping", "quantisation", "timing")}
+    if options.get("schedule") == "layer" and options.get("refit"):
+        # Weights are refitted to what the layers before send: a fault only where that made it worse.
+        harms["parameters"] = min(harms["parameters"], tally.harm("parameters"))
+    return harms
+
+
+def own_error(tally: LayerTally) -> float:
+    """How much error the layer adds to what it inherits, relative to the ANN's activation."""
+    return tally.relative("added")
+
+
+def summarise(
+    layers: Sequence[Mapping[str, Any]], found: Mapping[str, Any], worst: Sequence[str]
+) -> list[str]:
+    """The verdict on a net: how near it is to the ANN, then the first fault of its worst layers."""
+    told = [_nearness(found)]
+    output = found["output"]
+    if output["parameters"] >= _NOTABLE and output["harm"] >= _MOST_OF_IT:
+        told.append(
+            f"{output['name']}: the layer's weights or bias are not the ANN's "
+            f"({100 * output['parameters']:.1f} % of error): compile again; compare them."
+        )
+    by_name = {layer["layer"]: layer for layer in layers}
+    for layer in (by_name[name] for name in worst):
+        own = [fault for fault in layer["faults"] if fault["kind"] != "inherited"]
+        if own and (layer["own_error"] >= _NOTABLE or layer["dead_channels"]):
+            told.append(f"{own[0]['sentence']}: {own[0]['remedy']}.")
+    if len(told) == 1:
+        told.append(f"No layer adds more than {100 * _NOTABLE:.0f} % of error of its own.")
+    return told
+
+
+def _nearness(found: Mapping[str, Any]) -> str:
+    samples = f"{found['samples']} samples"
+    if found["agreement"] is None:
+        return f"The output is off by {100 * found['output']['error']:.1f} % (root mean square) on {samples}."
+    said = f"The network gives the ANN's answer on {100 * found['agreement']:.1f} % of {samples}"
+    if found["accuracy"] is None:
+        return f"{said}."
+    accuracy, reference = 100 * found["accuracy"], 100 * found["reference_accuracy"]
+    return f"{said}, and the right one on {accuracy:.1f} % (the ANN on {reference:.1f} %)."
+
+
+def _describe(
+    name: str, kind: str, harm: float, tally: LayerTally, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    size = f"{100 * tally.relative(kind):.1f} %"
+    if kind == "parameters":
+        return _describe_parameters(name, harm, tally)
+    if kind == "clipping":
+        lost = 100 * tally.total("lost") / max(tally.total("mass"), np.finfo(np.float64).tiny)
+        sentence = f"{name} clips {lost:.2g} % of its mass"
+        if options.get("threshold") == "percentile":
+            remedy = "raise --percentile, or use --threshold mse"
+        elif options.get("threshold") == "max":
+            remedy = "calibrate on samples like these"
+        else:
+            remedy = "calibrate on more samples like these, or use --threshold max"
+        return _fault("clipping", harm, sentence, remedy)
+    if kind == "quantisation":
+        layered = options.get("schedule") == "layer"
+        more = "more timesteps (-T)" + (
+            "" if options.get("code") == "radix" else ", or a larger --max-spikes"
+        )
+        sentence = f"{name}: its threshold is too coarse, which makes {size} of error"
+        return _fault(
+            "quantisation", harm, sentence, more if layered else "more timesteps (-T), or more --levels"
+        )
+    if kind == "timing":
+        remedy = "--schedule layer" if options.get("signed") else "--signed, or --schedule layer"
+        sentence = f"{name}: spikes come at the wrong time, which makes {size} of error"
+        return _fault("timing", harm, sentence, f"{remedy}; more timesteps help too")
+    sentence = f"{name} inherits {size} of error from the layers before it"
+    return _fault("inherited", harm, sentence, "see to these first")
+
+
+def _describe_parameters(name: str, harm: float, tally: LayerTally) -> dict[str, Any]:
+    constant = float((tally.of("shift") ** 2 / tally.places).sum()) / max(tally.total("shift²"), 1e-300)
+    where = _concentrated(tally.of("parameters"))
+    if constant > _CONSTANT:
+        what, sentence = "bias", f"{name}: its bias is not the ANN's"
+    else:
+        what, sentence = "weights", f"{name}: its weights are not the ANN's"
+    size = f"{100 * tally.relative('parameters'):.1f} %"
+    place = "" if where is None else f", mostly in {_channels(where, verb=False)}"
+    return _fault(what, harm, f"{sentence} ({size} of error{place})", "compile again; compare them")
+
+
+def _concentrated(error: Any) -> list[int] | None:
+    """The few channels that have most of an error; None where there are many."""
+    order = np.argsort(error)[::-1]
+    reached = np.cumsum(error[order]) >= 0.8 * error.sum()
+    few = int(np.argmax(reached)) + 1
+    return [int(channel) for channel in order[:few]] if few <= max(1, len(error) // 8) else None
+
+
+def _numb_channels(tally: LayerTally) -> list[int]:
+    """Dead channels whose current does not follow the ANN's, even where all before them is exact."""
+    still = tally.variance("taught") < 1e-6 * tally.variance("before")
+    return [channel for channel in dead_channels(tally) if still[channel]]
+
+
+def _channels(numbers: Sequence[int], *, verb: bool = True) -> str:
+    named = ", ".join(map(str, numbers[:_NAMED])) + (", …" if len(numbers) > _NAMED else "")
+    noun = "channel" if len(numbers) == 1 else f"{len(numbers)} channels"
+    does = "" if not verb else " does" if len(numbers) == 1 else " do"
+    return f"{noun} {named}{does}" if len(numbers) == 1 else f"{noun} ({named}){does}"
+
+
+def _do(numbers: Sequence[int]) -> str:
+    return "does" if len(numbers) == 1 else "do"
+
+
+def _fault(kind: str, harm: float, sentence: str, remedy: str) -> dict[str, Any]:
+    return {"kind": kind, "harm": harm, "sentence": sentence, "remedy": remedy}

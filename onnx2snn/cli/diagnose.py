@@ -1,0 +1,114 @@
+"""`onnx2snn diagnose`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import onnx2snn
+from onnx2snn import tables
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.cli.commands import Command
+from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
+from onnx2snn.cli.options import (
+    DATA_HELP,
+    SAMPLES,
+    check_positive,
+    preprocessing_options,
+    recorded,
+    report_option,
+    sample_options,
+    threads_option,
+)
+from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+
+# What takes long to import is imported by the commands themselves: help and completion answer at once.
+
+#: Samples that are looked at where nobody says how many: every layer is run on its own with each of them.
+SAMPLES_LOOKED_AT = 256
+
+
+@click.command(
+    cls=Command,
+    examples=[
+        "onnx2snn diagnose model.snn.onnx --reference model.onnx --data test.npz",
+        "onnx2snn diagnose model.snn.onnx --reference model.onnx --data x.npy --json -",
+    ],
+    sections={
+        "Files": ["reference", "data", "json_file", "report_file"],
+        "Run": ["timesteps", "threads"],
+        **SAMPLES,
+    },
+)
+@click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")
+@click.option(
+    "--reference",
+    required=True,
+    type=ONNX_FILE,
+    metavar="MODEL.onnx",
+    help="The ANN that it was compiled from.",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=ANY_FILE,
+    metavar="DATA",
+    help=f"Samples, with labels for accuracy. {DATA_HELP}",
+)
+@click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@threads_option
+@preprocessing_options
+@sample_options
+@report_option
+def diagnose(
+    snn: str,
+    reference: str,
+    data: str,
+    timesteps: int | None,
+    threads: int | None,
+    batch_size: int,
+    max_samples: int | None,
+    json_file: str | None,
+    report_file: str | None,
+    **values: Any,
+) -> None:
+    """Find the layers that make the error, and why.
+
+    Runs network and ANN on the same samples (256, unless --max-samples says otherwise) and splits the error
+    of every neuron layer into what clipping, coarse thresholds, the timing of spikes and its weights make,
+    and what it inherits from the layers before.
+    """
+    from onnx2snn.analysis.diagnosis import PreparedReference
+    from onnx2snn.analysis.diagnosis import diagnose as diagnose_session
+    from onnx2snn.cli.repeat import typed_command
+    from onnx2snn.report import Subject, write_report
+    from onnx2snn.report.recording import record
+
+    check_outputs([snn, reference, data], {"--json": json_path(json_file), "--report": report_file})
+    check_positive("--batch-size", batch_size)
+    with progress_bar():
+        session = onnx2snn.SpikingSession(snn, threads=threads)
+        ann = PreparedReference(reference, session)
+    dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples or SAMPLES_LOOKED_AT)
+    with progress_bar("diagnose") as advance:
+        found = diagnose_session(
+            session,
+            ann,
+            dataset,
+            timesteps=timesteps,
+            batch_size=batch_size,
+            progress=lambda share: advance("diagnose", share),
+        )
+    out = console_for(json_file)
+    for sentence in found["verdict"]:
+        out.print(sentence, markup=False)
+    out.print()
+    out.print(tables.diagnosis_table(found))
+    out.print(tables.DIAGNOSIS_LEGEND, style="dim")
+    if report_file is not None:
+        recording = record(session, dataset, found["timesteps"])
+        said = session.artifact.metadata
+        write_report(report_file, Subject("diagnose", snn, found, typed_command(), said, recording))
+        say(out, "report", report_file)
+    write_json(json_file, found)

@@ -1,0 +1,82 @@
+"""Keep of the activations what a picture of them needs: a small histogram a layer, with R and θ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from onnx2snn.calibration.histogram import BINS, ChannelHistogram, Vector
+from onnx2snn.graph import Graph, constant
+from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE
+from onnx2snn.passes.base import Context
+from onnx2snn.passes.replace_relu import describe_threshold
+
+#: Most bins of a layer's histogram.
+_MOST_BINS = 64
+#: Significant digits of its figures.
+_DIGITS = 6
+
+
+class DescribeActivations:
+    """Fill `context.activations`: what the activations of each neuron layer look like beside its R and θ.
+
+    Requires `Calibrate` and `ReplaceRelu`. A neuron that stands for a trained quantiser has no statistics,
+    and gets no entry. Changes nothing in the graph. Runs behind what sets thresholds, and before they go into
+    the weights.
+    """
+
+    name = "DescribeActivations"
+    removes: frozenset[str] = frozenset()
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        known = {} if context.statistics is None else context.statistics.histograms
+        for node in graph.nodes:
+            said = context.neurons.get(node.name)
+            histogram = None if said is None else known.get(node.outputs[0].name)
+            if said is None or histogram is None:
+                continue
+            theta = np.asarray(constant(node.inputs[-1]), np.float64).reshape(-1)
+            layered = node.op in (ACCUMULATE_FIRE.op, LEAKY_ACCUMULATE_FIRE.op)
+            most = theta * (said["levels"] if layered else said["max_spikes"])
+            context.activations[node.name] = {
+                **_histogram(histogram.merged()),
+                "clipped": _rounded(_clipped(histogram, most)),
+                "range": _summary(theta * said["levels"]),
+                "threshold": _summary(theta),
+            }
+        return False
+
+
+def _histogram(merged: ChannelHistogram) -> dict[str, Any]:
+    """A layer's activations in at most 64 bins from 0, all of one width, and the share that is zero."""
+    width, maximum = float(merged.width[0]), float(merged.maximum[0])
+    used = min(BINS, int(np.ceil(maximum / width))) if width > 0 else 0
+    together = max(1, -(-used // _MOST_BINS))
+    bins = -(-used // together)
+    counts = merged.counts[0, : bins * together]
+    counts = np.pad(counts, (0, bins * together - len(counts))).reshape(bins, together).sum(axis=1)
+    total = float(merged.zeros[0] + merged.counts.sum())
+    return {
+        "zeros": _rounded(float(merged.zeros[0]) / total if total else 1.0),
+        "maximum": _rounded(maximum),
+        "bin": _rounded(width * together),
+        "counts": [round(count) for count in counts.tolist()],
+    }
+
+
+def _clipped(histogram: ChannelHistogram, most: Vector) -> float:
+    """The share of all activation, summed over a layer, that lies above what its neurons can send at most."""
+    centers = histogram.centers()
+    whole = float((histogram.counts * centers).sum())
+    above = np.maximum(centers - np.broadcast_to(most, histogram.channels)[:, None], 0.0)
+    return float((histogram.counts * above).sum()) / whole if whole else 0.0
+
+
+def _summary(values: Vector) -> dict[str, float]:
+    return {name: _rounded(value) for name, value in describe_threshold(values).items()}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,116 @@
+"""An early exit: when samples are decided, and how many stop when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from onnx2snn import tables
+from onnx2snn.analysis.plots import BLUE, CARD, MUTED, ORANGE
+from onnx2snn.report.content import Plot, Section, Table
+from onnx2snn.report.drawing import draw
+from onnx2snn.report.subject import Subject
+from onnx2snn.report.words import count, joules, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Bars that can each carry their number.
+_NUMBERED = 16
+
+
+def exit_section(subject: Subject) -> Section | None:
+    """What an early exit gave; of a compiled network, its rule alone."""
+    found = subject.figures.get("early_exit")
+    if found is None:
+        return None
+    if "histogram" not in found:
+        return Section("early-exit", "Early exit", [_rule(found)], _thresholds(found))
+    energy = found["energy"]
+    columns = {
+        "timesteps, mean": f"{found['mean_timesteps']:.2f}",
+        "accuracy": percent(found["accuracy"]),
+        "same answer as the ANN": percent(found["agreement"]),
+        "spikes a sample": count(found["spikes_per_sample"]),
+        "synaptic operations": count(found["synaptic_operations_per_sample"]),
+        "energy a sample": joules(energy["snn_joules_per_sample"][0]),
+        "ANN = 1": "" if energy["ratio"][0] is None else f"{energy['ratio'][0]:.2f}",
+    }
+    shown = {name: cell for name, cell in columns.items() if cell}
+    table = Table("With the early exit", list(shown), [list(shown.values())], 0)
+    plots = [_histogram(found), *_thresholds(found["rule"])]
+    return Section(
+        "early-exit",
+        "Early exit",
+        [_rule(found["rule"])],
+        plots,
+        [table],
+    )
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    text = tables.rule_line(rule)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _histogram(found: Mapping[str, Any]) -> Plot:
+    stopped = found["histogram"]
+    samples = sum(stopped)
+    times = range(1, len(stopped) + 1)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        bars = axes.bar(times, stopped, color=BLUE, width=0.8, edgecolor=CARD, linewidth=0)
+        if len(stopped) <= _NUMBERED:
+            axes.bar_label(
+                bars, [count(number) if number else "" for number in stopped], fontsize=8, color=MUTED
+            )
+        mean = found["mean_timesteps"]
+        axes.axvline(mean, color=ORANGE, linestyle="--", label=f"mean: {mean:.2f}")
+        axes.margins(y=0.12)
+        axes.locator_params(axis="x", integer=True)
+        axes.set_xlabel("stopped after timestep")
+        axes.set_ylabel("samples")
+        axes.legend(loc="upper right")
+
+    told = ", ".join(
+        f"{number:,} after {time}" for time, number in zip(times, stopped, strict=True) if number
+    )
+    return draw(
+        "exit-histogram",
+        f"When {samples:,} samples stopped",
+        f"Samples by the timestep after which they stopped: {told}.",
+        paint,
+        height=210,
+    )
+
+
+def _thresholds(rule: Mapping[str, Any]) -> list[Plot]:
+    """How sure a sample must be, where that changes over time."""
+    if len(rule["thresholds"]) < 2:
+        return []
+    values = [value if value <= 1 else None for value in rule["thresholds"]]
+    known = [(time, value) for time, value in enumerate(values, 1) if value is not None]
+    sure = "at least" if rule["criterion"] == "confidence" else "at most"
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        if known:
+            times, numbers = zip(*known, strict=True)
+            axes.plot(times, numbers, color=ORANGE, marker="s", markersize=5, linestyle="--")
+        axes.set_xlim(0.5, len(values) + 0.5)
+        axes.set_ylim(-0.03, 1.05)
+        axes.locator_params(axis="x", integer=True)
+        axes.set_xlabel("timestep")
+        axes.set_ylabel(f"{rule['criterion']}, {sure}")
+
+    told = ", ".join(f"{value:.3g} at timestep {time}" for time, value in known) or "never"
+    plot = draw(
+        "exit-thresholds",
+        f"Decided at a {rule['criterion']} of {sure}",
+        f"A sample stops where its {rule['criterion']} is {sure}: {told}.",
+        paint,
+        height=210,
+        caption="Where there is no mark nobody stops; the last mark holds from there on.",
+    )
+    return [plot]

@@ -1,0 +1,91 @@
+"""Tables of nodes and neurons, and what it takes to have all this again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+import onnx2snn
+from onnx2snn.analysis.coverage import ROLES
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.report.content import Section, Table
+from onnx2snn.report.subject import Subject
+from onnx2snn.report.words import file_name, shown
+
+#: Rows of a table that is shown at once.
+_LONG = 24
+#: What decides the figures, beside onnx2snn itself.
+_PACKAGES = ("onnx", "onnxruntime", "numpy", "matplotlib", "jinja2")
+
+
+def neurons_section(subject: Subject) -> Section | None:
+    """Every neuron layer with its way of firing."""
+    neurons: Mapping[str, Mapping[str, Any]] = subject.metadata.get("neurons", {})
+    if not neurons:
+        return None
+    columns = ("neuron layer", "type", "Γ", "levels", "channels", "least θ", "median θ", "greatest θ")
+    rows = [
+        (
+            shown(name),
+            said["op"],
+            *(f"{said[key]:g}" for key in ("max_spikes", "levels", "channels")),
+            *(f"{said['threshold'][key]:.3g}" for key in ("least", "median", "greatest")),
+        )
+        for name, said in neurons.items()
+    ]
+    table = Table("Neuron layers, as they fire", columns, rows, 2, folded=len(rows) > _LONG)
+    return Section("neurons", "Neurons", tables=[table])
+
+
+def nodes_section(subject: Subject) -> Section | None:
+    """What became of every node of the ANN."""
+    nodes = subject.metadata.get("nodes", [])
+    if not nodes:
+        return None
+    counts = {role: sum(node["role"] == role for node in nodes) for role in ROLES}
+    told = ", ".join(f"{number} {role}" for role, number in counts.items() if number)
+    rows = [(shown(n["node"]), shown(n["op"]), n["role"], shown(n["reason"])) for n in nodes]
+    columns = ("node", "operator", "became", "why")
+    table = Table(f"All {len(rows)} nodes of the ANN", columns, rows, 4, folded=len(rows) > _LONG)
+    return Section("nodes", "Nodes", [f"Of {len(nodes)} nodes of the ANN: {told}."], tables=[table])
+
+
+def repeat_section(subject: Subject) -> Section:
+    """The command line, the options of the artifact, versions and hashes."""
+    said = subject.metadata
+    facts = {"onnx2snn": onnx2snn.__version__}
+    if said.get("version", onnx2snn.__version__) != onnx2snn.__version__:
+        facts["compiled by onnx2snn"] = said["version"]
+    facts |= {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    source = said.get("source_sha256") or subject.figures.get("source_sha256")
+    if source:
+        facts["SHA-256 of the ANN"] = source
+    if "calibration" in said:
+        calibration = said["calibration"]
+        facts["calibrated on"] = f"{calibration['samples']:,} samples of {file_name(calibration['source'])}"
+    if said.get("preprocessing"):
+        facts["preprocessing"] = _preprocessing(said["preprocessing"])
+    tables = [Table("Versions and sources", ("what", "which"), [*facts.items()], 2)]
+    if "options" in said:
+        options = [(name.replace("_", "-"), _value(value)) for name, value in said["options"].items()]
+        tables.append(Table("Options of the conversion", ("option", "value"), options, 2))
+    lead = ["Files are named without their folders. The same files, options and versions give the same page."]
+    return Section("repeat", "To repeat it", lead, tables=tables, code=subject.line)
+
+
+def _preprocessing(said: Mapping[str, Any]) -> str:
+    default = Preprocessing().to_dict()
+    chosen = {name: value for name, value in said.items() if value != default.get(name)}
+    return ", ".join(f"{name} {_value(value)}" for name, value in chosen.items()) or "none"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
+    return shown(f"{value:.6g}" if isinstance(value, float) else value)

@@ -1,0 +1,98 @@
+"""The page: which command has which sections, and how they become one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import onnx2snn
+from onnx2snn.analysis.plots import check_extra
+from onnx2snn.errors import OptionError
+from onnx2snn.model_file import write_atomically
+from onnx2snn.report.accuracy import accuracy_section
+from onnx2snn.report.activations import activations_section
+from onnx2snn.report.content import Section
+from onnx2snn.report.conventions import conventions_section
+from onnx2snn.report.diagnosis import activity_section, errors_section, faults_section
+from onnx2snn.report.exits import exit_section
+from onnx2snn.report.frontier import frontier_section, points_section
+from onnx2snn.report.listings import neurons_section, nodes_section, repeat_section
+from onnx2snn.report.raster import raster_section
+from onnx2snn.report.spikes import spikes_section
+from onnx2snn.report.subject import Subject
+from onnx2snn.report.summary import summary, tiles
+from onnx2snn.report.words import file_name, shown
+
+#: Makes one section; None where there is nothing to show.
+Maker = Callable[[Subject], Section | None]
+
+_NETWORK: tuple[Maker, ...] = (neurons_section, nodes_section, repeat_section)
+#: Command → what it is called on the page, and its sections in order.
+PAGES: dict[str, tuple[str, tuple[Maker, ...]]] = {
+    "compile": ("Conversion", (activations_section, exit_section, *_NETWORK)),
+    "evaluate": (
+        "Evaluation",
+        (
+            accuracy_section,
+            spikes_section,
+            raster_section,
+            exit_section,
+            activations_section,
+            conventions_section,
+            *_NETWORK,
+        ),
+    ),
+    "sweep": ("Sweep", (frontier_section, points_section, repeat_section)),
+    "diagnose": (
+        "Diagnosis",
+        (errors_section, faults_section, activity_section, raster_section, activations_section, *_NETWORK),
+    ),
+}
+_SUFFIXES = (".html", ".htm")
+
+
+def check_report(path: str | Path) -> None:
+    """Find out before any work that a report can be made.
+
+    Raises:
+        OptionError: matplotlib or Jinja2 is not installed, or the file is not named as a page.
+    """
+    if Path(path).suffix.lower() not in _SUFFIXES:
+        raise OptionError(
+            f"--report: expected a file name in {' or '.join(_SUFFIXES)}, found '{path}'; rename it"
+        )
+    check_extra("--report", ("matplotlib", "jinja2"))
+
+
+def write_report(path: str | Path, subject: Subject) -> None:
+    """Make a page and write it, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_atomically(path, render(subject).encode())
+
+
+def render(subject: Subject) -> str:
+    """The page as HTML: the same for the same subject, on the same versions."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    kind, makers = PAGES[subject.command]
+    found = [make(subject) for make in makers]
+    files = resources.files("onnx2snn.report")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["drawing"] = Markup  # what `drawing.py` wrote, with all text in it escaped
+    template = environment.from_string(files.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    return template.render(
+        kind=kind,
+        name=shown(file_name(subject.name)),
+        style=Markup(files.joinpath("page.css").read_text(encoding="utf-8")),
+        summary=summary(subject),
+        tiles=tiles(subject),
+        sections=[section for section in found if section is not None],
+        version=onnx2snn.__version__,
+    )

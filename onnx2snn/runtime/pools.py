@@ -1,0 +1,48 @@
+"""Which neuron a maximum pool reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.ops import CELLS, DOMAIN, LI_POOL
+
+
+def neuron_before(
+    cell: onnx.NodeProto,
+    producers: Mapping[str, onnx.NodeProto],
+    weights: Mapping[str, onnx.TensorProto],
+) -> tuple[onnx.NodeProto, list[str]] | None:
+    """The neuron whose spikes a cell sends, itself or one before pools, and what scales them on the way.
+
+    Args:
+        cell: a neuron, or a pool of places.
+        producers: tensor → the node that makes it.
+        weights: initializers.
+
+    Returns:
+        The neuron and the initializers that its spikes are multiplied by, all above zero and the same all
+        over a window; None where there is no such neuron.
+    """
+    factors: list[str] = []
+    node: onnx.NodeProto | None = cell
+    places = 0
+    while node is not None:
+        if node.domain == DOMAIN and CELLS[node.op_type].kind == "neuron":
+            return node, factors
+        source = node.input[0]
+        if node.op_type in (LI_POOL.op, "MaxPool"):
+            places = len(helper.get_node_attr_value(node, "kernel_shape"))
+        elif node.op_type == "Mul" and places:
+            source, factor = node.input if node.input[1] in weights else reversed(node.input)
+            value = numpy_helper.to_array(weights[factor]) if factor in weights else np.zeros(())
+            if not (value > 0).all() or any(size != 1 for size in value.shape[-places:]):
+                return None
+            factors.append(factor)
+        elif node.op_type != "Cast":
+            return None
+        node = producers.get(source)
+    return None

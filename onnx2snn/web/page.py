@@ -1,0 +1,188 @@
+"""Write the page: files that never change, what this network and its samples are, and onnxruntime-web."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from onnx2snn.analysis.evaluation import Reference
+from onnx2snn.calibration.readers import Dataset
+from onnx2snn.errors import ModelError, OutputError
+from onnx2snn.model_file import load_model, serialize, write_atomically
+from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.web.onnxruntime_web import VERSION, OnnxruntimeWeb
+from onnx2snn.web.samples import batch_size, describe_layers, describe_samples, observe
+from onnx2snn.web.stepping import Stepping, little_endian, take_steps
+
+INDEX = "index.html"
+#: By what a folder of ours is known.
+_MARK = '<meta name="generator" content="onnx2snn web">'
+_RUNTIME = "onnxruntime-web"
+#: Of onnxruntime-web, which says MIT in its package.json and has no text of it.
+_LICENCE = "LICENSE.txt"
+#: The most bytes of one model; a browser does not hold a text of more than about 500 MB.
+_LARGEST = 256 * 10**6
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was written: its first file, how many samples it has, and the bytes of all its files."""
+
+    index: Path
+    samples: int
+    size: int
+
+
+def check_folder(folder: str | Path) -> None:
+    """Find out before any work that a page may be written into a folder.
+
+    Raises:
+        OutputError: it is a file, or a folder with something else in it.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: expected a folder for the page, found a file; choose another with -o")
+    try:
+        empty = not folder.exists() or not any(folder.iterdir())
+        ours = not empty and _MARK in (folder / INDEX).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        ours = empty = False
+    if not (empty or ours):
+        raise OutputError(
+            f"{folder}: expected no folder, an empty one or an earlier page, found other files; "
+            "choose another with -o"
+        )
+
+
+def write_page(
+    folder: str | Path,
+    source: str | Path,
+    session: SpikingSession,
+    dataset: Dataset,
+    runtime: OnnxruntimeWeb,
+    reference: Reference | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Page:
+    """Write the page of an artifact: the same arguments give the same bytes.
+
+    Args:
+        folder: where to; made where it is not there. An earlier page in it is overwritten.
+        source: the artifact's file.
+        session: the artifact.
+        dataset: the samples to choose from, all of them.
+        runtime: onnxruntime-web.
+        reference: the ANN to compare with.
+        progress: called with the number of samples that the network has run on, after each.
+
+    Raises:
+        DataError: labels past the output's classes, or more samples than a page should hold.
+        ModelError: a model that is too large for a page, or a reference that does not fit.
+        OutputError: the folder is not ours, or cannot be written.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    stepping = take_steps(session.artifact)
+    models = _models(Path(source), stepping, reference)
+    observed = observe(session, dataset, reference, progress)
+    description = {
+        "name": Path(source).name,
+        "runtime": VERSION,
+        "timesteps": session.timesteps,
+        "schedule": session.artifact.schedule,
+        "inputs": [
+            {"name": name, "type": array.dtype.name, "dims": list(array.shape[1:])}
+            for name, array in observed.inputs.items()
+        ],
+        "batch": batch_size(session),
+        "output": session.artifact.outputs[0],
+        "exit": _describe_exit(Path(source), session),
+        "reference": _describe_reference(reference),
+        "layers": describe_layers(session.artifact, observed, stepping.spikes),
+        **stepping.describe(),
+        **describe_samples(dataset, observed),
+    }
+    files = dict(_static_files())
+    files["description.js"] = f"describe({_script_json(description)});\n".encode()
+    files |= dict(_embedded(f"models/{name}", content) for name, content in models.items())
+    files |= dict(
+        _embedded(f"samples/{number}", little_endian(array))
+        for number, array in enumerate(observed.inputs.values())
+    )
+    files[f"{_RUNTIME}/ort.js"] = runtime.script
+    files |= dict([_embedded(f"{_RUNTIME}/loader", runtime.loader)])
+    files |= dict([_embedded(f"{_RUNTIME}/wasm", runtime.binary)])
+    return Page(_write(folder, files), len(dataset), sum(map(len, files.values())))
+
+
+def _models(source: Path, stepping: Stepping, reference: Reference | None) -> dict[str, bytes]:
+    """Every model of the page as a file: the artifact's bytes as they are, its parts, the ANN."""
+    models = {"artifact": source.read_bytes()}
+    models |= {name: serialize(part) for name, part in stepping.models.items()}
+    if reference is not None:
+        models["ann"] = serialize(load_model(reference.source))
+    for name, content in models.items():
+        if len(content) > _LARGEST:
+            where = reference.source if reference is not None and name == "ann" else source
+            raise ModelError(
+                f"{where}: expected at most {_LARGEST / 1e6:.0f} MB for a page, found "
+                f"{len(content) / 1e6:.0f} MB; use a smaller model"
+            )
+    return models
+
+
+def _describe_exit(source: Path, session: SpikingSession) -> dict[str, Any] | None:
+    """The early exit of the file itself, and the output that says when it came."""
+    rule = session.artifact.exit_rule
+    added = [o.name for o in load_model(source).graph.output if o.name not in session.artifact.outputs]
+    if rule is None or not added:
+        return None
+    return {"output": added[0], **rule.to_dict()}
+
+
+def _describe_reference(reference: Reference | None) -> dict[str, Any] | None:
+    if reference is None:
+        return None
+    return {
+        "name": Path(reference.source).name,
+        "inputs": dict(reference.inputs),
+        "output": reference.output,
+    }
+
+
+def _static_files() -> Iterator[tuple[str, bytes]]:
+    for item in resources.files("onnx2snn.web").joinpath("static").iterdir():
+        yield (f"{_RUNTIME}/{item.name}" if item.name == _LICENCE else item.name), item.read_bytes()
+
+
+def _embedded(name: str, content: bytes) -> tuple[str, bytes]:
+    """A file as a script that hands it to the page: a page opened as a file may read nothing else."""
+    packed = base64.b64encode(gzip.compress(content, 6, mtime=0)).decode()
+    return f"{name}.js", f'embed("{name}", "{packed}");\n'.encode()
+
+
+def _script_json(content: object) -> str:
+    """JSON that is safe inside a script, whatever the names in it."""
+    return json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write all files, the one that names the others last."""
+    try:
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made a folder ({error.strerror}); choose another with -o"
+        ) from error
+    for name in sorted(files, key=lambda name: name == INDEX):
+        write_atomically(folder / name, files[name])
+    for stale in sorted((folder / "models").glob("*.js")):
+        if f"models/{stale.name}" not in files:
+            stale.unlink()
+    return folder / INDEX

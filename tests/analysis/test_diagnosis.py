@@ -1,0 +1,244 @@
+"""Faults planted into a conversion are found, and named, in the layer that has them."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import onnx2snn
+from benchmarks.planting import CHANNEL, Plant, replace_constant, with_faults
+from onnx2snn import compiler
+from onnx2snn.analysis.diagnosis import PreparedReference, diagnose
+from onnx2snn.analysis.diagnosis.components import COMPONENTS, LayerTally, Levels, Observation, levels_of
+from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.calibration.readers import dataset_from_arrays, open_dataset
+from onnx2snn.errors import DataError, ModelError, OptionError
+from onnx2snn.graph import Graph, constant
+from onnx2snn.ops import CELLS
+from onnx2snn.passes.base import Context
+from onnx2snn.rectifiers import Rectifier
+from onnx2snn.runtime.probing import ExactNeuron, holds_half
+from tests.helpers import normal, parse, run
+
+DEMO = Path(str(resources.files("onnx2snn.demo")))
+SCALE = Preprocessing(scale=1 / 16)
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, **faults: str) -> None:
+    monkeypatch.setattr(compiler, "COMPLETION", with_faults(faults))
+
+
+def examine(compiled: onnx2snn.CompiledModel, samples: int = 128, **options: object) -> dict:
+    session = onnx2snn.SpikingSession(compiled.model)
+    data = open_dataset(DEMO / "digits_test.npz", session.inputs, SCALE, samples)
+    return diagnose(session, PreparedReference(DEMO / "digits.onnx", session), data, **options)
+
+
+def compile_digits(**options: object) -> onnx2snn.CompiledModel:
+    return onnx2snn.compile(
+        DEMO / "digits.onnx", DEMO / "digits_calibration.npz", preprocessing=SCALE, **options
+    )
+
+
+LAYERS = ("/stem_relu/Relu", "/block/relu/Relu", "/block/relu_1/Relu", "/widen_relu/Relu")
+FAULTS = {"theta": "clipping", "coarse": "quantisation", "bias": "bias", "channel": "dead channels"}
+OPTIONS = {
+    "burst": {},
+    "signed": {"signed": True},
+    "layer": {"schedule": "layer", "timesteps": 4, "refit": False},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("turn", range(4))
+def test_planted_faults_are_the_first_of_their_layers(
+    monkeypatch: pytest.MonkeyPatch, turn: int, options: dict
+) -> None:
+    planted = dict(zip(LAYERS, (*FAULTS, *FAULTS)[turn : turn + 4], strict=True))
+    plant(monkeypatch, **planted)
+    found = examine(compile_digits(**options), samples=64)
+    for layer in found["layers"]:
+        fault, first = planted[layer["layer"]], layer["faults"][0]
+        # Behind the Add of a shortcut the channel still moves: what is wrong are its weights.
+        shortcut = fault == "channel" and layer["layer"] == "/block/relu_1/Relu"
+        assert first["kind"] == ("weights" if shortcut else FAULTS[fault]), layer
+        assert layer["layer"] in first["sentence"]
+        assert CHANNEL in layer["dead_channels"] or first["kind"] != "dead channels"
+
+
+@pytest.mark.parametrize(("fault", "layer"), list(zip(FAULTS, LAYERS, strict=True)))
+def test_the_verdict_begins_with_the_layer_that_is_broken(
+    monkeypatch: pytest.MonkeyPatch, fault: str, layer: str
+) -> None:
+    plant(monkeypatch, **{layer: fault})
+    found = examine(compile_digits(), samples=64)
+    assert found["worst"][0] == layer
+    assert found["verdict"][1].startswith(layer)
+    by_name = {said["layer"]: said for said in found["layers"]}
+    repaired = {name: said["agreement_if_exact"] for name, said in by_name.items()}
+    assert repaired[layer] == max(repaired.values()) >= found["agreement"]
+
+
+def test_a_sound_net_gets_no_blame() -> None:
+    found = examine(compile_digits(timesteps=32, signed=True))
+    assert found["agreement"] == 1.0
+    assert found["accuracy"] == found["reference_accuracy"]
+    assert found["verdict"][1:] == ["No layer adds more than 5 % of error of its own."]
+    for layer in found["layers"]:
+        assert layer["error"] < 0.05
+        assert layer["agreement_if_exact"] == layer["agreement_if_only_spiking"] == 1.0
+        assert layer["dead_channels"] == layer["saturated_channels"] == []
+
+
+def test_a_bias_shifted_behind_the_last_neuron_is_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ShiftLast(Plant):
+        def run(self, graph: Graph, context: Context) -> bool:
+            del context
+            last = next(node for node in reversed(graph.nodes) if node.op == "Gemm")
+            replace_constant(graph, last, 2, constant(last.inputs[2]) + np.float32(50))
+            return True
+
+    steps = list(compiler.COMPLETION)
+    monkeypatch.setattr(compiler, "COMPLETION", (*steps, ShiftLast({})))
+    found = examine(compile_digits(), samples=32)
+    assert found["output"]["harm"] > 0.9
+    assert found["verdict"][1].startswith(found["output"]["name"])
+    assert found["worst"]
+    assert all(layer["own_error"] < 0.05 for layer in found["layers"])
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("activation", ["Relu", "Clip", "LeakyRelu"])
+def test_an_exact_neuron_gives_the_ann(rng: np.random.Generator, options: dict, activation: str) -> None:
+    call = {"Relu": "Relu (a)", "Clip": "Clip (a, low, high)", "LeakyRelu": "LeakyRelu <alpha = 0.3> (a)"}
+    weights = normal(rng, w=(5, 2, 3, 3), b=(5,), v=(5, 4, 3, 3))
+    if activation == "Clip":
+        weights |= {"low": np.float32(0), "high": np.float32(1.5)}
+    model = parse(
+        f"""(float[N, 2, 6, 6] x) => (float[N, 4, 7, 7] y) {{
+            a = Conv <pads = [1, 1, 1, 1]> (x, w, b)
+            r = {call[activation]}
+            m = MaxPool <kernel_shape = [2, 2]> (r)
+            y = ConvTranspose (m, v)
+        }}""",
+        **weights,
+    )
+    x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False, **options).model)
+    (name,) = session.neurons
+    (cell,) = session.artifact.neurons
+    unit = np.asarray(session.artifact.metadata["neurons"][name].get("unit", [1.0]), np.float32)
+    kind = Rectifier(
+        ceiling=1.5 if activation == "Clip" else np.inf,
+        slope=np.float32(0.3) if activation == "LeakyRelu" else None,
+    )
+    exact = ExactNeuron(name, kind, unit.reshape(-1, 1, 1))
+    current = session.prober.record({"x": x}, session.timesteps).currents[name]
+    half = 0.5 if holds_half(cell) else 0.0
+    before = run(_up_to(model, "a"), {"x": x})[0]
+    shift = before - (current - np.float32(half)) * exact.unit
+    (outputs,) = session.prober.outputs_with_each([exact], {"x": x}, {name: shift}, session.timesteps)
+    np.testing.assert_allclose(outputs["y"], run(model, {"x": x})[0], rtol=1e-4, atol=1e-4)
+
+
+def _up_to(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.output[:]
+    part.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return part
+
+
+@pytest.mark.parametrize("op", ["BurstIF", "SignedBurstIF", "LeakyBurstIF", "QuantizedIF", "AccumulateFire"])
+def test_what_can_be_sent_is_what_the_neuron_sends_of_a_constant_current(
+    rng: np.random.Generator, op: str
+) -> None:
+    timesteps, cell = 6, CELLS[op]
+    attributes: dict = {"max_spikes": 2}
+    if op == "QuantizedIF":
+        attributes = {"levels": 9, "timesteps": timesteps}
+    if op == "AccumulateFire":
+        attributes = {"levels": 9, "code": "burst", "potential": 0.5}
+    # Powers of two, so that nothing rounds.
+    current = (rng.integers(-200, 400, (50, 3)) / 64).astype(np.float32)
+    parameters = [np.asarray([0.5, 1.0, 2.0], np.float32)]
+    if op == "LeakyBurstIF":
+        parameters.insert(0, np.float32(0.25))
+    node = onnx.helper.make_node(op, ["i"], ["o"], domain="onnx2snn", **attributes)
+    levels = levels_of(node, parameters, np.ones((), np.float32), timesteps)
+    state, total = cell.initial_state(parameters), np.zeros_like(current)
+    steps = 1 if op == "AccumulateFire" else timesteps
+    for _ in range(steps):
+        sent, state = cell.step(current, state, parameters, attributes)
+        total += sent
+    np.testing.assert_allclose(levels.round(current), total / steps, rtol=1e-6)
+
+
+@given(seed=st.integers(0, 2**32 - 1), leaky=st.booleans())
+def test_the_parts_add_up_to_the_error(seed: int, leaky: bool) -> None:
+    rng = np.random.default_rng(seed)
+    slope = np.float32(0.1) if leaky else None
+    levels = Levels(np.float32(0.25), 8, -8 if leaky else 0, slope)
+    tally = LayerTally(Rectifier(slope=slope), levels, 1)
+    for _ in range(2):
+        arrays = rng.standard_normal((6, 4, 3, 2)).astype(np.float32) * 2
+        tally.add(Observation(*arrays[:, :, None].repeat(5, 2)))
+    parts = sum(tally.total(f"{part}·error") for part in COMPONENTS)
+    assert parts == pytest.approx(tally.total("error"), rel=1e-4)
+
+
+def test_neurons_that_the_compiler_put_in_are_told_apart(rng: np.random.Generator) -> None:
+    model = parse(
+        """(float[N, 8] x) => (float[N, 3] y) {
+            h = MatMul (x, w)
+            s = Gelu (h)
+            g = MatMul (s, u)
+            r = Relu (g)
+            y = MatMul (r, v)
+        }""",
+        **normal(rng, w=(8, 8), u=(8, 6), v=(6, 3)),
+    )
+    x = rng.standard_normal((32, 8)).astype(np.float32)
+    compiled = onnx2snn.compile(model, x, approximate="relu-sum", timesteps=16, signed=True)
+    session = onnx2snn.SpikingSession(compiled.model)
+    path = _saved(model)
+    found = diagnose(session, PreparedReference(path, session), dataset_from_arrays(x, session.inputs))
+    assert len(found["not_compared"]) == len(found["layers"]) - 1 > 0
+    for layer in found["layers"]:
+        assert (layer["agreement_if_only_spiking"] is None) == (layer["layer"] in found["not_compared"])
+        assert np.isfinite(layer["error"])
+    assert found["accuracy"] is None
+
+
+def _saved(model: onnx.ModelProto) -> Path:
+    path = Path(tempfile.mkdtemp()) / "model.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_bad_input_is_one_line(tmp_path: Path) -> None:
+    compiled = compile_digits()
+    session = onnx2snn.SpikingSession(compiled.model)
+    other = onnx.load(DEMO / "digits.onnx")
+    other.doc_string = "another"
+    onnx.save(other, tmp_path / "other.onnx")
+    with pytest.raises(ModelError, match=r"other\.onnx: expected the ANN that the network was compiled from"):
+        PreparedReference(tmp_path / "other.onnx", session)
+    reference = PreparedReference(DEMO / "digits.onnx", session)
+    data = open_dataset(DEMO / "digits_test.npz", session.inputs, SCALE, 4)
+    with pytest.raises(OptionError, match="timesteps: expected a whole number, at least 1, found 0"):
+        diagnose(session, reference, data, timesteps=0)
+    labelled = replace(data, labels=np.full(4, 99))
+    with pytest.raises(DataError, match="99"):
+        diagnose(session, reference, labelled)
+    whole = onnx2snn.SpikingSession(compile_digits(schedule="layer", weights="int8", timesteps=4).model)
+    with pytest.raises(OptionError, match="--weights int8"):
+        diagnose(whole, PreparedReference(DEMO / "digits.onnx", whole), data)

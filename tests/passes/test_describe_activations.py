@@ -1,0 +1,77 @@
+"""The small histogram of a layer's activations, beside a count by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers import normal, parse
+
+import onnx2snn
+from onnx2snn.runtime.artifact import take_apart
+
+NET = "(float[N,8] x) => (float[N,3] y) { h = MatMul(x, w1) r = Relu(h) y = MatMul(r, w2) }"
+
+
+def build(rng, **options):
+    weights = normal(rng, w1=(8, 5), w2=(5, 3))
+    x = normal(rng, x=(200, 8))["x"]
+    compiled = onnx2snn.compile(parse(NET, **weights), x, **options)
+    return compiled, np.maximum(x @ weights["w1"], 0).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"granularity": "layer"}, {"schedule": "layer"}, {"signed": True, "levels": 2}]
+)
+def test_counts_ranges_and_what_is_clipped(rng, options):
+    compiled, activations = build(rng, threshold="percentile", percentile=90.0, **options)
+    said = compiled.report["activations"]["r"]
+    assert take_apart(compiled.model).metadata["activations"] == {"r": said}
+    assert said["zeros"] == pytest.approx((activations == 0).mean(), rel=1e-5)
+    assert said["maximum"] == pytest.approx(activations.max(), rel=1e-5)
+    assert sum(said["counts"]) == (activations > 0).sum()
+    assert 32 <= len(said["counts"]) <= 64
+    assert (
+        said["bin"] * (len(said["counts"]) - 1)
+        <= said["maximum"]
+        <= said["bin"] * len(said["counts"]) * 1.0001
+    )
+    edges = said["bin"] * np.arange(len(said["counts"]) + 1)
+    counted, _ = np.histogram(activations[activations > 0], edges)
+    # Channels have bins of their own, so that what lies near an edge may be counted beside it.
+    assert np.abs(np.cumsum(counted) - np.cumsum(said["counts"])).max() <= 3
+
+    neuron = compiled.report["neurons"]["r"]
+    for name, value in neuron["threshold"].items():
+        assert said["threshold"][name] == pytest.approx(value, rel=1e-5)
+        assert said["range"][name] == pytest.approx(value * neuron["levels"], rel=1e-5)
+    whole = options.get("granularity") == "layer"
+    ranges = np.percentile(activations, 90.0, axis=None if whole else 0, method="inverted_cdf")
+    headroom = 2 if "levels" in options else 1
+    lost = np.maximum(activations - ranges * headroom, 0).sum() / activations.sum()
+    assert said["clipped"] == pytest.approx(lost, abs=0.002)
+    assert said["clipped"] > 0 or headroom > 1
+
+
+def test_it_is_small_and_the_same_every_time(rng):
+    compiled, _ = build(rng)
+    again, _ = build(np.random.default_rng(0))
+    assert compiled.report["activations"] == again.report["activations"]
+    assert len(json.dumps(compiled.report["activations"]["r"])) < 2000
+
+
+def test_layers_that_fire_in_their_own_way_show_it(rng):
+    compiled, _ = build(rng, compress="spikes", max_loss=50.0)
+    said, neuron = compiled.report["activations"]["r"], compiled.report["neurons"]["r"]
+    assert compiled.report["adaptation"]["layers"]["r"]["scale"] > 1
+    assert said["threshold"]["median"] == pytest.approx(neuron["threshold"]["median"], rel=1e-5)
+
+
+def test_a_silent_layer_has_no_bins(rng):
+    weights = normal(rng, w1=(8, 5), w2=(5, 3))
+    model = parse(NET.replace("r = Relu(h)", "n = Abs(h) m = Neg(n) r = Relu(m)"), **weights)
+    said = onnx2snn.compile(model, normal(rng, x=(20, 8))["x"]).report["activations"]["r"]
+    assert said["counts"] == []
+    assert said["zeros"] == 1
+    assert said["clipped"] == 0

@@ -1,0 +1,181 @@
+"""Every table on a terminal of 80 columns, with long names and large numbers: nothing is cut off."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+from rich.console import Console
+
+import onnx2snn
+from benchmarks.topologies import load
+from onnx2snn import tables
+from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.doctor import examine
+
+WIDTH = 80
+LONG = "/features/features.1/features.1.0/block/block.1/scale_activation/HardSigmoid_quant_1"
+THETA = {"least": 0.001234, "median": 123.4567, "greatest": 1234567.8}
+
+
+def shown(table, width: int = WIDTH) -> str:
+    console = Console(width=width, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def unfolded(text: str) -> str:
+    """The first column, put together again."""
+    return "".join(line.split(" ")[0] for line in text.splitlines())
+
+
+def node(name: str, **more: str) -> dict[str, str]:
+    reason = "expected a constant shape, found one that depends on the input"
+    return {
+        "node": name,
+        "op": "LayerNormalization",
+        "role": "refused",
+        "reason": reason,
+        "remedy": "",
+    } | more
+
+
+def neuron(op: str) -> dict[str, object]:
+    return {"op": op, "max_spikes": 16, "levels": 123.456, "channels": 2048, "threshold": THETA}
+
+
+def point(**marks: bool) -> dict[str, object]:
+    return (
+        {
+            "name": "signed, T = 128, Γ = 16, compressed 0.25",
+            "options": {"timesteps": 128, "max_spikes": 16, "max_loss": 0.25},
+            "accuracy": 1.0,
+            "agreement": 1.0,
+            "spikes_per_sample": 98765432.1,
+            "energy_ratio": 123.456,
+            "milliseconds_per_sample": 1234.5,
+        }
+        | {"knee": False, "best": False}
+        | marks
+    )
+
+
+def diagnosed(name: str) -> dict[str, object]:
+    parts = ("parameters", "clipping", "quantisation", "timing", "inherited")
+    return {
+        "layer": name,
+        "error": 12.345,
+        "components": dict.fromkeys(parts, 0.123),
+        "agreement_if_exact": 1.0,
+        "agreement_if_only_spiking": 0.567,
+    }
+
+
+NODES = [
+    node(LONG),
+    node(LONG + "/x", role="analog", island="a"),
+    node(LONG + "/y", role="analog", island="a"),
+]
+NEURONS = {LONG: neuron("LeakyAccumulateFire"), "/Relu": neuron("BurstIF")}
+ADAPTED = {name: {"scale": 1.63203, "spikes": 98765432.1, "without": 87654321.0} for name in NEURONS}
+FIGURES = {
+    "timesteps": [1, 128],
+    "accuracy": [0.1, 1.0],
+    "agreement": [0.1, 1.0],
+    "spikes_per_sample": [1.0, 98765432.1],
+    "synaptic_operations_per_sample": [99999999.0, 12345678901.2],
+    "energy": {"ratio": [0.01, 123.456]},
+    "samples_per_second": [12345.6, 0.4],
+}
+CASES = {
+    "node_table": (tables.node_table(NODES), ["refused", "analog", "2", "LayerNormalization"]),
+    "role_table": (tables.role_table({"spiking": 123456, "refused": 1}), ["123456", "spiking"]),
+    "neuron_table": (tables.neuron_table(NEURONS), ["16", "123", "2048", "0.00123", "1.23e+06"]),
+    "evaluation_table": (
+        tables.evaluation_table(FIGURES),
+        ["128", "100.0 %", "98,765,432", "12,346 M", "99,999,999", "123.46", "12,346"],
+    ),
+    "exit_table": (tables.exit_table({"histogram": [0, 1234567, 3]}), ["1,234,567", "3", "█" * 40]),
+    "adaptation_table": (
+        tables.adaptation_table(ADAPTED, NEURONS),
+        ["16", "123", "1.63", "98,765,432", "87,654,321"],
+    ),
+    "sweep_table": (
+        tables.sweep_table({"points": [point(best=True), point(knee=True)]}),
+        ["signed", "128", "16", "0.25", "100.0 %", "98,765,432", "123.46", "1,234", "best", "← knee"],
+    ),
+    "diagnosis_table": (
+        tables.diagnosis_table({"layers": [diagnosed(LONG), diagnosed("/Relu")], "worst": ["/Relu"]}),
+        ["1234.5", "12.3", "100.0", "56.7"],
+    ),
+    "doctor_table": (tables.doctor_table(examine()), [onnx2snn.__version__, "CPUExecutionProvider", "npm"]),
+}
+
+
+def check(text: str) -> None:
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_table_fits_and_keeps_its_numbers_whole(name):
+    table, words = CASES[name]
+    text = shown(table)
+    check(text)
+    for word in words:
+        assert word in text
+
+
+def test_the_energy_table_fits():
+    place = resources.files("onnx2snn.demo")
+    compiled = onnx2snn.compile(
+        str(place / "digits.onnx"),
+        str(place / "digits_calibration.npz"),
+        preprocessing=onnx2snn.Preprocessing(scale=1 / 16),
+        max_samples=8,
+        timesteps=2,
+    )
+    session = onnx2snn.SpikingSession(compiled.model)
+    data = open_dataset(
+        str(place / "digits_test.npz"), session.inputs, onnx2snn.Preprocessing(scale=1 / 16), 8
+    )
+    figures = evaluate(session, data, [2])
+    check(shown(tables.energy_table(figures)))
+
+
+def test_no_table_is_forgotten():
+    made = {name for name in vars(tables) if name.endswith("_table")}
+    assert made == {*CASES, "energy_table"}
+
+
+@pytest.mark.parametrize("name", ["node_table", "neuron_table", "adaptation_table", "diagnosis_table"])
+def test_names_fold_and_can_be_put_together(name):
+    assert LONG in unfolded(shown(CASES[name][0]))
+    assert LONG in shown(CASES[name][0], 500)
+
+
+def test_names_fold_behind_slashes():
+    lines = shown(tables.NodeName("/layer1/layer1.0/conv1/Conv"), 16).splitlines()
+    assert [line.strip() for line in lines] == ["/layer1/", "layer1.0/conv1/", "Conv"]
+
+
+def test_a_name_without_slashes_folds_anywhere():
+    lines = shown(tables.NodeName("a" * 20), 16).splitlines()
+    assert [line.strip() for line in lines] == ["a" * 16, "aaaa"]
+
+
+def test_one_type_of_neurons_is_said_once():
+    text = shown(tables.neuron_table({"/Relu": neuron("BurstIF"), "/Relu_1": neuron("BurstIF")}))
+    assert text.count("BurstIF") == 1
+
+
+@pytest.mark.parametrize("net", ["mobilenet_v3.script", "keras_functional.tensorflow"])
+def test_nodes_of_a_real_net(net):
+    nodes = onnx2snn.inspect(load(net)).to_dict()["nodes"]
+    text = shown(tables.node_table(nodes))
+    check(text)
+    for said in nodes:
+        if not said.get("island"):
+            assert said["node"] in unfolded(text)
