@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 235
+#: Percent that an axis of shares shows at least.
+_LEAST_SPAN = 2.5
 #: key in the figures → name, colour, marker, line.
 _MEASURES = {
     "accuracy": ("accuracy", BLUE, "o", "-"),
@@ -60,6 +62,7 @@ def _against_time(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
             values = [100 * value for value in figures[name]]
             axes.plot(steps, values, line, color=colour, marker=marker, label=label, markersize=5)
         _draw_ann(axes, figures, measures)
+        _keep_to_shares(axes, measures)
         axes.set_xscale("log", base=2)
         axes.set_xticks(steps, [str(step) for step in steps])
         axes.minorticks_off()
@@ -87,6 +90,14 @@ def _draw_ann(axes: Axes, figures: Mapping[str, Any], measures: Sequence[str]) -
         axes.axhline(level, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.5, label="accuracy of the ANN")
 
 
+def _keep_to_shares(axes: Axes, measures: Sequence[str]) -> None:
+    """No more than 100 %, and a range in which a tenth of a point is no mountain."""
+    if measures[0] != "output_error":
+        low, high = axes.get_ylim()
+        high = min(high, 100.5)
+        axes.set_ylim(max(0.0, min(low, high - _LEAST_SPAN)), high)
+
+
 def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
     energy, steps = figures["energy"], figures["timesteps"]
     spent, ann = energy["snn_joules_per_sample"], energy["ann_joules_per_sample"]
@@ -96,6 +107,8 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
     values = [100 * value for value in figures[name]]
 
     def paint(figure: Figure) -> None:
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axes = figure.add_subplot()
         axes.plot([joule / scale for joule in spent], values, line, color=colour, marker=marker, markersize=5)
         for step, joule, value in zip(steps, spent, values, strict=True):
@@ -105,7 +118,7 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
         if ann and name == "accuracy" and figures["reference_accuracy"] is not None:
             place = (ann / scale, 100 * figures["reference_accuracy"])
             axes.plot(*place, marker="*", markersize=11, color=INK, linestyle="none")
-            axes.annotate("ANN", place, (0, -15), textcoords="offset points", fontsize=8.5, ha="center")
+            axes.annotate("ANN", place, (0, 7), textcoords="offset points", fontsize=8.5, ha="center")
         elif ann:
             axes.axvline(ann / scale, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.5)
             axes.annotate(
@@ -117,8 +130,13 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
                 ha="right",
                 fontsize=8.5,
             )
-        axes.set_xlim(left=0)
+        if min(spent) > 0:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.12, y=0.12)
+        _keep_to_shares(axes, measures)
         axes.set_xlabel(f"energy a sample, {unit} (estimated)")
         axes.set_ylabel(f"{label}, %")
 

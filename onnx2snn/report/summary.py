@@ -41,7 +41,7 @@ def _compiled(subject: Subject) -> list[str]:
     nodes = sum(roles.values())
     sentences = [
         f"{roles['spiking']} of {nodes} nodes of the ANN spike; {tables.macs_line(found['macs'])}.",
-        f"It runs for {timesteps(options['timesteps'])}{_firing(options)}, calibrated on "
+        f"It runs for {timesteps(options['timesteps'])}{_firing(found)}, calibrated on "
         f"{found['calibration']['samples']:,} samples of {file_name(found['calibration']['source'])}.",
     ]
     analog = roles["analog"]
@@ -65,12 +65,18 @@ def _compiled(subject: Subject) -> list[str]:
     return sentences
 
 
-def _firing(options: Mapping[str, Any]) -> str:
+def _firing(found: Mapping[str, Any]) -> str:
+    options = found["options"]
     if options["schedule"] == "layer":
         return f", layer after layer, in the code {options['code']}"
     kind = "signed burst neurons" if options["signed"] else "burst neurons"
-    most = options["max_spikes"]
-    return f" with {kind}, {'Γ chosen for each layer' if most == 'auto' else f'Γ = {most}'}"
+    return f" with {kind}, Γ = {_most_spikes(found)}"
+
+
+def _most_spikes(found: Mapping[str, Any]) -> str:
+    """Γ, or from which to which it goes."""
+    most = sorted({said["max_spikes"] for said in found["neurons"].values()})
+    return f"{most[0]:g}" if len(most) == 1 else f"{most[0]:g} to {most[-1]:g}"
 
 
 def _compile_tiles(subject: Subject) -> list[Tile]:
@@ -80,7 +86,7 @@ def _compile_tiles(subject: Subject) -> list[Tile]:
         *([] if share is None else [Tile(percent(share), "of the arithmetic is fed by spikes")]),
         Tile(str(len(found["neurons"])), "neuron layers"),
         Tile(str(options["timesteps"]), "timesteps T"),
-        Tile(str(options["max_spikes"]), "spikes a timestep at most, Γ"),
+        Tile(_most_spikes(found), "spikes of a neuron a timestep at most, Γ"),
     ]
 
 
@@ -135,7 +141,10 @@ def _answers(
             f"right{compared}."
         )
     if agreement is not None:
-        sentences.append(f"It gives the ANN's own answer for {percent(agreement)}.")
+        who, of = (
+            (f"After {timesteps(steps)} it", f" of {samples:,} samples") if accuracy is None else ("It", "")
+        )
+        sentences.append(f"{who} gives the ANN's own answer for {percent(agreement)}{of}.")
     return sentences or [f"It ran {timesteps(steps)} on {samples:,} samples."]
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.ops import CELLS, DOMAIN, LI_POOL, LI_REDUCE_MAX
+from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, LI_POOL, LI_REDUCE_MAX
 from onnx2snn.runtime.artifact import Artifact, Carried
 from onnx2snn.runtime.pools import neuron_before
 
@@ -83,7 +83,9 @@ class _CellCounter:
             units = numpy_helper.from_array(unit)
             nodes.append(helper.make_node("Constant", [], [divisor], value=units))
         if unit is not None and (unit == 1).all():
-            return _with_events(_magnitude(cell.output[0], size), size)
+            never_negative = cell.op_type == BURST_IF.op
+            sent = [_as_float(cell.output[0], size)] if never_negative else _magnitude(cell.output[0], size)
+            return _with_events(sent, size)
         nodes += [
             *_divided(cell.output[0], divisor, f"{size}/ratio"),
             helper.make_node("Round", [f"{size}/ratio"], [f"{size}/whole"]),

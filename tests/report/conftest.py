@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from onnx2snn.cli import main
-from onnx2snn.report import render
+from onnx2snn.report import recording, render
 from tests.report.subjects import HOSTILE, SUBJECTS
 
 #: Command → what is typed in the folder of the files.
@@ -29,13 +28,12 @@ _FILES = {".html", ".npz", ".onnx"}
 
 
 def call(folder: Path, line: str):
-    """Run a command with its files named from inside their folder."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    """Run a command with its files named from inside their folder; rasters are small, to be drawn soon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(recording, "SAMPLES", 2)
+        patch.setattr(recording, "_ROWS", 6)
         return CliRunner().invoke(main, line.split())
-    finally:
-        os.chdir(before)
 
 
 @cache
