@@ -22,7 +22,7 @@ import onnx2snn
 from onnx2snn.cli import main
 from onnx2snn.model_file import write_atomically
 
-COMMANDS = ["compile", "evaluate", "run", "inspect", "sweep", "demo", "doctor", "completion"]
+COMMANDS = list(main.places)
 DEMO = "onnx2snn.demo"
 
 
@@ -340,6 +340,24 @@ def test_help_explains_every_option(command):
             assert parameter.help, parameter.name
             assert parameter.opts[-1] in text
     assert len(found.help.splitlines()[0]) > 20
+
+
+def test_diagnose_says_which_layer_and_why(folder, tmp_path):
+    asked = (
+        f"diagnose {folder}/digits.snn.onnx --reference {folder}/digits.onnx --data {folder}/digits_test.npz"
+    )
+    told = call(*asked.split(), "--max-samples", "32", "--json", str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert told.exit_code == 0
+    assert told.stdout.startswith(found["verdict"][0])
+    assert found["samples"] == 32
+    assert {layer["layer"] for layer in found["layers"]} >= set(found["worst"])
+    assert all(layer["layer"] in told.stdout for layer in found["layers"])
+    nothing = tmp_path / "unlabelled.npy"
+    np.save(nothing, np.load(folder / "digits_test.npz")["images"][:8])
+    without = call(*asked.replace(f"{folder}/digits_test.npz", str(nothing)).split(), "--json", "-")
+    assert json.loads(without.stdout)["accuracy"] is None
+    assert json.loads(without.stdout)["agreement"] is not None
 
 
 def test_version():

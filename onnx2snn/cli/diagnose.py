@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -24,9 +25,6 @@ from onnx2snn.cli.options import (
 from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
-
-#: Samples that are looked at where nobody says how many: every layer is run on its own with each of them.
-SAMPLES_LOOKED_AT = 256
 
 
 @click.command(
@@ -59,7 +57,7 @@ SAMPLES_LOOKED_AT = 256
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
 @threads_option
 @preprocessing_options
-@sample_options
+@partial(sample_options, most=256)  # every layer is run on its own with each of them
 @report_option
 def diagnose(
     snn: str,
@@ -90,7 +88,7 @@ def diagnose(
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
         ann = PreparedReference(reference, session)
-    dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples or SAMPLES_LOOKED_AT)
+    dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
     with progress_bar("diagnose") as advance:
         found = diagnose_session(
             session,

@@ -46,8 +46,8 @@ def preprocessing_options(command: Command) -> Command:
     return command
 
 
-def sample_options(command: Command) -> Command:
-    """Which samples, and where the figures go."""
+def sample_options(command: Command, most: int | None = None) -> Command:
+    """Which samples, at most `most` of them where the user does not say, and where the figures go."""
     for option in (
         click.option(
             "--json",
@@ -57,7 +57,12 @@ def sample_options(command: Command) -> Command:
             help="Write the figures as JSON; - for stdout.",
         ),
         click.option("--batch-size", default=DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
-        click.option("--max-samples", type=int, help="Use at most that many samples.  [default: all]"),
+        click.option(
+            "--max-samples",
+            type=int,
+            default=most,
+            help=f"Use at most that many samples.  [default: {most or 'all'}]",
+        ),
     ):
         command = option(command)
     return command

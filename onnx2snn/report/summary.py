@@ -123,7 +123,7 @@ def _evaluated(subject: Subject) -> list[str]:
         sentences.append(f"With the early exit: {exits['mean_timesteps']:.2f} timesteps on average{told}.")
     if found["uncounted"]:
         sentences.append(
-            f"Not counted, since no spikes reach them directly: {listed([*map(shown, found['uncounted'])])}."
+            f"Charged as MACs, since no spikes feed them: {listed([*map(shown, found['uncounted'])])}."
         )
     return sentences
 

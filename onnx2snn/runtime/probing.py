@@ -140,13 +140,14 @@ class Prober:
         wanted = {name for tail in tails.values() for name in tail.reads}
         engine, carried = self._engine("heads", lambda: _showing(self._artifact, wanted))
         bridge = self._bridge(feeds)
+        moves = {one.name: np.asarray(shifts[one.name] / one.unit, np.float32) for one in exact}
         steppers: dict[str, Stepper] = {}
         trunk = make_stepper(engine, carried, bridge)
         for _ in range(1 if self._artifact.schedule == "layer" else timesteps):
             trunk.advance()
             values = {**bridge, **trunk.results()}
             for name, tail in tails.items():
-                given = {**values, _SHIFT: shifts[name].astype(np.float32)}
+                given = {**values, _SHIFT: moves[name]}
                 if name not in steppers:
                     load = partial(tail.model, given)
                     engine, carried = self._engine(name, load)
@@ -316,24 +317,29 @@ def _stand_in(
     artifact: Artifact, exact: ExactNeuron, node: onnx.NodeProto, model: onnx.ModelProto
 ) -> tuple[list[onnx.NodeProto], list[Carried]]:
     """The nodes in the place of a neuron, whose weights go into `model`, and their states."""
-    dtype = _dtype(artifact, node)
-    shift, moved, mean = (_name(node, what) for what in ("shift", "moved", "mean"))
-    model.graph.initializer.append(numpy_helper.from_array(exact.unit.astype(dtype), f"{shift}/unit"))
+    dtype, moved, result = _dtype(artifact, node), _name(node, "moved"), _name(node, "activation")
+
+    def state(name: str) -> Carried:
+        return Carried(_before(node, name), _after(node, name), np.zeros((), dtype))
+
     nodes = [
         _half_less(node, dtype, model),
-        helper.make_node("CastLike", [_SHIFT, f"{shift}/unit"], [f"{shift}/cast"]),
-        helper.make_node("Div", [f"{shift}/cast", f"{shift}/unit"], [shift]),
-        helper.make_node("Add", [_half(node), shift], [moved]),
+        helper.make_node("CastLike", [_SHIFT, _half(node)], [_name(node, "shift")]),
+        helper.make_node("Add", [_half(node), _name(node, "shift")], [moved]),
     ]
     if artifact.schedule == "layer":
         return nodes + _activation(exact, moved, node.output[0], dtype, model), []
-    result = _name(node, "activation")
+    if exact.kind.step is None and np.isinf(exact.kind.ceiling):
+        # f(t·x) = t·f(x): the sum will do, and need not be divided by t.
+        total, reached = state("total"), state("reached")
+        nodes.append(helper.make_node("Add", [total.before, moved], [total.after]))
+        nodes += _activation(exact, total.after, reached.after, dtype, model)
+        nodes.append(helper.make_node("Sub", [reached.after, reached.before], [node.output[0]]))
+        return nodes, [total, reached]
     carried: list[Carried] = []
+    mean = _name(node, "mean")
     for cell, read, gives in ((RUNNING_MEAN, moved, mean), (INCREMENT, result, node.output[0])):
-        states = [
-            Carried(_before(node, f"{cell.op}/{s}"), _after(node, f"{cell.op}/{s}"), np.zeros((), dtype))
-            for s in cell.states
-        ]
+        states = [state(f"{cell.op}/{name}") for name in cell.states]
         inputs, outputs = [value.before for value in states], [value.after for value in states]
         nodes.append(helper.make_node(cell.op, [read, *inputs], [gives, *outputs], domain=DOMAIN))
         if cell is RUNNING_MEAN:
@@ -382,19 +388,17 @@ def _activation(
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, dtype), f"{name}/{what}"))
         return f"{name}/{what}"
 
+    if kind.step is None and np.isinf(kind.ceiling):  # f(unit·x) = unit·f(x)
+        if kind.slope is None:
+            return [helper.make_node("Relu", [source], [result])]
+        return [helper.make_node("PRelu", [source, constant("slope", kind.slope)], [result])]
     unit, value, rectified = constant("unit", exact.unit), f"{name}/value", f"{name}/rectified"
-    if kind.step is not None:
-        step = constant("step", kind.step)
-        node = helper.make_node(
-            QUANTIZED_RELU.name, [value, step], [rectified], domain=DOMAIN, levels=kind.levels
-        )
-    elif kind.slope is not None:
-        node = helper.make_node("PRelu", [value, constant("slope", kind.slope)], [rectified])
-    elif np.isfinite(kind.ceiling):
+    if kind.step is None:
         bounds = [constant("least", 0.0), constant("most", kind.ceiling)]
         node = helper.make_node("Clip", [value, *bounds], [rectified])
     else:
-        node = helper.make_node("Relu", [value], [rectified])
+        inputs = [value, constant("step", kind.step)]
+        node = helper.make_node(QUANTIZED_RELU.name, inputs, [rectified], domain=DOMAIN, levels=kind.levels)
     return [
         helper.make_node("Mul", [source, unit], [value]),
         node,

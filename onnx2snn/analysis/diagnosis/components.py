@@ -23,7 +23,6 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx2snn.channels import channels_first
 from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE, QUANTIZED_IF
 from onnx2snn.rectifiers import Rectifier
 
@@ -186,5 +185,6 @@ class LayerTally:
         return np.maximum(self._sums[f"{name}²"] / self.places - mean**2, 0)
 
     def _count(self, name: str, values: Array) -> None:
-        sums = channels_first(values, self._axis).sum(axis=1, dtype=np.float64)
+        others = tuple(axis for axis in range(values.ndim) if axis != self._axis)
+        sums = np.atleast_1d(values.sum(axis=others, dtype=np.float64))
         self._sums[name] = self._sums.get(name, 0.0) + sums
