@@ -50,6 +50,10 @@ def replace_constant(graph: Graph, node: Node, index: int, value: npt.NDArray[An
     node.inputs[index] = Constant(unique_name(graph, f"{node.name}/planted"), value)
 
 
+def _halve_threshold(graph: Graph, neuron: Node) -> None:
+    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / np.float32(2))
+
+
 def _divide_threshold(graph: Graph, neuron: Node) -> None:
     replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / np.float32(4))
 
@@ -82,6 +86,7 @@ def _convolution(neuron: Node) -> Node:
 
 
 FAULTS: dict[str, Callable[[Graph, Node], None]] = {
+    "half": _halve_threshold,
     "theta": _divide_threshold,
     "coarse": _multiply_threshold,
     "channel": _silence_channel,

@@ -133,8 +133,8 @@ def evaluation_table(figures: Mapping[str, Any]) -> Table:
         ("timesteps", [str(steps) for steps in figures["timesteps"]]),
         ("accuracy", _percentages(figures["accuracy"])),
         ("same answer as the ANN", _percentages(figures["agreement"])),
-        ("spikes a sample", [_count(value) for value in figures["spikes_per_sample"]]),
-        ("synaptic operations", [_count(value) for value in figures["synaptic_operations_per_sample"]]),
+        ("spikes a sample", _counts(figures["spikes_per_sample"])),
+        ("synaptic operations", _counts(figures["synaptic_operations_per_sample"])),
         ("energy, ANN = 1", [_ratio(value) for value in figures["energy"]["ratio"]]),
         ("samples/s", [f"{value:,.0f}" for value in figures["samples_per_second"]]),
     ]
@@ -220,9 +220,7 @@ def adaptation_table(
     for name, said in before.items():
         neuron = neurons[name]
         cells = (neuron["max_spikes"], neuron["levels"], said["scale"])
-        table.add_row(
-            NodeName(name), *map(_short, cells), *(_count(said[key]) for key in ("spikes", "without"))
-        )
+        table.add_row(NodeName(name), *map(_short, cells), *_counts([said["spikes"], said["without"]]))
     return table
 
 
@@ -257,7 +255,7 @@ def sweep_table(found: Mapping[str, Any]) -> Table:
             point["name"].partition(",")[0],
             *(_short(options.get(name)) for name in ("timesteps", "max_spikes", "max_loss")),
             *_percentages([point["accuracy"], point["agreement"]]),
-            _count(point["spikes_per_sample"]),
+            *_counts([point["spikes_per_sample"]]),
             _ratio(point["energy_ratio"]),
             f"{(spent := point['milliseconds_per_sample']):,.{2 if spent < 100 else 0}f}",
             mark,
@@ -337,9 +335,10 @@ def _add_numbers(table: Table, *titles: str) -> None:
         table.add_column(title, justify="right", no_wrap=True)
 
 
-def _count(value: float) -> str:
-    """A large number: whole, or in millions where it has more than eight digits."""
-    return f"{value:,.0f}" if value < 1e8 else f"{value / 1e6:,.0f} M"
+def _counts(values: Sequence[float]) -> list[str]:
+    """Large numbers: whole, or all in millions where one has more than eight digits."""
+    whole = max(values) < 1e8
+    return [f"{value:,.0f}" if whole else f"{value / 1e6:,.1f} M" for value in values]
 
 
 def _short(value: float | None) -> str:

@@ -25,7 +25,7 @@ from onnx2snn.graph import Graph, constant
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Context
 from onnx2snn.rectifiers import Rectifier
-from onnx2snn.runtime.probing import ExactNeuron, holds_half
+from onnx2snn.runtime.probe_graphs import ExactNeuron, holds_half
 from tests.helpers import normal, parse, run
 
 DEMO = Path(str(resources.files("onnx2snn.demo")))
@@ -49,7 +49,7 @@ def compile_digits(**options: object) -> onnx2snn.CompiledModel:
 
 
 LAYERS = ("/stem_relu/Relu", "/block/relu/Relu", "/block/relu_1/Relu", "/widen_relu/Relu")
-FAULTS = {"theta": "clipping", "coarse": "quantisation", "bias": "bias", "channel": "dead channels"}
+FAULTS = {"half": "clipping", "coarse": "quantisation", "bias": "bias", "channel": "dead channels"}
 OPTIONS = {
     "burst": {},
     "signed": {"signed": True},

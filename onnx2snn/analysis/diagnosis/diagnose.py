@@ -29,7 +29,8 @@ from onnx2snn.calibration.readers import Dataset
 from onnx2snn.channels import along_axis
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.rectifiers import Rectifier
-from onnx2snn.runtime.probing import ExactNeuron, Recording, holds_half
+from onnx2snn.runtime.probe_graphs import ExactNeuron, holds_half
+from onnx2snn.runtime.probing import Recording
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
