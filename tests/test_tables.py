@@ -95,7 +95,7 @@ CASES = {
     "neuron_table": (tables.neuron_table(NEURONS), ["16", "123", "2048", "0.00123", "1.23e+06"]),
     "evaluation_table": (
         tables.evaluation_table(FIGURES),
-        ["128", "100.0 %", "98,765,432", "12,345.7 M", "99,999,999", "123.46", "12,346"],
+        ["128", "100.0 %", "98,765,432", "12,345.7 M", "100.0 M", "123.46", "12,346"],
     ),
     "exit_table": (tables.exit_table({"histogram": [0, 1234567, 3]}), ["1,234,567", "3", "█" * 40]),
     "adaptation_table": (
