@@ -47,19 +47,20 @@ def with_faults(faults: Mapping[str, str]) -> tuple[Pass, ...]:
 
 def replace_constant(graph: Graph, node: Node, index: int, value: npt.NDArray[Any]) -> None:
     """Give a node another constant."""
-    node.inputs[index] = Constant(unique_name(graph, f"{node.name}/planted"), value)
+    found = np.asarray(value, node.inputs[index].dtype)
+    node.inputs[index] = Constant(unique_name(graph, f"{node.name}/planted"), found)
 
 
 def _halve_threshold(graph: Graph, neuron: Node) -> None:
-    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / np.float32(2))
+    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / 2)
 
 
 def _divide_threshold(graph: Graph, neuron: Node) -> None:
-    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / np.float32(4))
+    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) / 4)
 
 
 def _multiply_threshold(graph: Graph, neuron: Node) -> None:
-    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) * np.float32(8))
+    replace_constant(graph, neuron, -1, constant(neuron.inputs[-1]) * 8)
 
 
 def _silence_channel(graph: Graph, neuron: Node) -> None:

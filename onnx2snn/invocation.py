@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -20,7 +21,13 @@ _STYLES = {logging.WARNING: "bold yellow", logging.ERROR: "bold red"}
 
 
 class PatientConsole(Console):
-    """A console whose reader may leave: what is printed afterwards goes nowhere, the command goes on."""
+    """A console whose reader may leave: what is printed afterwards goes nowhere, the command goes on.
+
+    Names and paths of the user's are printed as they are, whatever brackets they have.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, **options)
 
     def on_broken_pipe(self) -> None:
         """Of `onnx2snn … | head`."""
@@ -48,7 +55,7 @@ class Invocation:
 
     quiet: bool = False
     verbosity: int = 0
-    console: Console = field(default_factory=lambda: PatientConsole(stderr=True, highlight=False))
+    console: Console = field(default_factory=lambda: PatientConsole(stderr=True))
     advance: Advance | None = None
     remains: str | None = None
     _before: dict[Path, int | None] = field(default_factory=dict)

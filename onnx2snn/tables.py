@@ -171,14 +171,10 @@ def _convention_row(name: str, row: Mapping[str, Any]) -> tuple[str, str, str, s
 
 
 def energy_line(energy: Mapping[str, Any]) -> str:
-    """What an inference of the ANN takes, and a spike where that is known, as a sentence."""
+    """What an inference of the ANN takes, as a phrase."""
     told = format_joules(energy["ann_joules_per_sample"])
     mac = format_joules(energy["parameters"]["joules_per_mac"])
-    line = f"{told} an inference of the ANN ({energy['model']}: {mac} a MAC, zero padding counts)"
-    if "mean_fan_out" not in energy:
-        return line
-    spike, reached = format_joules(energy["mean_joules_per_spike"]), energy["mean_fan_out"]
-    return f"{line}; {spike} a spike, with {reached:,.0f} connections on average"
+    return f"{told} an inference of the ANN ({energy['model']}: {mac} a MAC, zero padding counts)"
 
 
 def exit_table(figures: Mapping[str, Any]) -> Table:

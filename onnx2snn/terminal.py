@@ -92,7 +92,7 @@ def _echo(text: str, file: IO[str]) -> None:
 
 def console_for(json_file: str | None) -> Console:
     """Tables go to stdout, unless JSON goes there; to a file or a pipe in full width and as plain text."""
-    console = PatientConsole(stderr=json_file == "-", highlight=False, quiet=current().quiet)
+    console = PatientConsole(stderr=json_file == "-", quiet=current().quiet)
     return console if console.is_terminal else _PlainConsole(stderr=console.stderr, quiet=console.quiet)
 
 
@@ -100,7 +100,7 @@ class _PlainConsole(PatientConsole):
     """Lines as long as they are, so that they can be searched, and without spaces at their ends."""
 
     def __init__(self, *, stderr: bool, quiet: bool) -> None:
-        super().__init__(stderr=stderr, quiet=quiet, highlight=False, width=_UNBOUNDED, color_system=None)
+        super().__init__(stderr=stderr, quiet=quiet, width=_UNBOUNDED, color_system=None)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print what rich would, stripped line by line."""

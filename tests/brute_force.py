@@ -15,11 +15,10 @@ from typing import TypeVar
 import numpy as np
 import onnx
 from helpers import parse
+from windows import Place, Window
 
 Array = np.ndarray
 T = TypeVar("T")
-#: A place of a tensor of one sample, such as (channel, row, column).
-Place = tuple[int, ...]
 INPUT = (2, 5, 4)
 
 
@@ -351,40 +350,6 @@ class Net:
         dilations = [self._pick(1, 2) if wide else 1 for wide in room]
         pads = [self._pick(0, k - 1) for k in kernel * 2]
         return Window(size, kernel, self._pair(1, 2), dilations, pads)
-
-
-@dataclass
-class Window:
-    """The geometry of a convolution or a pool over two axes."""
-
-    size: list[int]
-    kernel: list[int]
-    strides: list[int]
-    dilations: list[int]
-    pads: list[int]
-
-    def __str__(self) -> str:
-        return f"strides={self.strides}, dilations={self.dilations}, pads={self.pads}"
-
-    @property
-    def places(self) -> list[int]:
-        """How many places it has along each axis."""
-        spans = [(k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True)]
-        rooms = [s + self.pads[axis] + self.pads[axis + 2] - spans[axis] for axis, s in enumerate(self.size)]
-        return [room // stride + 1 for room, stride in zip(rooms, self.strides, strict=True)]
-
-    def input(self, place: Place, offset: Place) -> Place | None:
-        """What it reads there at an offset in the kernel; None in the padding."""
-        at = tuple(
-            place[axis] * self.strides[axis] + offset[axis] * self.dilations[axis] - self.pads[axis]
-            for axis in (0, 1)
-        )
-        return at if all(0 <= i < edge for i, edge in zip(at, self.size, strict=True)) else None
-
-    def inputs(self, place: Place) -> list[Place]:
-        """All that it reads there."""
-        found = (self.input(place, offset) for offset in product(*map(range, self.kernel)))
-        return [at for at in found if at is not None]
 
 
 def _weighted(connect: Callable[[], Iterator[Place]], shape: Place) -> Step:

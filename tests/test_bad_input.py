@@ -198,6 +198,20 @@ def model_as(text: str, **shapes: tuple[int, ...]) -> Callable[[], None]:
     return lambda: onnx.save(parse(text, **normal(np.random.default_rng(2), **shapes)), "bad.onnx")
 
 
+def unsigned(prepare: Callable[[], None]) -> Callable[[], None]:
+    """The same where the network does not say which ANN it came from, as behind tools that drop metadata."""
+
+    def change() -> None:
+        prepare()
+        network = onnx.load("net.snn.onnx")
+        kept = [item for item in network.metadata_props if item.key != "onnx2snn.source_sha256"]
+        del network.metadata_props[:]
+        network.metadata_props.extend(kept)
+        onnx.save(network, "net.snn.onnx")
+
+    return change
+
+
 def nothing() -> None:
     return None
 
@@ -265,7 +279,12 @@ CASES = [
     Case("run an ANN", nothing, "run net.onnx --input x.npy -o out", ["compile the model first"]),
     Case("a bad reference", no_onnx, f"{EVALUATE} --reference bad.onnx", ["bad.onnx", "export it again"]),
     *[
-        Case(f"a reference with {name}", model_as(text, w=w), f"{EVALUATE} --reference bad.onnx", words)
+        Case(
+            f"a reference with {name}",
+            unsigned(model_as(text, w=w)),
+            f"{EVALUATE} --reference bad.onnx",
+            words,
+        )
         for name, text, w, words in (
             (
                 "another number of classes",
@@ -299,6 +318,12 @@ CASES = [
             ),
         )
     ],
+    Case(
+        "another reference",
+        model_as("(float[N,4] x) => (float[N,3] y) { y = Gemm(x, w) }", w=(4, 3)),
+        f"{EVALUATE} --reference bad.onnx",
+        ["bad.onnx", "expected the ANN that the network was compiled from (sha256 ", "give that one"],
+    ),
     *of_data(
         "a negative label", "bad.npz", arrays(images=ZEROS, labels=np.arange(-1, 3)), "labels", "found -1"
     ),

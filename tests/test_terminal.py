@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -149,6 +150,34 @@ def test_a_reader_that_leaves_is_no_error(folder, json_too):
     assert "Error" not in told
     assert "Exception" not in told
     assert json_too or told == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "command", ["doctor", "doctor --json -", "inspect {} --json -", "inspect --help", "--version"]
+)
+def test_a_full_disk_behind_stdout_is_an_error(folder, command):
+    words = command.format(folder / "digits.onnx").split()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "onnx2snn", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: stdout: cannot be written (No space left on device)\n")
+    assert "bug" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_another_full_disk_is_not_said_to_be_stdout(folder, monkeypatch):
+    def fill(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("onnx2snn.cli.inspect.load_model", fill)
+    assert "bug: OSError" in call("inspect", folder / "digits.onnx", code=1).stderr
 
 
 def test_an_encoding_without_greek_letters(tmp_path):

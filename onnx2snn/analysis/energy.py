@@ -126,7 +126,7 @@ def load_energy_model(named: str | None = None) -> EnergyModel:
             "choose one of these"
         )
     try:
-        text = Path(named).read_bytes().decode()
+        text = Path(named).read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:
         raise OptionError(
             f"{named}: cannot be read ({error.strerror}); give another file, or one of {', '.join(known)}"
@@ -172,37 +172,24 @@ def estimate_energy(work: Work, activity: Activity, model: EnergyModel | None = 
     }
 
 
-def estimate_from_shapes(
-    macs: int, fan_out: float | None = None, model: EnergyModel | None = None
-) -> dict[str, Any]:
-    """Energy of one inference of the ANN, and of one spike, JSON-able.
+def estimate_from_shapes(macs: int, model: EnergyModel | None = None) -> dict[str, Any]:
+    """Energy of one inference of the ANN, JSON-able.
 
     Args:
         macs: multiply-accumulates of the ANN.
-        fan_out: connections of a neuron on average, if known.
         model: what operations take; the default one if None.
 
     Returns:
-        `model`, `parameters`, `ann_macs_per_sample`, `ann_flops_per_sample`, `ann_joules_per_sample`, with
-        a fan-out `mean_fan_out` and `mean_joules_per_spike`, and `models`: name → joules of the ANN by all
-        the other models.
+        `model`, `parameters`, `ann_macs_per_sample`, `ann_flops_per_sample`, `ann_joules_per_sample`, and
+        `models`: name → joules of the ANN by all the other models.
     """
     chosen = model or load_energy_model()
-    spike = (
-        {}
-        if fan_out is None
-        else {
-            "mean_fan_out": fan_out,
-            "mean_joules_per_spike": fan_out * chosen.joules_per_synaptic_operation,
-        }
-    )
     return {
         "model": chosen.name,
         "parameters": asdict(chosen),
         "ann_macs_per_sample": macs,
         "ann_flops_per_sample": macs * chosen.flops_per_mac,
         "ann_joules_per_sample": macs * chosen.joules_per_mac,
-        **spike,
         "models": {
             other.name: macs * other.joules_per_mac
             for other in builtin_models().values()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from onnx2snn.analysis.early_exit import ExitTally
 from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
@@ -16,7 +17,7 @@ from onnx2snn.analysis.labels import check_labels
 from onnx2snn.calibration.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError, ModelError
 from onnx2snn.exits import ExitRule
-from onnx2snn.model_file import load_model
+from onnx2snn.model_file import digest, load_model
 from onnx2snn.runtime.artifact import input_specs
 from onnx2snn.runtime.engines import Engine, make_engine
 from onnx2snn.runtime.results import Checkpoint, Work
@@ -57,12 +58,13 @@ class Reference:
 
 
 def open_reference(path: str | Path, session: SpikingSession) -> Reference:
-    """Load the ANN to compare a network with; a single input or output may have another name than there.
+    """Load the ANN to compare a network with.
 
     Raises:
-        ModelError: no model, or one that does not take the network's inputs or lacks its first output.
+        ModelError: no model, or not the one that the network was compiled from.
     """
     model = load_model(path)
+    check_source(path, model, session)
     specs = {spec.name: spec for spec in input_specs(model)}
     inputs = _pair(f"{path}: inputs", list(specs), [spec.name for spec in session.inputs])
     outputs = _pair(f"{path}: outputs", [o.name for o in model.graph.output], session.artifact.outputs)
@@ -78,6 +80,20 @@ def open_reference(path: str | Path, session: SpikingSession) -> Reference:
             )
     names = {mine: theirs for theirs, mine in inputs.items()}
     return Reference(str(path), make_engine(model), names, outputs[session.artifact.outputs[0]])
+
+
+def check_source(path: str | Path, model: onnx.ModelProto, session: SpikingSession) -> None:
+    """Make sure that a network was compiled from an ANN, where the network says from which.
+
+    Raises:
+        ModelError: it was compiled from another.
+    """
+    known, found = session.artifact.metadata.get("source_sha256"), digest(model)
+    if known not in (None, found):
+        raise ModelError(
+            f"{path}: expected the ANN that the network was compiled from (sha256 {known[:12]}…), found "
+            f"another (sha256 {found[:12]}…); give that one, or compile the network again from this one"
+        )
 
 
 def _pair(where: str, found: Sequence[str], expected: Sequence[str]) -> dict[str, str]:

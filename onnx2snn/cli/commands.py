@@ -160,7 +160,9 @@ class Commands(_Helped, click.Group):
             _fail(f"not enough memory ({error}); use fewer samples, smaller batches or a smaller model")
         except BrokenPipeError:
             discard(sys.stdout.fileno())
-        except Exception as error:  # noqa: BLE001 - whatever is left is a bug
+        except Exception as error:
+            if _printing(error):
+                raise
             _report_bug(error)
             ctx.exit(1)
 
@@ -176,6 +178,11 @@ class Commands(_Helped, click.Group):
             _fail(f"{error.format_message()} See '{command} --help'.")
         except (Onnx2SnnError, click.ClickException) as error:
             _fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        except OSError as error:
+            if not _printing(error):
+                raise
+            discard(sys.stdout.fileno())
+            _fail(f"stdout: cannot be written ({error.strerror})")
         except click.Abort:  # before the command was even found
             sys.exit(128 + signal.SIGINT)
         sys.exit(result if isinstance(result, int) else 0)
@@ -183,9 +190,15 @@ class Commands(_Helped, click.Group):
 
 def _fail(message: str) -> None:
     line = " ".join(message.split())
-    console = PatientConsole(stderr=True, highlight=False)
+    console = PatientConsole(stderr=True)
     console.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
     sys.exit(2)
+
+
+def _printing(error: Exception) -> bool:
+    """Whether stdout takes no more, as on a full disk: only what is printed is written by click and rich."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, OSError) and frame.f_globals["__name__"].startswith(("click.", "rich."))
 
 
 def _report_bug(error: Exception) -> None:

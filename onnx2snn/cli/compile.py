@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,7 @@ def compile_command(
     and reported. The result is one ordinary ONNX file with the same inputs and outputs, which a stock
     onnxruntime runs.
     """
-    from onnx2snn.cli.repeat import typed_command
-    from onnx2snn.report import Subject, write_report
+    from onnx2snn.cli.repeat import report
     from onnx2snn.runtime.artifact import take_apart
 
     target = Path(output or f"{Path(model).stem}.snn.onnx")
@@ -217,9 +217,7 @@ def compile_command(
     samples = compiled.report["calibration"]["samples"]
     size = target.stat().st_size / 1e6
     say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
-    if report_file is not None:
-        said = take_apart(compiled.model).metadata
-        write_report(report_file, Subject("compile", model, compiled.report, typed_command(), said))
-        say(out, "report", report_file)
-    say(out, "next", f"onnx2snn evaluate {target} --data DATA --reference {model}", whole=True)
+    report(out, report_file, model, compiled.report, take_apart(compiled.model).metadata)
+    following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
+    say(out, "next", shlex.join(following), whole=True)
     write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})

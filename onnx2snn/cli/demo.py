@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -79,12 +80,10 @@ def demo(out: str) -> None:
     console.print(tables.evaluation_table(figures))
     print_reference(console, figures)
     console.print("\nThe same by hand:")
-    console.print(
-        f"  onnx2snn compile {model} --calib {folder}/digits_calibration.npz"
-        f" --scale 1/16 --signed -o {target}",
-        soft_wrap=True,
-    )
-    console.print(
-        f"  onnx2snn evaluate {target} --data {folder}/digits_test.npz --reference {model}", soft_wrap=True
-    )
+    calibration, test = folder / "digits_calibration.npz", folder / "digits_test.npz"
+    for words in (
+        ("compile", model, "--calib", calibration, "--scale", "1/16", "--signed", "-o", target),
+        ("evaluate", target, "--data", test, "--reference", model),
+    ):
+        console.print("  " + shlex.join(["onnx2snn", *map(str, words)]), soft_wrap=True)
     console.print(f"\nFiles in {folder}: the ANN, the SNN (any onnxruntime runs it), the data.")

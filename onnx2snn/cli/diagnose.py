@@ -22,7 +22,7 @@ from onnx2snn.cli.options import (
     sample_options,
     threads_option,
 )
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, write_json
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -79,15 +79,14 @@ def diagnose(
     """
     from onnx2snn.analysis.diagnosis import PreparedReference
     from onnx2snn.analysis.diagnosis import diagnose as diagnose_session
-    from onnx2snn.cli.repeat import typed_command
-    from onnx2snn.report import Subject, write_report
+    from onnx2snn.cli.repeat import report
     from onnx2snn.report.recording import record
 
     check_outputs([snn, reference, data], {"--json": json_path(json_file), "--report": report_file})
     check_positive("--batch-size", batch_size)
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
-        ann = PreparedReference(reference, session)
+        ann = PreparedReference(reference, session, threads)
     dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
     with progress_bar("diagnose") as advance:
         found = diagnose_session(
@@ -100,13 +99,10 @@ def diagnose(
         )
     out = console_for(json_file)
     for sentence in found["verdict"]:
-        out.print(sentence, markup=False)
+        out.print(sentence)
     out.print()
     out.print(tables.diagnosis_table(found))
     out.print(tables.DIAGNOSIS_LEGEND, style="dim")
-    if report_file is not None:
-        recording = record(session, dataset, found["timesteps"])
-        said = session.artifact.metadata
-        write_report(report_file, Subject("diagnose", snn, found, typed_command(), said, recording))
-        say(out, "report", report_file)
+    samples = partial(record, session, dataset, found["timesteps"])
+    report(out, report_file, snn, found, session.artifact.metadata, samples)
     write_json(json_file, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,8 +97,7 @@ def evaluate(
     from onnx2snn.analysis.energy import load_energy_model
     from onnx2snn.analysis.evaluation import evaluate as evaluate_session
     from onnx2snn.analysis.evaluation import open_reference
-    from onnx2snn.cli.repeat import typed_command
-    from onnx2snn.report import Subject, write_report
+    from onnx2snn.cli.repeat import report
     from onnx2snn.report.recording import record
 
     sources = [snn, data, reference, energy_model]
@@ -126,11 +126,8 @@ def evaluate(
         )
     out = console_for(json_file)
     _print_figures(out, figures)
-    if report_file is not None:
-        recording = record(session, dataset, steps[-1])
-        said = session.artifact.metadata
-        write_report(report_file, Subject("evaluate", snn, figures, typed_command(), said, recording))
-        say(out, "report", report_file)
+    samples = partial(record, session, dataset, steps[-1])
+    report(out, report_file, snn, figures, session.artifact.metadata, samples)
     write_json(json_file, figures)
 
 

@@ -35,25 +35,23 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
     """
     from onnx2snn.analysis.coverage import count_roles
     from onnx2snn.analysis.energy import estimate_from_shapes, load_energy_model
-    from onnx2snn.analysis.macs import mean_fan_out
     from onnx2snn.runtime.artifact import is_artifact, take_apart
 
     check_outputs([model, energy_model], {"--json": json_path(json_file)})
     prices = load_energy_model(energy_model)
     report: dict[str, Any]
-    reached: float | None = None
     with progress_bar() as advance:
         loaded = load_model(model, weights=False)
         advance("inspect", 0.0)
         if is_artifact(loaded):
             artifact = take_apart(loaded)
-            nodes, reached = artifact.metadata.get("nodes", []), mean_fan_out(artifact)
-            report = {"kind": "snn", "roles": count_roles(nodes), **artifact.metadata}
+            roles = count_roles(artifact.metadata.get("nodes", []))
+            report = {"kind": "snn", "roles": roles, **artifact.metadata}
         else:
             report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
     macs = report.get("macs", {}).get("per_sample")
     if macs is not None:
-        report["energy"] = estimate_from_shapes(macs, reached, prices)
+        report["energy"] = estimate_from_shapes(macs, prices)
     out = console_for(json_file)
     out.print(tables.node_table(report["nodes"]))
     out.print()

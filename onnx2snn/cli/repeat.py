@@ -1,18 +1,51 @@
-"""The command line that was typed, for a report: files by their names alone."""
+"""The report that `--report` asks for, with the command line that gives it again."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 from click.core import ParameterSource
+from rich.console import Console
 
+from onnx2snn.report import Subject, write_report
+from onnx2snn.report.recording import Recording
 from onnx2snn.report.words import file_name
+from onnx2snn.terminal import progress_bar, say
+
+
+def report(
+    out: Console,
+    path: str | None,
+    name: str,
+    figures: Mapping[str, Any],
+    metadata: Mapping[str, Any] | None = None,
+    record: Callable[[], Recording] | None = None,
+) -> None:
+    """Write the report of the current command, if it is asked for one.
+
+    Args:
+        out: where to say so.
+        path: the page; None for none.
+        name: the file that the command was about.
+        figures: what it found, as its `--json` has it.
+        metadata: what the artifact says of itself.
+        record: runs some samples for the raster.
+    """
+    if path is None:
+        return
+    command = str(click.get_current_context().info_name)
+    with progress_bar("report") as advance:
+        recording = None if record is None else record()
+        subject = Subject(command, name, figures, typed_command(), metadata or {}, recording)
+        write_report(path, subject, lambda done: advance("report", done))
+    say(out, "report", path)
 
 
 def typed_command() -> str:
-    """What to type to have the current command again; folders of files are left out."""
+    """What to type to have the current command again: files by their names alone."""
     context = click.get_current_context()
     arguments, options = [], []
     for parameter in context.command.params:

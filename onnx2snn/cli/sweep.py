@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,8 +111,7 @@ def sweep(
     """
     from onnx2snn.analysis.sweep import KINDS, Grid, command
     from onnx2snn.analysis.sweep import sweep as run_sweep
-    from onnx2snn.cli.repeat import typed_command
-    from onnx2snn.report import Subject, write_report
+    from onnx2snn.cli.repeat import report
     from onnx2snn.report.words import file_name
     from onnx2snn.runtime.artifact import input_specs
 
@@ -139,19 +139,17 @@ def sweep(
             ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
         )
     (knee,) = (point for point in found["points"] if point["knee"])
-    limit = "" if calib_samples is None else f" --max-samples {calib_samples}"
-    words = f"{limit}{typed} {command(knee['options'])}"
-    found["command"] = f"onnx2snn compile {model} --calib {calib}{words}"
+    limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
+    words = [*limit, *typed, *shlex.split(command(knee["options"]))]
+    found["command"] = shlex.join(["onnx2snn", "compile", model, "--calib", calib, *words])
     out = console_for(json_file)
     _print_points(out, found, knee["name"])
     if plot is not None:
         plots.plot_sweep(found, plot)
         say(out, "plot", plot)
     if report_file is not None:
-        line = f"onnx2snn compile {file_name(model)} --calib {file_name(calib)}{words}"
-        figures = found | {"command": line, "source_sha256": digest(ann)}
-        write_report(report_file, Subject("sweep", model, figures, typed_command()))
-        say(out, "report", report_file)
+        line = shlex.join(["onnx2snn", "compile", file_name(model), "--calib", file_name(calib), *words])
+        report(out, report_file, model, found | {"command": line, "source_sha256": digest(ann)})
     write_json(json_file, found)
 
 
@@ -193,6 +191,6 @@ def _numbers(flag: str, text: str, kind: Callable[[str], _Number]) -> list[_Numb
         ) from error
 
 
-def _typed(values: dict[str, Any]) -> str:
+def _typed(values: dict[str, Any]) -> list[str]:
     """The preprocessing options as they were typed."""
-    return "".join(f" --{name} {value}" for name, value in values.items() if value is not None)
+    return [word for name, value in values.items() if value is not None for word in (f"--{name}", value)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def web(
     """
     from onnx2snn.analysis.evaluation import open_reference
     from onnx2snn.web.onnxruntime_web import fetch_package, read_package
-    from onnx2snn.web.page import check_folder, write_page
+    from onnx2snn.web.page import check_folder, make_page, save_page
 
     check_positive("--samples", samples)
     folder = Path(output or f"{Path(snn).name.removesuffix('.onnx').removesuffix('.snn')}-web")
@@ -74,9 +75,7 @@ def web(
     with progress_bar() as advance:
         runtime = fetch_package(advance) if package is None else read_package(package)
         advance("run samples", 0.0)
-        current().remains = f"the page in {folder} is not complete"
-        page = write_page(
-            folder,
+        files = make_page(
             snn,
             session,
             dataset,
@@ -84,6 +83,8 @@ def web(
             ann,
             progress=lambda done: advance("run samples", done / len(dataset)),
         )
+        current().remains = f"the page in {folder} is not complete: the same command completes it"
+        page = save_page(folder, files)
     out = console_for(None)
-    say(out, "page", f"{page.index}: {page.samples} samples, {decimal(page.size)} in all")
-    say(out, "open", f"by double click, or serve it: python3 -m http.server -d {folder}")
+    say(out, "page", f"{page.index}: {len(dataset)} samples, {decimal(page.size)} in all")
+    say(out, "open", f"by double click, or serve it: python3 -m http.server -d {shlex.quote(str(folder))}")

@@ -112,13 +112,11 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
         axes = figure.add_subplot()
         axes.plot([joule / scale for joule in spent], values, line, color=colour, marker=marker, markersize=5)
         for step, joule, value in zip(steps, spent, values, strict=True):
-            axes.annotate(
-                f"T = {step}", (joule / scale, value), (5, -10), textcoords="offset points", fontsize=8.5
-            )
+            axes.annotate(f"T = {step}", (joule / scale, value), (5, -10), textcoords="offset points")
         if ann and name == "accuracy" and figures["reference_accuracy"] is not None:
             place = (ann / scale, 100 * figures["reference_accuracy"])
             axes.plot(*place, marker="*", markersize=11, color=INK, linestyle="none")
-            axes.annotate("ANN", place, (0, 7), textcoords="offset points", fontsize=8.5, ha="center")
+            axes.annotate("ANN", place, (0, 7), textcoords="offset points", ha="center")
         elif ann:
             axes.axvline(ann / scale, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.5)
             axes.annotate(
@@ -128,7 +126,6 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 ha="right",
-                fontsize=8.5,
             )
         if min(spent) > 0:
             axes.set_xscale("log")

@@ -136,7 +136,6 @@ def _components(layers: Sequence[Layer]) -> Plot:
                 (3, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize=8,
                 color=MUTED,
             )
         axes.margins(x=0.14)

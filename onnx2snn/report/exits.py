@@ -62,9 +62,7 @@ def _histogram(found: Mapping[str, Any]) -> Plot:
         axes = figure.add_subplot()
         bars = axes.bar(times, stopped, color=BLUE, width=0.8, edgecolor=CARD, linewidth=0)
         if len(stopped) <= _NUMBERED:
-            axes.bar_label(
-                bars, [count(number) if number else "" for number in stopped], fontsize=8, color=MUTED
-            )
+            axes.bar_label(bars, [count(number) if number else "" for number in stopped], color=MUTED)
         mean = found["mean_timesteps"]
         axes.axvline(mean, color=ORANGE, linestyle="--", label=f"mean: {mean:.2f}")
         axes.margins(y=0.12)

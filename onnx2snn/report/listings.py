@@ -69,7 +69,7 @@ def repeat_section(subject: Subject) -> Section:
         facts["preprocessing"] = _preprocessing(said["preprocessing"])
     tables = [Table("Versions and sources", ("what", "which"), [*facts.items()], 2)]
     if "options" in said:
-        options = [(name.replace("_", "-"), _value(value)) for name, value in said["options"].items()]
+        options = [("--" + name.replace("_", "-"), _value(value)) for name, value in said["options"].items()]
         tables.append(Table("Options of the conversion", ("option", "value"), options, 2))
     lead = ["Files are named without their folders. The same files, options and versions give the same page."]
     return Section("repeat", "To repeat it", lead, tables=tables, code=subject.line)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx2snn
 from onnx2snn.analysis.plots import check_extra
@@ -23,6 +25,9 @@ from onnx2snn.report.spikes import spikes_section
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.summary import summary, tiles
 from onnx2snn.report.words import file_name, shown
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 #: Makes one section; None where there is nothing to show.
 Maker = Callable[[Subject], Section | None]
@@ -50,6 +55,8 @@ PAGES: dict[str, tuple[str, tuple[Maker, ...]]] = {
     ),
 }
 _SUFFIXES = (".html", ".htm")
+#: An option of the command line within a sentence.
+_OPTION = re.compile(r"(?<![^\s(,;])(?:--[a-z][a-z-]{0,30}[a-z]|-[A-Z])(?![\w-])")
 
 
 def check_report(path: str | Path) -> None:
@@ -65,27 +72,37 @@ def check_report(path: str | Path) -> None:
     check_extra("--report", ("matplotlib", "jinja2"))
 
 
-def write_report(path: str | Path, subject: Subject) -> None:
+def write_report(path: str | Path, subject: Subject, progress: Callable[[float], None] | None = None) -> None:
     """Make a page and write it, whole or not at all.
+
+    Args:
+        path: the file.
+        subject: what the page is about.
+        progress: takes the share of the sections that are made, after each.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    write_atomically(path, render(subject).encode())
+    write_atomically(path, render(subject, progress).encode())
 
 
-def render(subject: Subject) -> str:
+def render(subject: Subject, progress: Callable[[float], None] | None = None) -> str:
     """The page as HTML: the same for the same subject, on the same versions."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     kind, makers = PAGES[subject.command]
-    found = [make(subject) for make in makers]
+    found = []
+    for done, make in enumerate(makers, 1):
+        found.append(make(subject))
+        if progress is not None:
+            progress(done / len(makers))
     files = resources.files("onnx2snn.report")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["drawing"] = Markup  # what `drawing.py` wrote, with all text in it escaped
+    environment.filters["options"] = _mark_options
     template = environment.from_string(files.joinpath("page.html.j2").read_text(encoding="utf-8"))
     return template.render(
         kind=kind,
@@ -96,3 +113,10 @@ def render(subject: Subject) -> str:
         sections=[section for section in found if section is not None],
         version=onnx2snn.__version__,
     )
+
+
+def _mark_options(text: str) -> Markup:
+    """Text in which options are code, whose hyphens end no line."""
+    from markupsafe import Markup, escape
+
+    return Markup(_OPTION.sub(r"<code>\g<0></code>", str(escape(text))))

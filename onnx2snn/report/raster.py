@@ -33,6 +33,9 @@ def raster_section(subject: Subject) -> Section | None:
         "The busiest channels of the layers, in the order in which they fire. A mark is as high as the "
         f"channel sends spikes in that timestep; the highest one here stands for {up:.3g} spikes a neuron."
     ]
+    drawn = len({channel.layer for channel in recording.channels})
+    if drawn < len(recording.neurons):
+        lead.append(f"Of {len(recording.neurons)} layers the {drawn} with the busiest channels are shown.")
     if down:
         lead.append("Marks below a row's line are spikes below zero: taken back, or of a leaky neuron.")
     plots = [_raster(recording, number, up, down) for number in range(len(recording.samples))]
@@ -57,7 +60,7 @@ def _raster(recording: Recording, number: int, up: float, down: float) -> Plot:
         axes = figure.add_subplot()
         axes.grid(visible=False)
         axes.set_yticks(lines, [f"{short(channel.layer, 20)} [{channel.number}]" for channel in channels])
-        axes.tick_params(axis="y", length=0, labelsize=8)
+        axes.tick_params(axis="y", length=0)
         axes.hlines(lines, 0.5, recording.timesteps + 0.5, color=GREY, linewidth=0.5)
         _draw_marks(axes, lines, -scale * np.stack([c.sent[number] for c in channels]), BLUE, "spikes sent")
         if down:

@@ -78,7 +78,7 @@ def _bars(
         drawn = axes.barh(
             range(len(names)), numbers, color=colour, height=0.72, hatch=hatch, edgecolor=CARD, linewidth=0
         )
-        axes.bar_label(drawn, [told(number) for number in numbers], padding=2, fontsize=8, color=MUTED)
+        axes.bar_label(drawn, [told(number) for number in numbers], padding=2, color=MUTED)
         axes.margins(x=0.14)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: large(value))

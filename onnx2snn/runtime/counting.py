@@ -15,6 +15,7 @@ from onnx2snn.runtime.artifact import Artifact, final_name, zero_state
 from onnx2snn.runtime.engines import Engine
 from onnx2snn.runtime.fan_out import count_dense
 from onnx2snn.runtime.inputs import count_samples
+from onnx2snn.runtime.layouts import by_sample
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.spike_counts import event_count, spike_count
 from onnx2snn.runtime.stepper import make_stepper
@@ -96,6 +97,7 @@ class Counting:
 
     def work(self, feeds: dict[str, Array]) -> Work:
         """What is computed for a sample beside spikes; the inputs only give the shapes."""
+        samples = count_samples(self._artifact.inputs, feeds)
         parts = (self._artifact.prefix, self._counter.step, self._artifact.head)
         known = {**feeds, **zero_state(self._carried)}
         macs: list[dict[str, int]] = []
@@ -105,7 +107,7 @@ class Counting:
                 continue
             counted, names = count_dense(part)
             results = self._load(counted).run(known)
-            macs.append({layer: round(float(results[name][0])) for name, layer in names.items()})
+            macs.append({layer: _share(results[name], samples) for name, layer in names.items()})
             # Each part reads what those before it gave; a step's sums stand for the mean, of the same shape.
             known |= results
             known |= {final_name(v): results[v.after] for v in self._artifact.carried if v.after in results}
@@ -115,43 +117,45 @@ class Counting:
             sum(count for layer, count in part.items() if layer in self.uncounted) for part in (step, head)
         )
         layered = self._artifact.schedule == "layer"
-        samples = count_samples(self._artifact.inputs, feeds)
         return Work(
             ann_macs=sum(sum(part.values()) for part in macs),
             prefix_macs=sum(prefix.values()),
-            joined_macs=self._joined_macs(known, {*step, *head}),
+            joined_macs=self._joined_macs(known, {*step, *head}, samples),
             analog_macs=0 if layered else every,
             head_macs=once + every if layered else once,
             neurons={cell.name: known[spike_count(cell)].size // samples for cell in self._artifact.neurons},
         )
 
-    def _joined_macs(self, known: Values, layers: set[str]) -> int:
+    def _joined_macs(self, known: Values, layers: set[str], samples: int) -> int:
         """Connections of counted layers over which values of the prefix arrive."""
         if self._counter.still is None:
             return 0
         silent = {name: np.zeros_like(known[name]) for name in map(spike_count, self._artifact.spiking)}
         results = self._load(self._counter.still).run({**known, **silent})
         found = self._counter.layers
-        return sum(round(float(value[0])) for name, value in results.items() if found[name] in layers)
+        return sum(_share(value, samples) for name, value in results.items() if found[name] in layers)
 
     def _count(self, bridge: Values, state: Values, samples: int) -> dict[str, dict[str, Array]]:
         """Counts per sample, as a checkpoint has them."""
-        found = {}
+        found, layouts = {}, self._counter.layouts
         for sent, arrived, count in (
             ("spikes", "synaptic_operations", spike_count),
             ("events", "synaptic_events", event_count),
         ):
             counts = {cell.name: state[f"{count(cell)}/in"] for cell in self._artifact.spiking}
-            found[sent] = {n.name: _per_sample(counts[n.name], samples) for n in self._artifact.neurons}
+            found[sent] = {
+                cell.name: by_sample(counts[cell.name], samples, layouts[cell.output[0]])
+                for cell in self._artifact.neurons
+            }
             feeds = {spike_count(cell): counts[cell.name] for cell in self._artifact.spiking}
             found[arrived] = {
-                self._counter.layers[name]: np.rint(value).astype(np.int64)
+                self._counter.layers[name]: by_sample(value, samples, layouts[name])
                 for name, value in self._synapses.run({**bridge, **feeds}).items()
                 if name in self._counter.layers
             }
         return found
 
 
-def _per_sample(counts: Array, samples: int) -> Array:
-    totals: Array = np.rint(counts.reshape(samples, -1).sum(axis=1, dtype=np.float64))
-    return totals.astype(np.int64)
+def _share(counts: Array, samples: int) -> int:
+    """What there is for each sample where there is as much for each, in whatever order."""
+    return round(float(counts.sum()) / samples)

@@ -1,4 +1,4 @@
-"""Connections of weighted layers: counts through them with every weight set to one, summed per sample."""
+"""Connections of weighted layers: counts through them with every weight set to one, summed by rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from onnx2snn.runtime.layouts import Layout
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "MatMulInteger")
 #: Layers of integers: the same in floats, and which inputs that has.
@@ -17,9 +19,9 @@ Weights = Mapping[str, onnx.TensorProto]
 
 
 def fan_out(
-    node: onnx.NodeProto, counts: Mapping[str, str], weights: Weights, result: str
+    node: onnx.NodeProto, counts: Mapping[str, str], weights: Weights, result: str, layout: Layout = None
 ) -> list[onnx.NodeProto]:
-    """Counts through a weighted layer with all weights one and no bias, summed per sample.
+    """Counts through a weighted layer with all weights one and no bias, summed by rows (see `total`).
 
     Where the weights are at hand, all outputs of a connection's other end are alike: the inputs' channels are
     added up first, one output is computed and multiplied by how many there are.
@@ -28,7 +30,8 @@ def fan_out(
         node: the layer.
         counts: tensor → the tensor with its counts; an operand that is not in it counts one everywhere.
         weights: initializers.
-        result: name of the sum, float64 [N].
+        result: name of the sums, float64 [rows].
+        layout: where the samples are in what the layer gives.
     """
     op, (data, weight) = in_floats(node)
     kept = [a for a in node.attribute if a.name not in ("alpha", "beta", "group")]
@@ -42,7 +45,7 @@ def fan_out(
             nodes += _filled(kernel, f"{result}/ones")
             layer = helper.make_node(op, [source, f"{result}/ones"], [f"{result}/map"])
             layer.attribute.extend(kept)
-            return [*nodes, layer, *total(f"{result}/map", result, times)]
+            return [*nodes, layer, *total(f"{result}/map", result, layout, times)]
     nodes, inputs = [], []
     for index, name in enumerate((data, weight)):
         more, source = _counts_of(name, counts, f"{result}/ones_{index}")
@@ -51,11 +54,11 @@ def fan_out(
     layer = helper.make_node(op, inputs, [f"{result}/map"])
     layer.attribute.extend(kept)
     layer.attribute.extend(a for a in node.attribute if a.name == "group")
-    return [*nodes, layer, *total(f"{result}/map", result)]
+    return [*nodes, layer, *total(f"{result}/map", result, layout)]
 
 
 def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """The model with the multiply-accumulates of every weighted layer, per sample, as further outputs.
+    """The model with the multiply-accumulates of every weighted layer, by rows, as further outputs.
 
     Every input of a layer counts as active; zero padding does not. What depends on no input of the model is
     not computed for a sample and does not count. Returns the model, and new output → layer.
@@ -93,12 +96,15 @@ def filled_like(name: str, result: str, value: float) -> list[onnx.NodeProto]:
     ]
 
 
-def total(name: str, result: str, times: int = 1) -> list[onnx.NodeProto]:
-    """`times` the sum per sample, in double precision: float32 counts exactly only up to 2^24."""
+def total(name: str, result: str, layout: Layout, times: int = 1) -> list[onnx.NodeProto]:
+    """`times` the sums of rows, in double precision: float32 counts exactly only up to 2^24.
+
+    Axes up to that of the samples make rows; the first does where the samples are not told apart.
+    """
     flat, wide, single = f"{result}/flat", f"{result}/wide", f"{result}/single"
     factor = numpy_helper.from_array(np.asarray(times, np.float64))
     return [
-        helper.make_node("Flatten", [name], [flat], axis=1),
+        helper.make_node("Flatten", [name], [flat], axis=max(layout or 0, 0) + 1),
         helper.make_node("Cast", [flat], [wide], to=onnx.TensorProto.DOUBLE),
         *_sum_over(wide, [1], single, keepdims=0),
         helper.make_node("Constant", [], [f"{result}/times"], value=factor),

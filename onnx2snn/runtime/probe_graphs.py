@@ -137,7 +137,7 @@ class Tail:
             for name in read
             if name and name not in made and name not in {item.name for item in (*weights, *self.weights)}
         ]
-        outputs = [_info(value.after, value.initial.dtype) for value in self.carried]
+        outputs = [helper.make_empty_tensor_value_info(value.after) for value in self.carried]
         graph = helper.make_graph(self.nodes, "tail", inputs, outputs, [*weights, *self.weights])
         used = {node.op_type for node in self.nodes if node.domain == DOMAIN}
         functions = [FUNCTIONS[op] for op in sorted(used)]

@@ -25,6 +25,8 @@ from onnx2snn.runtime.probe_graphs import (
 from onnx2snn.runtime.stepper import Stepper, make_stepper
 
 Values = Mapping[str, Array]
+#: Bytes of weights that the parts behind exact neurons may have together.
+_MEMORY = 1 << 29
 Graph = tuple[onnx.ModelProto, tuple[Carried, ...]]
 
 
@@ -64,11 +66,11 @@ class Prober:
     ) -> None:
         self._artifact, self._load = artifact, load
         self._bridge, self._read_out = bridge, read_out
-        self._engines: dict[str, tuple[Engine, tuple[Carried, ...]]] = {}
+        self._engines: dict[tuple[str, ...], tuple[Engine, tuple[Carried, ...]]] = {}
 
     def record(self, feeds: dict[str, Array], timesteps: int) -> Recording:
         """Run samples; the schedule `layer` takes its own number of timesteps."""
-        engine, carried = self._engine("record", lambda: recording(self._artifact))
+        engine, carried = self._engine(("record",), lambda: recording(self._artifact))
         steps = 1 if self._artifact.schedule == "layer" else timesteps
         bridge = self._bridge(feeds)
         stepper = make_stepper(engine, carried, bridge)
@@ -98,7 +100,7 @@ class Prober:
         Returns:
             neuron → its current, [N, …], in the artifact's units; and the outputs.
         """
-        engine, carried = self._engine("teach", lambda: taught(self._artifact, list(told), exact))
+        engine, carried = self._engine(("teach",), lambda: taught(self._artifact, list(told), exact))
         bridge = self._bridge(feeds)
         given = {
             neuron.output[0]: told[neuron.name].astype(dtype_of(self._artifact, neuron))
@@ -130,9 +132,20 @@ class Prober:
             shifts: neuron → what is added to its current, [N, …], in ANN units.
             timesteps: T.
         """
+        together = max(1, _MEMORY // max(1, self._artifact.model.ByteSize()))
+        for start in range(0, len(exact), together):
+            yield from self._outputs_with_some(exact[start : start + together], feeds, shifts, timesteps)
+            if together < len(exact):  # each has weights of its own
+                self._engines = {
+                    key: value for key, value in self._engines.items() if key[0] not in ("tail", "trunk")
+                }
+
+    def _outputs_with_some(
+        self, exact: Sequence[ExactNeuron], feeds: dict[str, Array], shifts: Values, timesteps: int
+    ) -> Iterator[dict[str, Array]]:
         tails = {neuron.name: find_tail(self._artifact, neuron) for neuron in exact}
         wanted = {name for tail in tails.values() for name in tail.reads}
-        engine, carried = self._engine("heads", lambda: showing(self._artifact, wanted))
+        engine, carried = self._engine(("trunk", *sorted(tails)), lambda: showing(self._artifact, wanted))
         bridge = self._bridge(feeds)
         moves = {one.name: np.asarray(shifts[one.name] / one.unit, np.float32) for one in exact}
         steppers: dict[str, Stepper] = {}
@@ -144,7 +157,7 @@ class Prober:
                 given = {**values, SHIFT: moves[name]}
                 if name not in steppers:
                     load = partial(tail.model, given)
-                    engine, carried = self._engine(name, load)
+                    engine, carried = self._engine(("tail", name), load)
                     steppers[name] = make_stepper(engine, carried, given)
                     steppers[name].advance()
                 else:
@@ -154,7 +167,7 @@ class Prober:
             own = steppers[name].carried([value.before for value in tail.carried])
             yield self._read_out(bridge, {**base, **own}, timesteps)
 
-    def _engine(self, key: str, make: Callable[[], Graph]) -> tuple[Engine, tuple[Carried, ...]]:
+    def _engine(self, key: tuple[str, ...], make: Callable[[], Graph]) -> tuple[Engine, tuple[Carried, ...]]:
         if key not in self._engines:
             model, carried = make()
             self._engines[key] = self._load(model), carried
@@ -163,4 +176,4 @@ class Prober:
 
 def _for_each(values: Array, samples: int) -> Array:
     """What is the same for all samples, as a value of each."""
-    return np.broadcast_to(values, (samples, *values.shape[1:])) if len(values) != samples else values
+    return np.broadcast_to(values, (samples, *values.shape[1:])) if len(values) == 1 else values

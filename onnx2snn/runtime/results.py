@@ -34,6 +34,9 @@ class Run:
 class Checkpoint:
     """State of a counted run after some timesteps.
 
+    Where a net moves its samples from axis to axis in ways that are not followed, each of them is given the
+    same share of a layer's counts; sums over the batch are exact.
+
     Attributes:
         timesteps: timesteps so far.
         outputs: output name → mean over these timesteps.

@@ -13,7 +13,8 @@ from onnx import helper, numpy_helper
 from onnx2snn.ops import DOMAIN
 from onnx2snn.runtime.engines import Array
 
-_ELEMENTWISE = (
+#: Operators that work on each value by itself.
+ELEMENTWISE = (
     *("Abs", "Add", "Cast", "Clip", "Div", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid"),
     *(
         "HardSwish",
@@ -180,7 +181,7 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 #: (domain, operator) → whether a node of it keeps samples apart.
 _RULES: dict[tuple[str, str], Callable[[onnx.NodeProto, _View], bool]] = {
-    **{("", op): _elementwise for op in _ELEMENTWISE},
+    **{("", op): _elementwise for op in ELEMENTWISE},
     **{("", op): _by_weights for op in _BY_CHANNEL},
     **{(DOMAIN, op): _elementwise for op in ("BurstIF", "SignedBurstIF")},
     (DOMAIN, "LIPool"): _always,

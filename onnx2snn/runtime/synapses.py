@@ -12,7 +12,7 @@ guessed: the layers behind are listed as not counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import onnx
@@ -22,6 +22,7 @@ from onnx2snn.emit.stream import DIVISOR, TIMESTEPS
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.runtime.artifact import Artifact, Carried, final_name
 from onnx2snn.runtime.fan_out import WEIGHTED, Weights, fan_out, filled_like, in_floats, total
+from onnx2snn.runtime.layouts import Layout, find_layouts
 from onnx2snn.runtime.spike_counts import count_cells, spike_count
 from onnx2snn.sections import SHAPE_OPS
 
@@ -60,8 +61,9 @@ class EventCounter:
         step: the artifact's step, which also carries spikes and events of every cell.
         carried: the counts that `step` carries beyond the artifact's own states.
         synapses: counts of all cells, and what the step and the head read of the inputs and the prefix
-            → synaptic operations per sample, one output a layer, in the order of `layers`.
+            → synaptic operations by rows, one output a layer, in the order of `layers`.
         layers: output of `synapses` → the layer or neuron that it counts.
+        layouts: outputs of `synapses`, and what cells give → where the samples are there.
         still: like `synapses`, but counts the connections over which values of the prefix arrive beside
             spikes, whatever the spikes are; None where there are none.
         uncounted: weighted layers and neurons that are not among these although values that change over time
@@ -73,6 +75,7 @@ class EventCounter:
     carried: tuple[Carried, ...]
     synapses: onnx.ModelProto
     layers: dict[str, str]
+    layouts: dict[str, Layout]
     still: onnx.ModelProto | None
     uncounted: tuple[str, ...]
 
@@ -80,18 +83,21 @@ class EventCounter:
 def make_counter(artifact: Artifact) -> EventCounter:
     """Derive the counting graphs of an artifact."""
     step, carried = count_cells(artifact)
-    moving, mixed = _trace(artifact, analog=False), _trace(artifact, analog=True)
+    layouts = find_layouts(artifact)
+    moving, mixed = (_trace(artifact, layouts, analog=analog) for analog in (False, True))
+    cells = {cell.output[0]: layouts.get(cell.output[0]) for cell in artifact.spiking}
     return EventCounter(
         step,
         carried,
         _graph(artifact, moving),
         moving.outputs,
+        cells | moving.rows,
         _graph(artifact, mixed) if mixed.joined else None,
         tuple(moving.uncounted),
     )
 
 
-def _trace(artifact: Artifact, *, analog: bool) -> _Tracer:
+def _trace(artifact: Artifact, layouts: Mapping[str, Layout], *, analog: bool) -> _Tracer:
     """Follow spikes from cell to layer, or the values of the prefix that join them."""
     weights, fed = _weights(artifact), _fed(artifact)
     changing = _depending_on_inputs(artifact.prefix, fed)
@@ -101,6 +107,7 @@ def _trace(artifact: Artifact, *, analog: bool) -> _Tracer:
         counts={cell.output[0]: spike_count(cell) for cell in artifact.spiking},
         weights=weights,
         constant={*weights, *fed} - changing,
+        layouts=layouts,
         analog=analog,
     )
     for node in (*artifact.step.graph.node, *_joined(artifact)):
@@ -164,12 +171,14 @@ class _Tracer:
         counts: tensor → the tensor with its spike counts.
         weights: initializers.
         constant: those of `still` that are the same for all samples of a shape.
+        layouts: tensor → where the samples are there.
         analog: whether to follow the prefix's values among the spikes, in their place.
         joined: whether there were any.
         currents: tensors with what weighted layers made of spikes, which are no spikes.
         lost: tensors with spikes whose counts are not known.
         nodes: the counting graph.
         outputs: its outputs, and the layers or neurons that they count.
+        rows: its outputs, and where the samples are in what these count.
         uncounted: see `EventCounter`.
     """
 
@@ -177,12 +186,14 @@ class _Tracer:
     counts: dict[str, str]
     weights: Weights
     constant: set[str]
+    layouts: Mapping[str, Layout]
     analog: bool
     joined: bool = False
     currents: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     outputs: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, Layout] = field(default_factory=dict)
     uncounted: list[str] = field(default_factory=list)
 
     def follow(self, node: onnx.NodeProto) -> None:
@@ -209,7 +220,8 @@ class _Tracer:
             if source in self.lost:
                 self.uncounted.append(cell.name)
             elif source in self.counts:
-                self.nodes += total(self.counts[source], self._output(cell))
+                name = self._output(cell)
+                self.nodes += total(self.counts[source], name, self.rows[name])
         elif kind == "rate" or source in self.currents | self.lost:
             # Values that change over time, but no spikes: a pool of those gives the like.
             (self.lost if source in self.lost else self.currents).update(cell.output)
@@ -225,11 +237,13 @@ class _Tracer:
         if self.analog:  # a mean over several values arrives as one
             counts = {source: f"{self.counts[source]}/any"}
             self.nodes.append(helper.make_node("Sign", [self.counts[source]], [counts[source]]))
-        self.nodes += fan_out(node, counts, self.weights, self._output(node))
+        name = self._output(node)
+        self.nodes += fan_out(node, counts, self.weights, name, self.rows[name])
 
     def _output(self, node: onnx.NodeProto) -> str:
         name = f"{node.name}/synapses"
         self.outputs[name] = node.name
+        self.rows[name] = self.layouts.get(node.output[0])
         return name
 
     def _pass_on(self, node: onnx.NodeProto, moving: list[str]) -> None:

@@ -27,6 +27,8 @@ _FILES = (SCRIPT, LOADER, BINARY)
 
 _OPTION = "--onnxruntime-web"
 _BY_HAND = f"`npm pack {PACKAGE}@{VERSION}`, unpack it, and give its folder `package` with {_OPTION}"
+#: A second try after a moment, and no third one: npm's own patience is minutes.
+_SOON = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000")
 #: Seconds that npm may take; the package has 33 MB.
 _PATIENCE = 600
 
@@ -102,7 +104,7 @@ def fetch_package(progress: Callable[[str, float], None] | None = None) -> Onnxr
 
 def _pack(npm: str, folder: Path) -> Path:
     """Let npm put the package's archive into a folder."""
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(folder)]
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(folder), *_SOON]
     try:
         # In that folder, so that no package.json or .npmrc of the user's project has a say.
         done = subprocess.run(
@@ -119,7 +121,7 @@ def _pack(npm: str, folder: Path) -> Path:
 
 def _reason(npm: str, folder: Path) -> str:
     """Why npm cannot see the package, in its own words."""
-    command = [npm, "view", f"{PACKAGE}@{VERSION}", "version", "--loglevel", "error"]
+    command = [npm, "view", f"{PACKAGE}@{VERSION}", "version", "--loglevel", "error", *_SOON]
     try:
         said = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False
@@ -127,7 +129,9 @@ def _reason(npm: str, folder: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return first_line(error)
     lines = [line.removeprefix("npm error ").strip() for line in said.splitlines()]
-    return "; ".join([line for line in lines if not line.startswith(("syscall", "errno", "at "))][:2])[:200]
+    return "; ".join(
+        [line for line in lines if not line.startswith(("code", "syscall", "errno", "at "))][:2]
+    )[:200]
 
 
 def _check_integrity(archive: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,10 +33,9 @@ _LARGEST = 256 * 10**6
 
 @dataclass(frozen=True)
 class Page:
-    """A page that was written: its first file, how many samples it has, and the bytes of all its files."""
+    """A page that was written: its first file, and the bytes of all its files."""
 
     index: Path
-    samples: int
     size: int
 
 
@@ -48,6 +48,9 @@ def check_folder(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: expected a folder for the page, found a file; choose another with -o")
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    if not os.access(there, os.W_OK):
+        raise OutputError(f"{folder}: no permission to write there; choose another with -o")
     try:
         empty = not folder.exists() or not any(folder.iterdir())
         ours = not empty and _MARK in (folder / INDEX).read_text(encoding="utf-8")
@@ -69,10 +72,22 @@ def write_page(
     reference: Reference | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Page:
-    """Write the page of an artifact: the same arguments give the same bytes.
+    """Make the page of an artifact and write it; see `make_page` and `save_page`."""
+    check_folder(folder)
+    return save_page(folder, make_page(source, session, dataset, runtime, reference, progress))
+
+
+def make_page(
+    source: str | Path,
+    session: SpikingSession,
+    dataset: Dataset,
+    runtime: OnnxruntimeWeb,
+    reference: Reference | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, bytes]:
+    """The page's files: the same arguments give the same bytes.
 
     Args:
-        folder: where to; made where it is not there. An earlier page in it is overwritten.
         source: the artifact's file.
         session: the artifact.
         dataset: the samples to choose from, all of them.
@@ -83,10 +98,7 @@ def write_page(
     Raises:
         DataError: labels past the output's classes, or more samples than a page should hold.
         ModelError: a model that is too large for a page, or a reference that does not fit.
-        OutputError: the folder is not ours, or cannot be written.
     """
-    folder = Path(folder)
-    check_folder(folder)
     stepping = take_steps(session.artifact)
     models = _models(Path(source), stepping, reference)
     observed = observe(session, dataset, reference, progress)
@@ -117,7 +129,7 @@ def write_page(
     files[f"{_RUNTIME}/ort.js"] = runtime.script
     files |= dict([_embedded(f"{_RUNTIME}/loader", runtime.loader)])
     files |= dict([_embedded(f"{_RUNTIME}/wasm", runtime.binary)])
-    return Page(_write(folder, files), len(dataset), sum(map(len, files.values())))
+    return files
 
 
 def _models(source: Path, stepping: Stepping, reference: Reference | None) -> dict[str, bytes]:
@@ -171,8 +183,15 @@ def _script_json(content: object) -> str:
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"))
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> Path:
-    """Write all files, the one that names the others last."""
+def save_page(folder: str | Path, files: Mapping[str, bytes]) -> Page:
+    """Write a page into a folder, made where it is not there; an earlier page in it is overwritten.
+
+    The file that names the others comes last; a mark first, so that the same call mends half a page.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = Path(folder)
     try:
         for name in files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -180,9 +199,11 @@ def _write(folder: Path, files: dict[str, bytes]) -> Path:
         raise OutputError(
             f"{folder}: cannot be made a folder ({error.strerror}); choose another with -o"
         ) from error
+    if not (folder / INDEX).exists():
+        write_atomically(folder / INDEX, f"<!doctype html>{_MARK}<title>not complete</title>\n".encode())
     for name in sorted(files, key=lambda name: name == INDEX):
         write_atomically(folder / name, files[name])
     for stale in sorted((folder / "models").glob("*.js")):
         if f"models/{stale.name}" not in files:
             stale.unlink()
-    return folder / INDEX
+    return Page(folder / INDEX, sum(map(len, files.values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import replace
 from importlib import resources
@@ -216,6 +217,112 @@ def test_neurons_that_the_compiler_put_in_are_told_apart(rng: np.random.Generato
         assert (layer["agreement_if_only_spiking"] is None) == (layer["layer"] in found["not_compared"])
         assert np.isfinite(layer["error"])
     assert found["accuracy"] is None
+
+
+NETS = {
+    "merged batch": """(float[N, 4, 8] x) => (float[N, 3] y) {
+        flat = Reshape (x, rows)
+        a = Gemm (flat, w, b)
+        r = Relu (a)
+        together = Reshape (r, samples)
+        y = MatMul (together, v)
+    }""",
+    "time first": """(float[N, 4, 8] x) => (float[N, 3] y) {
+        t = Transpose <perm = [1, 0, 2]> (x)
+        a = MatMul (t, w)
+        r = Relu (a)
+        back = Transpose <perm = [1, 0, 2]> (r)
+        together = Flatten (back)
+        y = MatMul (together, v)
+    }""",
+    "fixed batch": """(float[8, 4, 8] x) => (float[8, 3] y) {
+        a = MatMul (x, w)
+        r = Relu (a)
+        together = Flatten (r)
+        y = MatMul (together, v)
+    }""",
+}
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+@pytest.mark.parametrize("net", NETS)
+def test_rows_need_not_be_samples(rng: np.random.Generator, net: str, schedule: str, tmp_path: Path) -> None:
+    weights = normal(rng, w=(8, 6), b=(6,), v=(24, 3))
+    shapes = {"rows": np.asarray([-1, 8]), "samples": np.asarray([-1, 24])}
+    model = parse(NETS[net], **{name: a for name, a in (weights | shapes).items() if name in NETS[net]})
+    x = rng.standard_normal((20, 4, 8)).astype(np.float32)
+    found = _diagnosed(model, x, tmp_path, schedule=schedule, timesteps=16)
+    (layer,) = found["layers"]
+    assert found["samples"] == 20
+    assert layer["neurons"] == 24
+    assert layer["error"] < 0.05
+    assert layer["components"]["parameters"] < 1e-5
+    assert layer["agreement_if_exact"] >= found["agreement"] >= 0.9
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_floats(rng: np.random.Generator, dtype: type, schedule: str, tmp_path: Path) -> None:
+    kind = {np.float16: "float16", np.float64: "double"}[dtype]
+    weights = {name: (20 * a).astype(dtype) for name, a in normal(rng, w=(8, 6), u=(6, 5), v=(5, 3)).items()}
+    model = parse(
+        f"""({kind}[N, 8] x) => ({kind}[N, 3] y) {{
+            a = MatMul (x, w)
+            record = Relu (a)
+            b = MatMul (record, u)
+            r2 = Relu (b)
+            y = MatMul (r2, v)
+        }}""",
+        **(weights | {"v": (weights["v"] / 400).astype(dtype)}),
+    )
+    for node in model.graph.node:
+        node.name = node.output[0]
+    x = rng.standard_normal((20, 8)).astype(dtype)
+    found = _diagnosed(model, x, tmp_path, schedule=schedule, timesteps=16)
+    for layer in found["layers"]:
+        assert 10 < layer["activation_rms"] < 10_000
+        assert 0.001 < layer["error"] < 0.1
+
+
+def test_what_saturates_in_the_ann_is_no_fault(rng: np.random.Generator, tmp_path: Path) -> None:
+    bounds = {"low": np.float32(0), "high": np.float32(1)}
+    model = parse(
+        "(float[N, 8] x) => (float[N, 3] y) { a = MatMul (x, w) r = Clip (a, low, high) y = MatMul (r, v) }",
+        **(normal(rng, w=(8, 6), v=(6, 3)) | bounds),
+    )
+    x = rng.standard_normal((64, 8)).astype(np.float32)
+    (layer,) = _diagnosed(model, x, tmp_path, timesteps=16)["layers"]
+    assert layer["saturated_channels"] == []
+
+
+def test_refitted_weights_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"schedule": "layer", "timesteps": 4, "code": "radix"}
+    for layer in examine(compile_digits(**options), samples=64)["layers"]:
+        assert layer["own_error"] <= 1.5 * layer["error"]
+        assert layer["faults"][0]["kind"] not in ("bias", "weights")
+    plant(monkeypatch, **{LAYERS[1]: "bias"})
+    found = examine(compile_digits(**options), samples=64)
+    assert found["worst"][0] == LAYERS[1]
+    assert found["verdict"][1].startswith(f"{LAYERS[1]}: its bias")
+
+
+def test_a_file_without_units_is_refused() -> None:
+    compiled = compile_digits()
+    for entry in compiled.model.metadata_props:
+        if entry.key == "onnx2snn.neurons":
+            neurons = json.loads(entry.value)
+            for said in neurons.values():
+                said.pop("unit", None)
+            entry.value = json.dumps(neurons)
+    with pytest.raises(ModelError, match="compile it again"):
+        examine(compiled, samples=4)
+
+
+def _diagnosed(model: onnx.ModelProto, x: np.ndarray, folder: Path, **options: object) -> dict:
+    onnx.save(model, folder / "model.onnx")
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, batch_size=8, **options).model)
+    data = dataset_from_arrays(x, session.inputs)
+    return diagnose(session, PreparedReference(folder / "model.onnx", session), data, batch_size=7)
 
 
 def _saved(model: onnx.ModelProto) -> Path:

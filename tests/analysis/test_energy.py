@@ -152,6 +152,11 @@ def test_no_such_model_lists_those_that_exist(named, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbf" + OWN.encode())
+    assert load_energy_model(str(tmp_path / "own.toml")).name == "bench-7"
+
+
 def test_a_file_of_other_bytes(tmp_path):
     (tmp_path / "own.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(OptionError, match=r"own\.toml: expected a TOML file in UTF-8"):
@@ -290,19 +295,11 @@ def test_inspect_says_what_the_shapes_tell(folder):
         call("inspect", folder / "digits.snn.onnx", "--json", "-", "--energy-model", folder / "own.toml")
     )
     assert ann["energy"]["ann_joules_per_sample"] == pytest.approx(ann["macs"]["per_sample"] * 4.6e-12)
-    assert "mean_fan_out" not in ann["energy"]
     assert snn["energy"]["ann_joules_per_sample"] == pytest.approx(snn["macs"]["per_sample"] * 5e-12)
-    neurons = (
-        onnx2snn.SpikingSession(str(folder / "digits.snn.onnx"))
-        .work_per_sample(np.zeros((1, 1, 8, 8), np.float32))
-        .neurons
-    )
-    fan_out = snn["macs"]["fed_by_spikes"] / sum(neurons.values())
-    assert snn["energy"]["mean_fan_out"] == pytest.approx(fan_out)
-    assert snn["energy"]["mean_joules_per_spike"] == pytest.approx(fan_out * 1e-12)
+    assert set(ann["energy"]) == set(snn["energy"])  # nothing of spikes, which shapes cannot tell
     text = call("inspect", folder / "digits.snn.onnx")
     assert "an inference of the ANN (45nm-float32: 4.6 pJ a MAC, zero padding counts)" in text
-    assert f"{fan_out:,.0f} connections on average" in text
+    assert "spike," not in text  # what one takes depends on where it goes
 
 
 @pytest.mark.parametrize("command", ["evaluate", "inspect"])

@@ -55,6 +55,31 @@ def test_counts_a_sample(body, inputs, shapes, macs):
     assert found == {"per_sample": macs, "fed_by_spikes": 0, "share": 0 if macs else None}
 
 
+@pytest.mark.parametrize(
+    ("body", "inputs", "macs"),
+    [
+        ("f = Reshape(x, rows) y = MatMul(f, w)", "float[N,5,4] x", 5 * 24),
+        ("f = Reshape(x, rows) y = MatMul(f, w)", "float[2,5,4] x", 5 * 24),
+        ("f = Flatten<axis = 2>(x) r = Relu(f) y = Gemm(r, w)", "float[N,5,4] x", 5 * 24),
+        ("f = Reshape(x, rows) b = Reshape(f, back) y = MatMul(b, w)", "float[N,5,4] x", 5 * 24),
+        ("t = Transpose<perm = [1,0,2]>(x) y = MatMul(t, w)", "float[N,5,4] x", 5 * 24),
+        ("t = Transpose<perm = [1,0,2]>(x) y = MatMul(t, w)", "float[2,5,4] x", 5 * 24),
+        ("t = Transpose<perm = [1,0,2]>(x) f = Reshape(t, rows) y = MatMul(f, w)", "float[N,5,4] x", 5 * 24),
+        ("c = Concat<axis = 0>(x, x) y = MatMul(c, w)", "float[N,5,4] x", 2 * 5 * 24),
+        ("c = Concat<axis = 0>(x, more) y = MatMul(c, w)", "float[N,5,4] x", None),
+    ],
+)
+def test_the_open_axis_may_hold_more_than_samples(body, inputs, macs):
+    shapes = {
+        "rows": np.int64([-1, 4]),
+        "back": np.int64([-1, 5, 4]),
+        "more": np.ones((3, 5, 4), np.float32),
+    }
+    used = {name: shape for name, shape in shapes.items() if name in body}
+    model = parse(f"({inputs}) => (float[] y) {{ {body} }}", w=np.ones((4, 6), np.float32), **used)
+    assert count_macs(read_graph(model))["per_sample"] == macs
+
+
 def test_a_product_of_activations_counts():
     found = count("t = Transpose<perm = [0,2,1]>(x) y = MatMul(x, t)", "float[N,5,4] x")
     assert found == {"per_sample": 100, "fed_by_spikes": 0, "share": 0}

@@ -1,7 +1,9 @@
 """Every command and every line of Python in README.md and docs/*.md runs, page by page and in order.
 
 A page starts in a folder of its own with the embedded net and its data under the names that the pages use.
-What installs or fetches something is not run, but has to be in `INSTALLS`.
+What installs or fetches something is not run, but has to be in `INSTALLS`. The Python of the pages in
+`FRAMEWORKS` runs only where their framework is installed, which it is not in CI; their commands run there on
+what `stand_in` gives.
 """
 
 from __future__ import annotations

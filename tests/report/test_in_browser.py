@@ -10,7 +10,7 @@ from tests.browser import heading_problems, overflowing, poor_contrast
 from tests.report.conftest import made_up
 from tests.report.subjects import SUBJECTS
 
-SIZES = {"phone": (390, 844), "screen": (1280, 900)}
+SIZES = {"phone": (360, 800), "screen": (1280, 900)}
 
 
 @pytest.fixture(scope="module", params=SUBJECTS)
@@ -60,9 +60,20 @@ def test_everything_can_be_read(opened, scheme):
     assert all(fill == "none" or fill.startswith(("rgb", "url")) for fill in marks)
 
 
+def test_options_break_nowhere(opened):
+    page, _ = opened
+    page.set_viewport_size({"width": 360, "height": 800})
+    lines = page.evaluate(
+        "() => [...document.querySelectorAll(':not(pre) > code')].map(e => [e.textContent, "
+        "e.getClientRects().length])"
+    )
+    assert all(text.startswith("-") and number == 1 for text, number in lines), lines
+    assert lines or page.title().startswith("Sweep")
+
+
 def test_letters_in_drawings_are_large_enough_on_a_phone(opened):
     page, _ = opened
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size({"width": 360, "height": 800})
     smallest = page.evaluate(
         "() => Math.min(...[...document.querySelectorAll('.plot svg text')].map("
         "e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getScreenCTM().a))"

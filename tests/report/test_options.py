@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 from click.testing import CliRunner
 
-from onnx2snn.cli import main
+from onnx2snn.cli import main, repeat
+from onnx2snn.report import recording
 from tests.report.conftest import LINES, call
 
 
@@ -30,6 +33,26 @@ def test_a_page_is_named_as_one():
     assert result.exit_code == 2
     assert "--report: expected a file name in .html or .htm, found 'compile.pdf'; rename it" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", LINES)
+def test_a_bar_shows_while_it_records_and_draws(command, folder, monkeypatch):
+    happened = []
+
+    @contextmanager
+    def bar(name):
+        happened.append(name)
+        yield lambda phase, done: happened.append((phase, done))
+        happened.append("end")
+
+    monkeypatch.setattr(repeat, "progress_bar", bar)
+    monkeypatch.setattr(recording, "record", lambda *_: happened.append("record"))
+    monkeypatch.setattr(repeat, "write_report", lambda *drawn: drawn[-1](1.0))
+    result = call(folder, LINES[command])
+    assert result.exit_code == 0, result.output
+    assert f"report  {command}.html\n" in result.stdout
+    recorded = ["record"] * (command in ("evaluate", "diagnose"))
+    assert happened == ["report", *recorded, ("report", 1.0), "end"]
 
 
 @pytest.mark.parametrize("command", LINES)

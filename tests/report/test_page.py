@@ -7,12 +7,15 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from onnx2snn.report import render
+from onnx2snn.report.page import _mark_options
+from onnx2snn.report.raster import raster_section
 from tests.report.conftest import LINES, call, made_up
 from tests.report.subjects import HOSTILE, PLAIN, SUBJECTS
 
@@ -105,8 +108,8 @@ def test_nothing_tells_of_the_disk(command, folder):
 @pytest.mark.parametrize("command", LINES)
 def test_the_line_on_the_page_gives_the_page_again(command, folder):
     page = (folder / f"{command}.html").read_text()
-    codes = re.findall(r"<pre[^>]*><code>(.*?)</code>", page)
-    line = html.unescape(codes[-1])
+    codes = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", page)
+    line = html.unescape(re.sub("</?code>", "", codes[-1]))
     words = shlex.split(line)
     assert words[:2] == ["onnx2snn", command]
     before = (folder / f"{command}.html").read_bytes()
@@ -167,6 +170,27 @@ def test_without_labels_reference_and_activations_there_are_still_spikes():
     assert "Early exit" not in page
     assert 'id="activations"' not in page
     assert 'id="spikes"' in page
+
+
+def test_each_section_advances_the_progress():
+    shares: list[float] = []
+    render(SUBJECTS["sweep"](), shares.append)
+    assert shares == [1 / 3, 2 / 3, 1.0]
+
+
+def test_options_in_sentences_are_code_and_nothing_else_is():
+    marked = _mark_options("use --threshold max (-T), not /a--b, -3, a -b--c or '<--x>'; --no-refit, --x-")
+    assert re.findall("<code>(.*?)</code>", marked) == ["--threshold", "-T", "--no-refit"]
+    assert "'<" not in marked
+
+
+def test_the_raster_says_when_layers_are_left_out():
+    subject = SUBJECTS["diagnose"]()
+    recording = subject.recording
+    assert recording is not None
+    fewer = replace(subject, recording=replace(recording, channels=recording.channels[1:]))
+    told = "Of 3 layers the 2 with the busiest channels are shown."
+    assert [told in raster_section(about).lead for about in (subject, fewer)] == [False, True]
 
 
 def test_many_layers_are_drawn_up_to_a_number_and_listed_all(monkeypatch):

@@ -22,6 +22,7 @@ from onnx2snn.calibration.preprocessing import UNCHANGED, Preprocessing
 from onnx2snn.calibration.readers import InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.cli import main
 from onnx2snn.errors import OptionError
+from onnx2snn.model_file import write_atomically
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web import onnxruntime_web, page, samples
 from onnx2snn.web.onnxruntime_web import PACKAGE, VERSION, OnnxruntimeWeb, fetch_package
@@ -150,13 +151,32 @@ def test_bad_input(compiled, tmp_path):
         (("--data", no_samples), "expected at least 1 sample, found 0"),
         (("--data", labels), "labels"),
         (("--samples", 0), "--samples: expected at least 1, found 0"),
-        (("--reference", other), "give the ANN that it was compiled from"),
+        (("--reference", other), "expected the ANN that the network was compiled from"),
         (("--reference", tmp_path / "absent.onnx"), "expected an ONNX file"),
     ):
         assert words in refusal(web(compiled, *arguments, "-o", tmp_path / "page"))
     command = ["web", str(ann), "--data", str(labels), "-o", str(tmp_path / "page")]
     assert "compile the model first" in refusal(CliRunner().invoke(main, command))
     assert not (tmp_path / "page").exists()
+
+
+def test_half_a_page_is_completed_by_the_same_command(compiled, tmp_path, monkeypatch):
+    written = []
+
+    def stop_at_the_fifth(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page, "write_atomically", stop_at_the_fifth)
+        stopped = web(compiled, "-o", tmp_path / "page")
+    assert stopped.exit_code == 130
+    assert "is not complete: the same command completes it" in stopped.stderr
+    assert web(compiled, "-o", tmp_path / "page").exit_code == 0
+    assert web(compiled, "-o", tmp_path / "whole").exit_code == 0
+    assert {f.name for f in tmp_path.glob("page/**/*")} == {f.name for f in tmp_path.glob("whole/**/*")}
 
 
 def test_a_model_too_large_for_a_browser(compiled, tmp_path, monkeypatch):

@@ -15,7 +15,8 @@ compiler added to correct the bias; y what the neuron sends on average, at most 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,10 @@ class Observation:
     sent: Array
     activity: Array
 
+    def map(self, change: Callable[[Array], Array]) -> Observation:
+        """The same with all arrays changed."""
+        return Observation(*(change(getattr(self, item.name)) for item in fields(self)))
+
 
 class LayerTally:
     """Sums over the samples seen so far, per channel [C].
@@ -109,20 +114,23 @@ class LayerTally:
         kind: f.
         levels: what the neuron can send.
         axis: of the channels.
+        refitted: whether the layer's weights were made to fit the spikes before it, so that its parameters
+            differ from the ANN's on purpose.
     """
 
-    def __init__(self, kind: Rectifier, levels: Levels, axis: int | None) -> None:
+    def __init__(self, kind: Rectifier, levels: Levels, axis: int | None, *, refitted: bool = False) -> None:
         self._kind, self._levels, self._axis = kind, levels, axis
+        self.refitted = refitted
         self.places = 0
         self._sums: dict[str, Array] = {}
 
-    def add(self, seen: Observation) -> Array:
-        """Add a batch; returns what the neuron would send for the ANN's own current, [N, …]."""
+    def add(self, seen: Observation) -> None:
+        """Add a batch."""
         levels, kind = self._levels, self._kind
         exact, own = kind(seen.taught), kind(seen.current)
         bounded, rounded = levels.clip(own), levels.round(seen.current)
         error = seen.sent - seen.after
-        added = error - (own - exact)
+        added = seen.sent - (own if self.refitted else own - exact + seen.after)
         parts = {
             "parameters": exact - seen.after,
             "inherited": own - exact,
@@ -150,9 +158,8 @@ class LayerTally:
         self._count("before²", seen.before**2)
         self._count("active", seen.activity > 0)
         self._count("expected", alone != 0)
-        self._count("full", seen.sent >= _FULL * top)
+        self._count("full", (seen.sent >= _FULL * top) & (seen.after > top / _FULL))
         self.places += error.size // self.channels
-        return np.asarray(alone, seen.after.dtype)
 
     @property
     def channels(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from onnx2snn.analysis.diagnosis.components import (
     COMPONENTS,
@@ -83,7 +84,7 @@ def diagnose(
     diagnosis = _Diagnosis(session, reference, session.timesteps if timesteps is None else timesteps)
     for batch, count in session.batches(dataset, batch_size):
         labels = None if dataset.labels is None else dataset.labels[diagnosis.samples :][:count]
-        diagnosis.add({name: array[:count] for name, array in batch.items()}, dataset, labels, progress)
+        diagnosis.add(batch, count, dataset, labels, progress)
     if not diagnosis.samples:
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to diagnose on"
@@ -97,6 +98,10 @@ class _Diagnosis:
     def __init__(self, session: SpikingSession, reference: PreparedReference, timesteps: int) -> None:
         self._session, self._reference, self._timesteps = session, reference, timesteps
         self._output = session.artifact.outputs[0]
+        options = session.artifact.metadata.get("options", {})
+        self._refitted = bool(
+            options.get("schedule") == "layer" and options.get("correct_bias") and options.get("refit")
+        )
         self._neurons = {neuron.name: neuron for neuron in session.artifact.neurons}
         self._exact: dict[str, ExactNeuron] = {}
         self._levels: dict[str, Levels] = {}
@@ -112,40 +117,44 @@ class _Diagnosis:
     def add(
         self,
         feeds: dict[str, Array],
+        count: int,
         dataset: Dataset,
         labels: Array | None,
         progress: Callable[[float], None] | None,
     ) -> None:
-        """Run a batch in all ways that there are."""
+        """Run a batch in all ways that there are; what it holds beyond `count` samples only fills it up."""
         session, samples = self._session, len(next(iter(feeds.values())))
 
         def advance(share: float) -> None:
             if progress is not None:
-                progress((self.samples + share * samples) / len(dataset))
+                progress((self.samples + share * count) / len(dataset))
 
         (point,) = session.run_counted(feeds, [self._timesteps])
         ann = self._reference.run(feeds)
         seen = session.prober.record(feeds, self._timesteps)
         if not self._exact:
-            self._prepare(seen)
+            self._prepare(seen, samples)
         told = {name: ann.after[name] / self._exact[name].unit for name in self._reference.kinds}
         untold = [exact for name, exact in self._exact.items() if name not in told]
         taught, given = session.prober.teach(feeds, told, untold)
-        expected, found = ann.outputs[self._output], seen.outputs[self._output]
+        expected, found, own = (
+            _first(values[self._output], count, samples) for values in (ann.outputs, seen.outputs, given)
+        )
         if not (np.isfinite(expected).all() and np.isfinite(found).all()):
             raise ModelError(
                 f"output '{self._output}': expected finite values, found NaN or Inf; check the preprocessing "
                 "(--scale, --mean, --std) and the model"
             )
         answers = top1(expected)
-        self._score(dataset, labels, expected, found, given[self._output])
+        self._score(dataset, labels, expected, found, own)
         shifts = {}
         for number, name in enumerate(self._exact):
-            observation = self._observe(name, ann, seen, taught)
-            alone = self._tallies[name].add(observation)
-            shifts[name] = observation.before - observation.taught
-            self._spikes[name] += int(point.spikes[name].sum())
+            seen_here = self._observe(name, ann, seen, taught)
+            self._tallies[name].add(seen_here.map(lambda values: _first(values, count, samples)))
+            shifts[name] = seen_here.before - seen_here.taught
+            self._spikes[name] += int(point.spikes[name][:count].sum())
             if answers is not None and name in told:
+                alone = self._levels[name].round(seen_here.before)
                 outputs = self._reference.outputs_with(name, alone, feeds)
                 self._agreeing["spiking"][name] += _agreement(outputs[self._output], answers)
             advance(0.5 * (number + 1) / len(self._exact))
@@ -155,7 +164,7 @@ class _Diagnosis:
             )
             for name, outputs in zip(self._exact, trials, strict=True):
                 self._agreeing["exact"][name] += _agreement(outputs[self._output], answers)
-        self.samples += samples
+        self.samples += count
 
     def figures(self, *, labelled: bool) -> dict[str, Any]:
         """See `diagnose`."""
@@ -191,9 +200,10 @@ class _Diagnosis:
             "harm": (2 * sums["taught·error"] - sums["taught"]) / max(sums["error"], tiny),
         }
 
-    def _prepare(self, seen: Recording) -> None:
+    def _prepare(self, seen: Recording, samples: int) -> None:
         said = self._session.artifact.metadata.get("neurons", {})
         for name, neuron in self._neurons.items():
+            _check_age(neuron, said.get(name, {}))
             axis, dims = self._reference.axes.get(name, 1), seen.sent[name].ndim
             unit, self._corrections[name] = (
                 along_axis(np.asarray(said.get(name, {}).get(key, [default]), np.float32), axis, dims)
@@ -206,8 +216,8 @@ class _Diagnosis:
             self._exact[name] = ExactNeuron(name, kind, unit)
             levels = levels_of(neuron, parameters, unit, self._timesteps)
             self._levels[name] = levels
-            self._tallies[name] = LayerTally(kind, levels, axis)
-            self._sizes[name] = seen.sent[name][0].size
+            self._tallies[name] = LayerTally(kind, levels, axis, refitted=self._refitted)
+            self._sizes[name] = seen.sent[name].size // samples
 
     def _score(
         self, dataset: Dataset, labels: Array | None, expected: Array, found: Array, taught: Array
@@ -231,9 +241,10 @@ class _Diagnosis:
         exact = self._exact[name]
         half = np.float32(0.5 if holds_half(self._neurons[name]) else 0.0)
         own, current = ((values[name] - half) * exact.unit for values in (taught, seen.currents))
-        own = own - self._corrections[name]
+        if not self._refitted:  # or the correction makes up for other weights, too
+            own = own - self._corrections[name]
         before = ann.before.get(name, own)
-        return Observation(
+        found = Observation(
             before=before,
             after=ann.after[name] if name in ann.after else exact.kind(before),
             taught=own,
@@ -241,6 +252,7 @@ class _Diagnosis:
             sent=seen.sent[name] * exact.unit,
             activity=seen.activity[name],
         )
+        return found.map(lambda values: values.astype(np.promote_types(values.dtype, np.float32), copy=False))
 
     def _layer(self, name: str, *, classes: bool) -> dict[str, Any]:
         tally, size = self._tallies[name], self._sizes[name]
@@ -267,10 +279,23 @@ class _Diagnosis:
             "spikes_per_sample": spikes,
             "agreement_if_exact": self._agreeing["exact"][name] / self.samples if classes else None,
             "agreement_if_only_spiking": self._agreeing["spiking"][name] / self.samples if compared else None,
-            "faults": find_faults(name, tally, options),
+            "faults": find_faults(name, self._neurons[name].op_type, tally, options),
         }
 
 
 def _agreement(scores: Array, answers: Array) -> int:
-    """Of how many samples the scores [N, classes] have the answer [N]."""
-    return int(np.count_nonzero(scores.argmax(axis=1) == answers))
+    """Of how many samples the scores [N, classes] have the answer [N]; what fills up a batch has none."""
+    return int(np.count_nonzero(scores[: len(answers)].argmax(axis=1) == answers))
+
+
+def _first(values: Array, count: int, samples: int) -> Array:
+    """What belongs to the first samples of a batch; all of it where rows are no samples' own."""
+    return values if len(values) % samples else values[: len(values) * count // samples]
+
+
+def _check_age(neuron: onnx.NodeProto, said: Mapping[str, Any]) -> None:
+    if str(said.get("theta", "")).endswith("/one") and "unit" not in said:
+        raise ModelError(
+            f"neuron '{neuron.name}': expected what its spikes stand for in the metadata, found nothing, as "
+            "an older version compiled the network; compile it again"
+        )

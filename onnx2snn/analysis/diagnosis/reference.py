@@ -11,18 +11,22 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
+from onnx2snn.analysis.evaluation import check_source
 from onnx2snn.channels import channel_axis
 from onnx2snn.compiler import PREPARATION
 from onnx2snn.errors import ModelError
 from onnx2snn.graph import Graph, Node, extract, read_graph, write_model
-from onnx2snn.model_file import digest, flatten_model, load_model
+from onnx2snn.model_file import flatten_model, load_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.rectifiers import Rectifier, rectifier
-from onnx2snn.runtime.engines import Engine, make_engine
+from onnx2snn.runtime.engines import Engine, EngineOptions, make_engine
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
+
+#: Bytes of weights that what lies behind single activations may have together, to be kept.
+_MEMORY = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class PreparedReference:
     Args:
         path: its file.
         session: the network.
+        threads: threads that an operator may use; as onnxruntime chooses by default.
 
     Attributes:
         kinds: neuron → the activation that it stands for; without those that the compiler put in itself.
@@ -55,16 +60,11 @@ class PreparedReference:
         ModelError: not the ANN that the network was compiled from.
     """
 
-    def __init__(self, path: str | Path, session: SpikingSession) -> None:
+    def __init__(self, path: str | Path, session: SpikingSession, threads: int | None = None) -> None:
         source = load_model(path)
-        known = session.artifact.metadata.get("source_sha256")
-        found = digest(source)
-        if known is not None and found != known:
-            raise ModelError(
-                f"{path}: expected the ANN that the network was compiled from (sha256 {known[:12]}…), found "
-                f"another (sha256 {found[:12]}…); give that one, or compile the network again from this one"
-            )
-        self._graph = _prepare(source)
+        check_source(path, source, session)
+        self._graph, self._options = _prepare(source), EngineOptions(threads=threads)
+        self._small = source.ByteSize() * len(session.neurons) <= _MEMORY
         nodes = {node.name: node for node in self._graph.nodes}
         self.kinds: dict[str, Rectifier] = {}
         self.axes: dict[str, int | None] = {}
@@ -95,10 +95,13 @@ class PreparedReference:
     def outputs_with(self, name: str, after: Array, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs where the activation of one neuron is another, [N, …]."""
         tensor = self._nodes[name].outputs[0].name
-        if name not in self._tails:
+        tail = self._tails.get(name)
+        if tail is None:
             inputs = [item.name for item in self._graph.inputs]
-            self._tails[name] = make_engine(extract(self._graph, [*inputs, tensor], self._outputs))
-        return self._tails[name].run({**feeds, tensor: after})
+            tail = make_engine(extract(self._graph, [*inputs, tensor], self._outputs), options=self._options)
+            if self._small:
+                self._tails[name] = tail
+        return tail.run({**feeds, tensor: after.astype(self._graph.tensors()[tensor].dtype, copy=False)})
 
     def _load_whole(self) -> Engine:
         model = write_model(self._graph)
@@ -109,7 +112,7 @@ class PreparedReference:
         model.graph.output.extend(
             helper.make_empty_tensor_value_info(name) for name in wanted if name not in given
         )
-        return make_engine(model)
+        return make_engine(model, options=self._options)
 
 
 def _prepare(source: Any) -> Graph:

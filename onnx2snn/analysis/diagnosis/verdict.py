@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from onnx2snn.analysis.diagnosis.components import LayerTally
+from onnx2snn.ops import BURST_IF
 
 #: A part of the error below this share of a layer's squared error is not worth a word …
 _LEAST_HARM = 0.02
@@ -39,8 +41,14 @@ def saturated_channels(tally: LayerTally) -> list[int]:
     return [int(channel) for channel in np.flatnonzero(full)]
 
 
-def find_faults(name: str, tally: LayerTally, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The faults of a layer, its own first, by the harm that they do.
+
+    Args:
+        name: of its neuron.
+        op: the neuron's operator.
+        tally: what was seen of it.
+        options: that the network was compiled with.
 
     Returns:
         `kind`, `harm` (its share in what the layer adds to the squared error; for `inherited` in all of it),
@@ -55,28 +63,28 @@ def find_faults(name: str, tally: LayerTally, options: Mapping[str, Any]) -> lis
         sentence = f"{name}: {_channels(numb)} not fire, whatever the input, though the ANN's {_do(numb)}"
         faults.append(_fault("dead channels", share, sentence, "compile again; compare its weights"))
     own = [
-        _describe(name, kind, harm, tally, options)
-        for kind, harm in own_harms(tally, options).items()
+        _describe(name, kind, harm, tally, _remedy(kind, op, options))
+        for kind, harm in own_harms(tally).items()
         if harm >= _LEAST_HARM
     ]
     faults += sorted(own, key=lambda fault: -fault["harm"])
     if tally.harm("inherited") >= _LEAST_HARM:
-        faults.append(_describe(name, "inherited", tally.harm("inherited"), tally, options))
+        faults.append(_describe(name, "inherited", tally.harm("inherited"), tally, "see to these first"))
     return faults
 
 
-def own_harms(tally: LayerTally, options: Mapping[str, Any]) -> dict[str, float]:
+def own_harms(tally: LayerTally) -> dict[str, float]:
     """Part → the share that it has in what the layer adds to the error that it inherits."""
     harms = {kind: tally.harm(kind, "added") for kind in ("parameters", "clipping", "quantisation", "timing")}
-    if options.get("schedule") == "layer" and options.get("refit"):
-        # Weights are refitted to what the layers before send: a fault only where that made it worse.
-        harms["parameters"] = min(harms["parameters"], tally.harm("parameters"))
+    if tally.refitted:  # a fault only where other weights made the whole error worse
+        harms["parameters"] = tally.harm("parameters")
     return harms
 
 
 def own_error(tally: LayerTally) -> float:
     """How much error the layer adds to what it inherits, relative to the ANN's activation."""
-    return tally.relative("added")
+    refitted_badly = tally.refitted and tally.harm("parameters") >= _MOST_OF_IT
+    return math.hypot(tally.relative("added"), tally.relative("parameters") if refitted_badly else 0.0)
 
 
 def summarise(
@@ -111,37 +119,43 @@ def _nearness(found: Mapping[str, Any]) -> str:
     return f"{said}, and the right one on {accuracy:.1f} % (the ANN on {reference:.1f} %)."
 
 
-def _describe(
-    name: str, kind: str, harm: float, tally: LayerTally, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
+    """What would make a part of a layer's error smaller."""
+    if kind == "clipping":
+        rules = {
+            "percentile": "raise --percentile, or use --threshold mse",
+            "max": "calibrate on samples like these",
+        }
+        return rules.get(
+            str(options.get("threshold")), "calibrate on more samples like these, or use --threshold max"
+        )
+    if options.get("compress", "none") != "none":
+        return "a lower --max-loss"
+    if options.get("spike_budget") is not None:
+        return "a larger --spike-budget"
+    if kind == "timing":
+        signed = "--signed, or " if op == BURST_IF.op else ""
+        return f"{signed}--schedule layer; more timesteps help too"
+    levels, most = options.get("levels"), options.get("max_spikes")
+    if options.get("code") == "radix":
+        return "more timesteps (-T)"
+    if options.get("schedule") == "stream" and isinstance(levels, int) and levels < (most or 0):
+        return "more timesteps (-T), or more --levels"
+    return "more timesteps (-T), or a larger --max-spikes"
+
+
+def _describe(name: str, kind: str, harm: float, tally: LayerTally, remedy: str) -> dict[str, Any]:
     size = f"{100 * tally.relative(kind):.1f} %"
     if kind == "parameters":
         return _describe_parameters(name, harm, tally)
-    if kind == "clipping":
-        lost = 100 * tally.total("lost") / max(tally.total("mass"), np.finfo(np.float64).tiny)
-        sentence = f"{name} clips {lost:.2g} % of its mass"
-        if options.get("threshold") == "percentile":
-            remedy = "raise --percentile, or use --threshold mse"
-        elif options.get("threshold") == "max":
-            remedy = "calibrate on samples like these"
-        else:
-            remedy = "calibrate on more samples like these, or use --threshold max"
-        return _fault("clipping", harm, sentence, remedy)
-    if kind == "quantisation":
-        layered = options.get("schedule") == "layer"
-        more = "more timesteps (-T)" + (
-            "" if options.get("code") == "radix" else ", or a larger --max-spikes"
-        )
-        sentence = f"{name}: its threshold is too coarse, which makes {size} of error"
-        return _fault(
-            "quantisation", harm, sentence, more if layered else "more timesteps (-T), or more --levels"
-        )
-    if kind == "timing":
-        remedy = "--schedule layer" if options.get("signed") else "--signed, or --schedule layer"
-        sentence = f"{name}: spikes come at the wrong time, which makes {size} of error"
-        return _fault("timing", harm, sentence, f"{remedy}; more timesteps help too")
-    sentence = f"{name} inherits {size} of error from the layers before it"
-    return _fault("inherited", harm, sentence, "see to these first")
+    lost = 100 * tally.total("lost") / max(tally.total("mass"), np.finfo(np.float64).tiny)
+    sentences = {
+        "clipping": f"{name} clips {lost:.2g} % of its mass",
+        "quantisation": f"{name}: its threshold is too coarse, which makes {size} of error",
+        "timing": f"{name}: spikes come at the wrong time, which makes {size} of error",
+        "inherited": f"{name} inherits {size} of error from the layers before it",
+    }
+    return _fault(kind, harm, sentences[kind], remedy)
 
 
 def _describe_parameters(name: str, harm: float, tally: LayerTally) -> dict[str, Any]:
