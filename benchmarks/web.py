@@ -27,7 +27,7 @@ from benchmarks.nets import NETS
 from onnx2snn.calibration.preprocessing import Preprocessing
 from onnx2snn.calibration.readers import Dataset, InputSpec, open_dataset
 from onnx2snn.web.onnxruntime_web import OnnxruntimeWeb, fetch_package, read_package
-from onnx2snn.web.page import write_page
+from onnx2snn.web.page import make_page, save_page
 from tools.chromium import open_chromium
 
 #: How far scores may be from Python's.
@@ -87,7 +87,7 @@ def _measure(case: Case, folder: Path, runtime: OnnxruntimeWeb) -> list[str]:
     source = folder.with_suffix(".snn.onnx")
     onnx2snn.compile(case.model, case.train, signed=True).save(source)
     session = onnx2snn.SpikingSession(source)
-    index = write_page(folder, source, session, case.test, runtime).index
+    index = save_page(folder, make_page(source, session, case.test, runtime)).index
     stepped = _step_in_browser(index, len(case.test))
     times = [time for sample in stepped for time in sample["milliseconds"]]
     output = session.artifact.outputs[0]

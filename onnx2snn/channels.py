@@ -46,7 +46,7 @@ def _axis(tensor: Tensor) -> int | None:
     if node.op == "Transpose":
         before = _axis(node.inputs[0])
         order = list(node.attrs.get("perm", range(dims)[::-1]))
-        return None if before is None else order.index(before)
+        return order.index(before) if before in order else None
     for source in operands(node):
         if rank(source) == dims and constant(source) is None:
             return _axis(source)

@@ -20,7 +20,7 @@ from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.model_file import write_atomically
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.onnxruntime_web import fetch_package, read_package
-from onnx2snn.web.page import write_page
+from onnx2snn.web.page import make_page, save_page
 from tools.chromium import open_chromium
 
 PICTURE = Path(__file__).parents[1] / "docs/images/web.png"
@@ -43,7 +43,7 @@ def main(package: str | None) -> None:
         session = SpikingSession(source)
         dataset = open_dataset(demo / "digits_test.npz", session.inputs, DIGITS, 12)
         reference = open_reference(demo / "digits.onnx", session)
-        index = write_page(Path(name) / "page", source, session, dataset, runtime, reference).index
+        index = save_page(Path(name) / "page", make_page(source, session, dataset, runtime, reference)).index
         picture = _photograph(index)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(PICTURE, _smaller(picture))

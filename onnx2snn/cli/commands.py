@@ -8,7 +8,8 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from functools import partial
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from click.shell_completion import CompletionItem
 from rich.text import Text
 
 from onnx2snn.errors import Onnx2SnnError
-from onnx2snn.invocation import PatientConsole, current, discard
+from onnx2snn.invocation import Invocation, PatientConsole, current, discard
 
 #: Ctrl-C, and what `kill` sends.
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -147,24 +148,18 @@ class Commands(_Helped, click.Group):
         return super().parse_args(ctx, args or ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; say in one line that it was stopped, or met a bug."""
+        """Run a command; say in one line that it was stopped."""
+        sys.excepthook = partial(_report_bug, current())  # Python's exit code for what nobody catches is 1
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             signum = stop.args[0] if stop.args else signal.SIGINT
             current().console.print(f"stopped; {current().what_stands()}", soft_wrap=True)
             ctx.exit(128 + signum)
-        except (Onnx2SnnError, click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
         except MemoryError as error:
             _fail(f"not enough memory ({error}); use fewer samples, smaller batches or a smaller model")
         except BrokenPipeError:
             discard(sys.stdout.fileno())
-        except Exception as error:
-            if _printing(error):
-                raise
-            _report_bug(error)
-            ctx.exit(1)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and exit."""
@@ -195,19 +190,22 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _printing(error: Exception) -> bool:
+def _printing(error: OSError) -> bool:
     """Whether stdout takes no more, as on a full disk: only what is printed is written by click and rich."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, OSError) and frame.f_globals["__name__"].startswith(("click.", "rich."))
+    return bool(frame.f_globals["__name__"].startswith(("click.", "rich.")))
 
 
-def _report_bug(error: Exception) -> None:
-    console = current().console
-    if current().verbosity:
-        console.print(Text("".join(traceback.format_exception(error))), soft_wrap=True)
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+def _report_bug(
+    invocation: Invocation, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The line that stands for a traceback; see `sys.excepthook`."""
+    console = invocation.console
+    if invocation.verbosity:
+        console.print(Text("".join(traceback.format_exception(kind, error, trace))), soft_wrap=True)
+    said = " ".join(f"{kind.__name__}: {error}".split())
     remedy = "please report this line, the command and the traceback" + (
-        "" if current().verbosity else " that -v shows"
+        "" if invocation.verbosity else " that -v shows"
     )
     console.print(Text.assemble(("bug: ", "bold red"), f"{said}; {remedy}"), soft_wrap=True)
 

@@ -63,20 +63,6 @@ def check_folder(folder: str | Path) -> None:
         )
 
 
-def write_page(
-    folder: str | Path,
-    source: str | Path,
-    session: SpikingSession,
-    dataset: Dataset,
-    runtime: OnnxruntimeWeb,
-    reference: Reference | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Page:
-    """Make the page of an artifact and write it; see `make_page` and `save_page`."""
-    check_folder(folder)
-    return save_page(folder, make_page(source, session, dataset, runtime, reference, progress))
-
-
 def make_page(
     source: str | Path,
     session: SpikingSession,

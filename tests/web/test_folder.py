@@ -259,7 +259,9 @@ def test_rows_are_the_busiest_neurons(rng, tmp_path):
     onnx2snn.compile(net, inputs, granularity="layer").save(source)
     np.save(data, inputs)
     session = SpikingSession(source)
-    page.write_page(tmp_path / "page", source, session, open_dataset(data, session.inputs), RUNTIME)
+    page.save_page(
+        tmp_path / "page", page.make_page(source, session, open_dataset(data, session.inputs), RUNTIME)
+    )
     text = (tmp_path / "page/description.js").read_text()
     (layer,) = json.loads(text.removeprefix("describe(").removesuffix(");\n"))["layers"]
     counts = session.run(inputs, record=True).spikes[layer["name"]].astype(int).sum(axis=(0, 1))

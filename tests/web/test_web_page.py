@@ -22,7 +22,7 @@ from onnx2snn.analysis.evaluation import open_reference
 from onnx2snn.calibration.preprocessing import UNCHANGED
 from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.runtime.session import SpikingSession
-from onnx2snn.web.page import write_page
+from onnx2snn.web.page import make_page, save_page
 
 KINDS = {
     "signed": {"signed": True, "timesteps": 8},
@@ -66,7 +66,7 @@ def pages(digits, runtime, tmp_path_factory):
         session = SpikingSession(source)
         dataset = open_dataset(digits / "digits_test.npz", session.inputs, DIGITS, SAMPLES)
         reference = open_reference(digits / "digits.onnx", session)
-        write_page(root / kind, source, session, dataset, runtime, reference)
+        save_page(root / kind, make_page(source, session, dataset, runtime, reference))
         return root / kind, source
 
     return page
@@ -318,7 +318,9 @@ def test_two_inputs_a_fixed_batch_and_no_classes(open_page, runtime, rng, tmp_pa
     onnx2snn.compile(net, inputs, timesteps=3).save(source)
     np.savez(data, **inputs)
     session = SpikingSession(source)
-    write_page(tmp_path / "page", source, session, open_dataset(data, session.inputs, UNCHANGED), runtime)
+    save_page(
+        tmp_path / "page", make_page(source, session, open_dataset(data, session.inputs, UNCHANGED), runtime)
+    )
     page = open_page(tmp_path / "page")
     choose(page, 1)
     run = session.run({name: np.repeat(array[1:2], 2, axis=0) for name, array in inputs.items()}, record=True)
@@ -345,7 +347,7 @@ def test_half_precision(open_page, runtime, rng, tmp_path):
     np.save(tmp_path / "data.npy", inputs)
     session = SpikingSession(source)
     dataset = open_dataset(tmp_path / "data.npy", session.inputs, UNCHANGED)
-    write_page(tmp_path / "page", source, session, dataset, runtime)
+    save_page(tmp_path / "page", make_page(source, session, dataset, runtime))
     page = open_page(tmp_path / "page")
     run = session.run(inputs[:1], record=True)
     for time in step_all(page, 3):
