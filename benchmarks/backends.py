@@ -19,8 +19,8 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
-from onnx2snn.runtime.artifact import zero_state
-from onnx2snn.runtime.engines import NumpyEngine
+from onnx2snn.artifact.artifact import zero_state
+from onnx2snn.engine.engines import NumpyEngine
 
 Array = npt.NDArray[Any]
 

@@ -22,7 +22,7 @@ import onnx
 
 import onnx2snn
 from benchmarks.topologies import FIXTURES, LIGHT_NETS, example_feeds, load
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
 
 Arrays = dict[str, npt.NDArray[Any]]
 

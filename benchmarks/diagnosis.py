@@ -15,8 +15,8 @@ from unittest.mock import patch
 import onnx2snn
 from benchmarks.nets import NETS
 from benchmarks.planting import CHANNEL, with_faults
-from onnx2snn import compiler
 from onnx2snn.analysis.diagnosis import PreparedReference, diagnose
+from onnx2snn.compiler import compiler
 
 FAULTS = {
     "/layer1/layer1.1/Relu": "channel",

@@ -15,8 +15,8 @@ import torch.nn.functional as functional
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from onnx2snn.artifact.artifact import Artifact, final_name
 from onnx2snn.emit.stream import TIMESTEPS
-from onnx2snn.runtime.artifact import Artifact, final_name
 
 #: Inputs (None where omitted) and attributes of a node → its outputs.
 Operator = Callable[[list[Any], dict[str, Any]], tuple[Tensor, ...]]

@@ -16,7 +16,7 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
-from onnx2snn.analysis.exit_calibration import calibrate_exit
+from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.runtime.session import Run
 
 

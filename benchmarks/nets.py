@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn import Preprocessing
-from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
+from onnx2snn.data.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
 
 Array = npt.NDArray[Any]
 

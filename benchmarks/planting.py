@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn import compiler
-from onnx2snn.graph import Constant, Graph, Node, constant, producer, unique_name
+from onnx2snn.compiler import compiler
+from onnx2snn.graph.graph import Constant, Graph, Node, constant, producer, unique_name
 from onnx2snn.passes.base import Context, Pass
 
 #: The channel that is silenced.

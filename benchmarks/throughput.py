@@ -29,7 +29,7 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
-from onnx2snn.runtime.native import find_kernels
+from onnx2snn.engine.native import find_kernels
 
 #: Name → options of our networks.
 SETTINGS: dict[str, dict[str, Any]] = {

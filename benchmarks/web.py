@@ -24,8 +24,8 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import Dataset, InputSpec, open_dataset
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import Dataset, InputSpec, open_dataset
 from onnx2snn.web.onnxruntime_web import OnnxruntimeWeb, fetch_package, read_package
 from onnx2snn.web.page import make_page, save_page
 from tools.chromium import open_chromium

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnx2snn.calibration.preprocessing import Preprocessing
-    from onnx2snn.compiler import CompiledModel, compile, inspect  # noqa: A004 - the public verb
+    from onnx2snn.compiler.compiler import CompiledModel, compile, inspect  # noqa: A004 - the public verb
+    from onnx2snn.data.preprocessing import Preprocessing
     from onnx2snn.errors import (
         DataError,
         ModelError,
@@ -38,11 +38,11 @@ __all__ = [
 #: Where public names are; imported when they are first used, so that the command line answers at once.
 _HOMES = {
     "CompileOptions": "options",
-    "CompiledModel": "compiler",
-    "Preprocessing": "calibration.preprocessing",
+    "CompiledModel": "compiler.compiler",
+    "Preprocessing": "data.preprocessing",
     "SpikingSession": "runtime.session",
-    "compile": "compiler",
-    "inspect": "compiler",
+    "compile": "compiler.compiler",
+    "inspect": "compiler.compiler",
     **{name: "errors" for name in __all__ if name.endswith("Error")},
 }
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-from onnx2snn.calibration.thresholds import RULES
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import parse_exit
+from onnx2snn.thresholds.rules import RULES
 
 Granularity = Literal["channel", "layer"]
 Approximation = Literal["none", "relu-sum"]

@@ -11,7 +11,7 @@ from helpers import Arrays, batchnorm, parse
 from hypothesis import strategies as st
 
 import onnx2snn
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.runtime.explicit import Simulation, simulate
 from onnx2snn.runtime.session import Run
 

@@ -7,7 +7,7 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn import adaptation
+from onnx2snn.compiler import adaptation
 from onnx2snn.errors import DataError, OptionError
 
 TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {

@@ -22,7 +22,7 @@ from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.cli import main
-from onnx2snn.model_file import write_atomically
+from onnx2snn.model.file import write_atomically
 
 COMMANDS = list(main.places)
 DEMO = "onnx2snn.demo"

@@ -213,7 +213,9 @@ def test_what_was_written_before_the_stop_is_named(folder, monkeypatch, tmp_path
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("onnx2snn.tables.macs_line", stop)  # the first thing after the artifact is there
+    monkeypatch.setattr(
+        "onnx2snn.report.tables.macs_line", stop
+    )  # the first thing after the artifact is there
     target = tmp_path / "x.onnx"
     arguments = ["compile", f"{folder}/digits.onnx", "--calib", f"{folder}/few.npy", "-T", "2"]
     result = call(*arguments, "-o", str(target), "--json", str(tmp_path / "x.json"))

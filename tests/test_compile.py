@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import onnx2snn
-from onnx2snn.compiler import PIPELINE
+from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.passes.normalize_weights import NormalizeWeights
 from onnx2snn.runtime.session import SpikingSession
 

@@ -7,9 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 import onnx2snn
-from onnx2snn import doctor
-from onnx2snn.cli import main
-from onnx2snn.runtime import native
+from onnx2snn.cli import doctor, main
+from onnx2snn.engine import native
 
 
 def call(*arguments):

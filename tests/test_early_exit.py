@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
-from onnx2snn.analysis.exit_calibration import calibrate_exit, choose_thresholds
-from onnx2snn.calibration.readers import dataset_from_arrays
+from onnx2snn.compiler.exit_calibration import calibrate_exit, choose_thresholds
+from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.emit.early_exit import USED, add_early_exit, remove_early_exit
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule, measure, parse_exit

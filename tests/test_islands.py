@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from means import compare
 
-from onnx2snn.graph import read_graph
-from onnx2snn.islands import find_islands
-from onnx2snn.sections import divide
+from onnx2snn.graph.graph import read_graph
+from onnx2snn.graph.islands import find_islands
+from onnx2snn.graph.sections import divide
 
 CONSTANTS = {
     "half": np.float32(0.5),

@@ -14,9 +14,9 @@ import onnx2snn
 from benchmarks.topologies import example_feeds, load
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
-from onnx2snn.graph import read_graph
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.graph import read_graph
 from onnx2snn.passes import replace_relu
-from onnx2snn.runtime.engines import OnnxruntimeEngine
 from onnx2snn.runtime.explicit import simulate
 
 #: How close to a tie float32 may decide either way.

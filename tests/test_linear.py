@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from means import compare
 
-from onnx2snn.linear import LINEAR_RULES
+from onnx2snn.graph.linear import LINEAR_RULES
 
 #: Sums of few float32 terms, once step by step and once on the mean: 2^-24 for each of some dozens.
 TOLERANCE = 1e-5

@@ -16,7 +16,7 @@ from helpers import normal, parse, run
 from onnx import TensorProto, helper
 
 import onnx2snn
-from onnx2snn.model_file import digest, flatten_model, normalize_model
+from onnx2snn.model.file import digest, flatten_model, normalize_model
 
 ROWS, COLUMNS = 24_000, 24_000  # 2.3 GB of float32
 

@@ -13,8 +13,8 @@ from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import evaluate
-from onnx2snn.calibration.readers import dataset_from_arrays
-from onnx2snn.model_file import digest, flatten_model
+from onnx2snn.data.readers import dataset_from_arrays
+from onnx2snn.model.file import digest, flatten_model
 
 
 def run(model: onnx.ModelProto, **feeds: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 import onnx2snn
 from benchmarks.backends import tie_distances
 from benchmarks.nets import DATA, NETS
-from onnx2snn.runtime.engines import make_engine
+from onnx2snn.engine.engines import make_engine
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "models").is_dir(), reason=f"real nets are absent from {DATA}; set ONNX2SNN_DATA"

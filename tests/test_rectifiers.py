@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from helpers import parse, run
 
-from onnx2snn.graph import Constant, Node, Variable, read_graph
+from onnx2snn.graph.graph import Constant, Node, Variable, read_graph
+from onnx2snn.graph.rectifiers import Rectifier, clip_bounds, rectifier
 from onnx2snn.ops import DOMAIN, FUNCTIONS
-from onnx2snn.rectifiers import Rectifier, clip_bounds, rectifier
 
 CONSTANTS = {
     "zero": np.float32(0),

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from helpers import parse
 
-from onnx2snn.graph import read_graph
-from onnx2snn.sections import divide
+from onnx2snn.graph.graph import read_graph
+from onnx2snn.graph.sections import divide
 
 CONSTANTS = {
     "zero": np.float32(0),

@@ -9,10 +9,10 @@ from rich.console import Console
 
 import onnx2snn
 from benchmarks.topologies import load
-from onnx2snn import tables
 from onnx2snn.analysis.evaluation import evaluate
-from onnx2snn.calibration.readers import open_dataset
-from onnx2snn.doctor import examine
+from onnx2snn.cli.doctor import examine
+from onnx2snn.data.readers import open_dataset
+from onnx2snn.report import tables
 
 WIDTH = 80
 LONG = "/features/features.1/features.1.0/block/block.1/scale_activation/HardSigmoid_quant_1"

@@ -20,10 +20,9 @@ from helpers import parse
 from rich.console import Console
 
 import onnx2snn
-from onnx2snn import terminal
-from onnx2snn.cli import main
-from onnx2snn.invocation import Invocation
-from onnx2snn.model_file import serialize
+from onnx2snn.cli import main, terminal
+from onnx2snn.cli.invocation import Invocation
+from onnx2snn.model.file import serialize
 
 LONG = "/features/features.1/features.1.0/block/block.1/scale_activation/" + "Relu" * 60
 

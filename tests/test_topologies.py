@@ -9,7 +9,7 @@ import pytest
 import onnx2snn
 from benchmarks.convergence import measure, options_for
 from benchmarks.topologies import FIXTURES, LIGHT_NETS, example_feeds, load
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
 
 #: Nets on which 128 timesteps are quick.
 QUICK = ("convnext", "keras_functional", "pointnet", "prelu", "tf_cnn", "vit_relu", "vit_gelu")

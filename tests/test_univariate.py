@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers import parse
 
-from onnx2snn.graph import read_graph
-from onnx2snn.univariate import find_activations
+from onnx2snn.graph.graph import read_graph
+from onnx2snn.graph.univariate import find_activations
 
 CONSTANTS = {
     "half": np.float32(0.5),

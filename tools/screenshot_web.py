@@ -15,9 +15,9 @@ from PIL import Image
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import open_reference
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import open_dataset
-from onnx2snn.model_file import write_atomically
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import open_dataset
+from onnx2snn.model.file import write_atomically
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.onnxruntime_web import fetch_package, read_package
 from onnx2snn.web.page import make_page, save_page

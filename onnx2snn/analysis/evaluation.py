@@ -13,13 +13,13 @@ import onnx
 
 from onnx2snn.analysis.early_exit import ExitTally
 from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
-from onnx2snn.analysis.labels import check_labels
-from onnx2snn.calibration.readers import Dataset, InputSpec
+from onnx2snn.artifact.artifact import input_specs
+from onnx2snn.data.labels import check_labels
+from onnx2snn.data.readers import Dataset, InputSpec
+from onnx2snn.engine.engines import Engine, make_engine
 from onnx2snn.errors import DataError, ModelError
 from onnx2snn.exits import ExitRule
-from onnx2snn.model_file import digest, load_model
-from onnx2snn.runtime.artifact import input_specs
-from onnx2snn.runtime.engines import Engine, make_engine
+from onnx2snn.model.file import digest, load_model
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
 

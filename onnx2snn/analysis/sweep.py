@@ -17,11 +17,11 @@ import onnx
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import evaluate, open_reference
-from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics
-from onnx2snn.compiler import convert
+from onnx2snn.compiler.compiler import convert
+from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, OptionError, OutputError
-from onnx2snn.model_file import digest, write_atomically
+from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.options import CompileOptions
 from onnx2snn.runtime.session import SpikingSession
 

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.refit import refit_weights
 from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
-from onnx2snn.channels import along_axis, channels_first
+from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError
-from onnx2snn.graph import Graph, operands, producer
-from onnx2snn.rectifiers import Rectifier
-from onnx2snn.sections import divide
+from onnx2snn.graph.channels import along_axis, channels_first
+from onnx2snn.graph.graph import Graph, operands, producer
+from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.sections import divide
+from onnx2snn.thresholds.histogram import Vector
 
 logger = logging.getLogger(__name__)
 

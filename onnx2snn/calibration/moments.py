@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch
-from onnx2snn.channels import channels_first
+from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.cells import functions_of
-from onnx2snn.graph import Graph, extract
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.channels import channels_first
+from onnx2snn.graph.graph import Graph, extract
+from onnx2snn.thresholds.histogram import Vector
 
 #: As many samples are enough for a mean.
 _SAMPLES = 256

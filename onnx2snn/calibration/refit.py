@@ -22,8 +22,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from onnx import helper
 
 from onnx2snn.calibration.stages import Stage
-from onnx2snn.channels import channels_first
-from onnx2snn.rectifiers import Rectifier
+from onnx2snn.graph.channels import channels_first
+from onnx2snn.graph.rectifiers import Rectifier
 
 Array = npt.NDArray[Any]
 

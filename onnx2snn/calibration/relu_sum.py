@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.calibration.histogram import Vector
+from onnx2snn.thresholds.histogram import Vector
 
 #: ReLUs a function: the error falls with their square.
 KNOTS = 16

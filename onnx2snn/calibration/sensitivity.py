@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.calibration.bias import rectified_shift
-from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
-from onnx2snn.channels import along_axis, channels_first
-from onnx2snn.firing import Firing, set_firing
-from onnx2snn.graph import Graph, Node, clone, producer
+from onnx2snn.data.readers import Dataset
+from onnx2snn.graph.channels import along_axis, channels_first
+from onnx2snn.graph.firing import Firing, set_firing
+from onnx2snn.graph.graph import Graph, Node, clone, producer
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops.accumulate_fire import spike_train
-from onnx2snn.rectifiers import Rectifier
 
 logger = logging.getLogger(__name__)
 

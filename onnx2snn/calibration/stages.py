@@ -17,13 +17,13 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.channels import broadcastable, channel_axis
-from onnx2snn.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
-from onnx2snn.model_file import IR_VERSION
+from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
+from onnx2snn.graph.channels import broadcastable, channel_axis
+from onnx2snn.graph.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
+from onnx2snn.graph.sections import divide
+from onnx2snn.model.file import IR_VERSION
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
-from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
-from onnx2snn.sections import divide
+from onnx2snn.thresholds.histogram import Vector
 
 Array = npt.NDArray[Any]
 

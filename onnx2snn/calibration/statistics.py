@@ -13,12 +13,12 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx2snn.calibration.histogram import ChannelHistogram, Vector
-from onnx2snn.calibration.readers import Dataset
-from onnx2snn.channels import channel_axis, channels_first
+from onnx2snn.data.readers import Dataset
+from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.errors import DataError, ModelError
-from onnx2snn.graph import Graph, write_model
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.graph.channels import channel_axis, channels_first
+from onnx2snn.graph.graph import Graph, write_model
+from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 logger = logging.getLogger(__name__)
 

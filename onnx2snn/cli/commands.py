@@ -16,8 +16,8 @@ import click
 from click.shell_completion import CompletionItem
 from rich.text import Text
 
+from onnx2snn.cli.invocation import Invocation, PatientConsole, current, discard
 from onnx2snn.errors import Onnx2SnnError
-from onnx2snn.invocation import Invocation, PatientConsole, current, discard
 
 #: Ctrl-C, and what `kill` sends.
 _STOPS = (signal.SIGINT, signal.SIGTERM)

@@ -9,9 +9,6 @@ from typing import Any
 import click
 
 import onnx2snn
-from onnx2snn import tables
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.thresholds import RULES
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
@@ -23,8 +20,11 @@ from onnx2snn.cli.options import (
     report_option,
     sample_options,
 )
+from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.options import AUTO
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.report import tables
+from onnx2snn.thresholds.rules import RULES
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -186,8 +186,8 @@ def compile_command(
     and reported. The result is one ordinary ONNX file with the same inputs and outputs, which a stock
     onnxruntime runs.
     """
+    from onnx2snn.artifact.artifact import take_apart
     from onnx2snn.cli.repeat import report
-    from onnx2snn.runtime.artifact import take_apart
 
     target = Path(output or f"{Path(model).stem}.snn.onnx")
     check_outputs([model, calib], {"-o": target, "--json": json_path(json_file), "--report": report_file})

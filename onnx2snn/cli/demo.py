@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 
 import onnx2snn
-from onnx2snn import tables
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import FOLDER
+from onnx2snn.cli.invocation import current
 from onnx2snn.cli.output import print_reference
+from onnx2snn.cli.terminal import console_for, progress_bar
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import open_dataset
 from onnx2snn.errors import OutputError
-from onnx2snn.invocation import current
-from onnx2snn.model_file import write_atomically
-from onnx2snn.terminal import console_for, progress_bar
+from onnx2snn.model.file import write_atomically
+from onnx2snn.report import tables
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 

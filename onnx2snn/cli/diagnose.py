@@ -8,8 +8,6 @@ from typing import Any
 import click
 
 import onnx2snn
-from onnx2snn import tables
-from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
@@ -22,7 +20,9 @@ from onnx2snn.cli.options import (
     sample_options,
     threads_option,
 )
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, write_json
+from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, write_json
+from onnx2snn.data.readers import open_dataset
+from onnx2snn.report import tables
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 

@@ -12,9 +12,6 @@ import numpy.typing as npt
 from rich.console import Console
 
 import onnx2snn
-from onnx2snn import tables
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
@@ -33,10 +30,13 @@ from onnx2snn.cli.options import (
     threads_option,
 )
 from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import open_dataset
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule, parse_exit
-from onnx2snn.model_file import write_atomically
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.model.file import write_atomically
+from onnx2snn.report import tables
 
 if TYPE_CHECKING:
     from onnx2snn.runtime.session import SpikingSession
@@ -228,7 +228,7 @@ def _exit_rule(
     timesteps: int | None,
 ) -> ExitRule | None:
     """The rule that the options name; found with the calibration data where these are given."""
-    from onnx2snn.analysis.exit_calibration import calibrate_exit
+    from onnx2snn.compiler.exit_calibration import calibrate_exit
 
     if early_exit is None:
         if calib is not None or max_loss is not None:

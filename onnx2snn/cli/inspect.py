@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 import onnx2snn
-from onnx2snn import tables
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import energy_option
-from onnx2snn.model_file import load_model
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.model.file import load_model
+from onnx2snn.report import tables
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -33,9 +33,9 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
     Of an ANN: what each node would become. Of a compiled network: what became of the ANN's nodes, and its
     neurons.
     """
-    from onnx2snn.analysis.coverage import count_roles
     from onnx2snn.analysis.energy import estimate_from_shapes, load_energy_model
-    from onnx2snn.runtime.artifact import is_artifact, take_apart
+    from onnx2snn.artifact.artifact import is_artifact, take_apart
+    from onnx2snn.passes.coverage import count_roles
 
     check_outputs([model, energy_model], {"--json": json_path(json_file)})
     prices = load_energy_model(energy_model)
@@ -90,7 +90,7 @@ def doctor(json_file: str | None) -> None:
 
     Versions, the native kernels, what onnxruntime runs on, the extras, and npm.
     """
-    from onnx2snn.doctor import examine
+    from onnx2snn.cli.doctor import examine
 
     check_outputs([], {"--json": json_path(json_file)})
     found = examine()

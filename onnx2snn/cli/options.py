@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from onnx2snn.calibration.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.cli.files import ANY_FILE
+from onnx2snn.data.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.errors import OptionError
 from onnx2snn.options import CompileOptions
 

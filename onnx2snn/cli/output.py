@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from onnx2snn import tables
+from onnx2snn.report import tables
 
 
 def print_uncounted(console: Console, figures: dict[str, Any]) -> None:

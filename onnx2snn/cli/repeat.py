@@ -10,10 +10,10 @@ import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from onnx2snn.cli.terminal import progress_bar, say
 from onnx2snn.report import Subject, write_report
 from onnx2snn.report.recording import Recording
 from onnx2snn.report.words import file_name
-from onnx2snn.terminal import progress_bar, say
 
 
 def report(

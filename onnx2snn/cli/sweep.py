@@ -10,12 +10,9 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from onnx2snn import tables
-from onnx2snn.analysis import plots
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
+from onnx2snn.cli.invocation import current
 from onnx2snn.cli.options import (
     DATA_HELP,
     SAMPLES,
@@ -26,10 +23,12 @@ from onnx2snn.cli.options import (
     report_option,
     sample_options,
 )
+from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import open_dataset
 from onnx2snn.errors import OptionError, OutputError
-from onnx2snn.invocation import current
-from onnx2snn.model_file import digest, load_model
-from onnx2snn.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
+from onnx2snn.model.file import digest, load_model
+from onnx2snn.report import plots, tables
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -111,9 +110,9 @@ def sweep(
     """
     from onnx2snn.analysis.sweep import KINDS, Grid, command
     from onnx2snn.analysis.sweep import sweep as run_sweep
+    from onnx2snn.artifact.artifact import input_specs
     from onnx2snn.cli.repeat import report
     from onnx2snn.report.words import file_name
-    from onnx2snn.runtime.artifact import input_specs
 
     if plot is not None:
         plots.check_plot(plot)

@@ -10,12 +10,12 @@ import click
 from rich.filesize import decimal
 
 import onnx2snn
-from onnx2snn.calibration.readers import open_dataset
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
+from onnx2snn.cli.invocation import current
 from onnx2snn.cli.options import DATA_HELP, SAMPLES, check_positive, preprocessing_options, recorded
-from onnx2snn.invocation import current
-from onnx2snn.terminal import console_for, progress_bar, say
+from onnx2snn.cli.terminal import console_for, progress_bar, say
+from onnx2snn.data.readers import open_dataset
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 

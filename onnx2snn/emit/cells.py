@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
-from onnx2snn.graph import Constant, Graph, Node, Variable, constant, insert_after, is_cell, unique_name
+from onnx2snn.graph.graph import Constant, Graph, Node, Variable, constant, insert_after, is_cell, unique_name
 from onnx2snn.ops import CELLS, DOMAIN
 
 

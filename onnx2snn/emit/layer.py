@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx
 
 from onnx2snn.emit.cells import functions_of, widen_cells
-from onnx2snn.graph import Graph, clone, write_model
+from onnx2snn.graph.graph import Graph, clone, write_model
 
 
 def emit_layer(graph: Graph) -> onnx.ModelProto:

@@ -21,9 +21,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.emit.cells import functions_of, widen_cells
-from onnx2snn.graph import Array, Graph, clone, unique_name, write_model
+from onnx2snn.graph.graph import Array, Graph, clone, unique_name, write_model
+from onnx2snn.graph.sections import Sections, divide
 from onnx2snn.ops import CELLS, DOMAIN
-from onnx2snn.sections import Sections, divide
 
 #: Name of the Loop node.
 LOOP = "onnx2snn/timesteps_loop"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnx2snn.firing import limit_name, set_firing
-from onnx2snn.graph import Graph
+from onnx2snn.graph.firing import limit_name, set_firing
+from onnx2snn.graph.graph import Graph
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import describe_threshold
 
@@ -11,8 +11,8 @@ from onnx2snn.passes.replace_relu import describe_threshold
 class AdaptFiring:
     """Let each neuron fire as `context.firing` says: another limit, thresholds times a factor.
 
-    Which way of firing each layer takes is chosen in `onnx2snn.adaptation`. Runs before the bias correction,
-    which sees the neurons as they will be.
+    Which way of firing each layer takes is chosen in `onnx2snn.compiler.adaptation`. Runs before the bias
+    correction, which sees the neurons as they will be.
     """
 
     name = "AdaptFiring"

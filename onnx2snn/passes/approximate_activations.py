@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx2snn.calibration.histogram import ChannelHistogram, Vector
 from onnx2snn.calibration.relu_sum import ReluSum, fit_relu_sum
 from onnx2snn.calibration.statistics import collect_ranges, evaluate_elementwise
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -24,8 +23,9 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.univariate import Univariate, find_activations
 from onnx2snn.passes.base import Context
-from onnx2snn.univariate import Univariate, find_activations
+from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 
 class ApproximateActivations:

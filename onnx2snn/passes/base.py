@@ -9,13 +9,13 @@ from typing import Any, Literal, Protocol
 
 import onnx
 
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.calibration.readers import Dataset
 from onnx2snn.calibration.statistics import Statistics, ignore
-from onnx2snn.firing import Firing
-from onnx2snn.graph import Graph, Node, tidy
+from onnx2snn.data.readers import Dataset
+from onnx2snn.graph.firing import Firing
+from onnx2snn.graph.graph import Graph, Node, tidy
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.options import CompileOptions
-from onnx2snn.rectifiers import Rectifier
+from onnx2snn.thresholds.histogram import Vector
 
 logger = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from onnx2snn.calibration.statistics import Activation, collect_statistics
-from onnx2snn.graph import Graph
+from onnx2snn.graph.graph import Graph
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import rectifier
 
 
 class Calibrate:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.channels import broadcastable, channel_axis, channel_count, written
-from onnx2snn.graph import (
+from onnx2snn.graph.affine import add_bias
+from onnx2snn.graph.channels import broadcastable, channel_axis, channel_count, written
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -22,8 +22,8 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.passes.affine import add_bias
 from onnx2snn.passes.base import Context
+from onnx2snn.thresholds.histogram import Vector
 
 
 class CorrectBias:

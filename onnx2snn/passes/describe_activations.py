@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.calibration.histogram import BINS, ChannelHistogram, Vector
-from onnx2snn.graph import Graph, constant
+from onnx2snn.graph.graph import Graph, constant
 from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import describe_threshold
+from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
 
 #: Most bins of a layer's histogram.
 _MOST_BINS = 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Graph,
     Node,
     Tensor,
@@ -15,10 +15,10 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.islands import find_islands
+from onnx2snn.graph.islands import find_islands
+from onnx2snn.graph.sections import SHAPE_OPS, divide
 from onnx2snn.ops import DOMAIN, INCREMENT, RUNNING_MEAN
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import SHAPE_OPS, divide
 
 
 class EncloseIslands:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import Graph, Node, bypass, constant, producer, rank, reroute, sole_consumer, tidy
-from onnx2snn.passes.affine import Affine, read_arithmetic, read_batchnorm, scale_outputs, set_constant
+from onnx2snn.graph.affine import Affine, read_arithmetic, read_batchnorm, scale_outputs, set_constant
+from onnx2snn.graph.graph import Graph, Node, bypass, constant, producer, rank, reroute, sole_consumer, tidy
 from onnx2snn.passes.base import Context, fold_each
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

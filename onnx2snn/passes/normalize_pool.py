@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -16,8 +16,8 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.sections import divide
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import divide
 
 
 class NormalizePool:

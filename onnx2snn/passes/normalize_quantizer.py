@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -22,9 +22,9 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.rectifiers import clip_bounds
 from onnx2snn.ops import DOMAIN, QUANTIZED_RELU
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import clip_bounds
 
 Array = npt.NDArray[Any]
 

@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Array,
     Constant,
     Graph,
@@ -19,8 +19,8 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.rectifiers import Rectifier, rectifier
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import Rectifier, rectifier
 
 
 class NormalizeRelu:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.channels import channel_axis, channel_count, written
-from onnx2snn.graph import (
+from onnx2snn.graph.affine import Affine, Vector, along, scale_outputs
+from onnx2snn.graph.channels import channel_axis, channel_count, written
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -19,11 +20,10 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.sections import SHAPE_OPS
 from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, LI_POOL, SIGNED_BURST_IF
-from onnx2snn.passes.affine import Affine, Vector, along, scale_outputs
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.push_batchnorm import push
-from onnx2snn.sections import SHAPE_OPS
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax", LI_POOL.op)

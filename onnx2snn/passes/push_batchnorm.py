@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import (
+from onnx2snn.graph.affine import Affine, add_bias, along, read_batchnorm, set_constant
+from onnx2snn.graph.graph import (
     Array,
     Constant,
     Graph,
@@ -19,8 +20,7 @@ from onnx2snn.graph import (
     static_dims,
     unique_name,
 )
-from onnx2snn.linear import pads_with_zeros
-from onnx2snn.passes.affine import Affine, add_bias, along, read_batchnorm, set_constant
+from onnx2snn.graph.linear import pads_with_zeros
 from onnx2snn.passes.base import Context, fold_each
 
 _POOLS = ("MaxPool", "GlobalMaxPool", "LIPool", "AveragePool", "GlobalAveragePool")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from onnx2snn.analysis.coverage import judge, refusals
 from onnx2snn.errors import ModelError, UnsupportedGraphError
-from onnx2snn.graph import Graph
+from onnx2snn.graph.graph import Graph
+from onnx2snn.graph.sections import is_neuron
+from onnx2snn.graph.univariate import find_activations
 from onnx2snn.passes.base import Context
-from onnx2snn.sections import is_neuron
-from onnx2snn.univariate import find_activations
+from onnx2snn.passes.coverage import judge, refusals
 
 
 class RefuseUnsupported:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Graph,
     Node,
     Tensor,

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.calibration.histogram import Vector
-from onnx2snn.calibration.thresholds import Transfer, choose_ranges
-from onnx2snn.channels import broadcastable
 from onnx2snn.errors import OptionError
-from onnx2snn.graph import Constant, Graph, Node, is_cell, unique_name
+from onnx2snn.graph.channels import broadcastable
+from onnx2snn.graph.graph import Constant, Graph, Node, is_cell, unique_name
+from onnx2snn.graph.rectifiers import Rectifier, rectifier
 from onnx2snn.ops import (
     ACCUMULATE_FIRE,
     BURST_IF,
@@ -23,7 +22,8 @@ from onnx2snn.ops import (
 )
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import Rectifier, rectifier
+from onnx2snn.thresholds.histogram import Vector
+from onnx2snn.thresholds.rules import Transfer, choose_ranges
 
 
 class ReplaceRelu:

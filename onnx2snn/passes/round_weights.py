@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from onnx2snn.calibration.moments import Moments, measure_moments
-from onnx2snn.channels import channel_axis
 from onnx2snn.errors import OptionError
-from onnx2snn.graph import WEIGHTED, Array, Graph, Node, constant, tidy
-from onnx2snn.passes.affine import Vector, add_bias, read_bias, set_constant
+from onnx2snn.graph.affine import Vector, add_bias, read_bias, set_constant
+from onnx2snn.graph.channels import channel_axis
+from onnx2snn.graph.graph import WEIGHTED, Array, Graph, Node, constant, tidy
+from onnx2snn.graph.sections import divide
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.normalize_weights import is_normalized
-from onnx2snn.sections import divide
 
 #: Largest and least of what int8 is used for; symmetric.
 _INT8 = 127

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph import (
+from onnx2snn.graph.graph import (
     Constant,
     Graph,
     Node,
@@ -19,8 +19,8 @@ from onnx2snn.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.rectifiers import clip_bounds, rectifier
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import clip_bounds, rectifier
 
 _INFINITE = float("inf")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from onnx2snn.analysis.plots import BLUE, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.plots import BLUE, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, energy_unit, joules, listed, percent, sentence
 

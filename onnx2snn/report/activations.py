@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnx2snn.analysis.plots import GREEN, GREY, ORANGE
 from onnx2snn.report.content import Plot, Section
 from onnx2snn.report.drawing import SMALL, draw
+from onnx2snn.report.plots import GREEN, GREY, ORANGE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import percent, power, short, shown
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnx2snn.analysis.plots import BLUE, CARD, GREEN, GREY, MUTED, ORANGE, PURPLE
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import bar_axes, draw
+from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, MUTED, ORANGE, PURPLE
 from onnx2snn.report.spikes import AROUND, ROW, activity_plots, largest, left_out
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, percent, short, shown

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from onnx2snn.analysis.plots import BLUE, CARD, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.content import Plot
+from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from onnx2snn import tables
-from onnx2snn.analysis.plots import BLUE, CARD, MUTED, ORANGE
+from onnx2snn.report import tables
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.plots import BLUE, CARD, MUTED, ORANGE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, joules, percent
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnx2snn.analysis.energy import load_energy_model
-from onnx2snn.analysis.plots import draw_sweep, draw_sweep_over_time
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.plots import draw_sweep, draw_sweep_over_time
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, joules, percent, sentence
 

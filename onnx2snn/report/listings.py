@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 import onnx2snn
-from onnx2snn.analysis.coverage import ROLES
-from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.passes.coverage import ROLES
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import file_name, shown

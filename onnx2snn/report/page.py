@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx2snn
-from onnx2snn.analysis.plots import check_extra
 from onnx2snn.errors import OptionError
-from onnx2snn.model_file import write_atomically
+from onnx2snn.model.file import write_atomically
 from onnx2snn.report.accuracy import accuracy_section
 from onnx2snn.report.activations import activations_section
 from onnx2snn.report.content import Section
@@ -20,6 +19,7 @@ from onnx2snn.report.diagnosis import activity_section, errors_section, faults_s
 from onnx2snn.report.exits import exit_section
 from onnx2snn.report.frontier import frontier_section, points_section
 from onnx2snn.report.listings import neurons_section, nodes_section, repeat_section
+from onnx2snn.report.plots import check_extra
 from onnx2snn.report.raster import raster_section
 from onnx2snn.report.spikes import spikes_section
 from onnx2snn.report.subject import Subject

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.analysis.plots import BLUE, GREY, ORANGE
 from onnx2snn.report.content import Plot, Section
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.plots import BLUE, GREY, ORANGE
 from onnx2snn.report.recording import Recording
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import sentence, short, timesteps

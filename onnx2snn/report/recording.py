@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.calibration.readers import Dataset
+from onnx2snn.data.readers import Dataset
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]

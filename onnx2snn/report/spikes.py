@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from onnx2snn.analysis.plots import BLUE, CARD, GREEN, MUTED
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import bar_axes, draw
+from onnx2snn.report.plots import BLUE, CARD, GREEN, MUTED
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, large, percent, short, shown
 

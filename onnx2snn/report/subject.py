@@ -18,7 +18,7 @@ class Subject:
         name: the file that it was about; only its last part is shown.
         figures: what the command found, as its `--json` has it.
         line: what to type to have it again.
-        metadata: what the artifact says of itself (`onnx2snn.runtime.artifact.Artifact.metadata`); empty
+        metadata: what the artifact says of itself (`onnx2snn.artifact.artifact.Artifact.metadata`); empty
             where there is no artifact.
         recording: spikes of some samples; None where nothing was run.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx2snn import tables
+from onnx2snn.report import tables
 from onnx2snn.report.content import Tile
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import (

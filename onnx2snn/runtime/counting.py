@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnx2snn.artifact.artifact import Artifact, final_name, zero_state
+from onnx2snn.artifact.fan_out import count_dense
+from onnx2snn.artifact.layouts import by_sample
+from onnx2snn.artifact.spike_counts import event_count, spike_count
+from onnx2snn.artifact.synapses import make_counter
 from onnx2snn.emit.stream import TIMESTEPS
-from onnx2snn.runtime.artifact import Artifact, final_name, zero_state
-from onnx2snn.runtime.engines import Engine
-from onnx2snn.runtime.fan_out import count_dense
+from onnx2snn.engine.engines import Engine
 from onnx2snn.runtime.inputs import count_samples
-from onnx2snn.runtime.layouts import by_sample
 from onnx2snn.runtime.results import Checkpoint, Work
-from onnx2snn.runtime.spike_counts import event_count, spike_count
 from onnx2snn.runtime.stepper import make_stepper
-from onnx2snn.runtime.synapses import make_counter
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Array]

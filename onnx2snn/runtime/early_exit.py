@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule, parse_exit
-from onnx2snn.runtime.artifact import Artifact
 from onnx2snn.runtime.inputs import shape_text
 from onnx2snn.runtime.results import Run
 from onnx2snn.runtime.stepper import Stepper, select_rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.calibration.readers import InputSpec
+from onnx2snn.data.readers import InputSpec
 from onnx2snn.errors import DataError
 
 Array = npt.NDArray[Any]

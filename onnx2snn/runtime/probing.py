@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 import onnx
 
-from onnx2snn.runtime.artifact import Artifact, Carried, zero_state
-from onnx2snn.runtime.engines import Array, Engine
-from onnx2snn.runtime.probe_graphs import (
+from onnx2snn.artifact.artifact import Artifact, Carried, zero_state
+from onnx2snn.artifact.probe_graphs import (
     SHIFT,
     ExactNeuron,
     after,
@@ -22,6 +21,7 @@ from onnx2snn.runtime.probe_graphs import (
     showing,
     taught,
 )
+from onnx2snn.engine.engines import Array, Engine
 from onnx2snn.runtime.stepper import Stepper, make_stepper
 
 Values = Mapping[str, Array]

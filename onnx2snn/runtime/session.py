@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from onnx2snn.calibration.readers import Dataset, InputSpec
+from onnx2snn.artifact.artifact import Artifact, Carried, final_name, take_apart
+from onnx2snn.artifact.samples import keep_samples_apart
+from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.exits import ExitRule
-from onnx2snn.model_file import load_model
+from onnx2snn.model.file import load_model
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.runtime.artifact import Artifact, Carried, final_name, take_apart
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.early_exit import check_scores, find_rule, run_until_decided
-from onnx2snn.runtime.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.runtime.explicit import simulate
 from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
 from onnx2snn.runtime.probing import Prober
 from onnx2snn.runtime.results import Checkpoint, Run, Work
-from onnx2snn.runtime.samples import keep_samples_apart
 from onnx2snn.runtime.stepper import Stepper, make_stepper
 
 #: Samples that an early exit begins with together: they soon are fewer.

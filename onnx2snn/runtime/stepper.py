@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 
+from onnx2snn.artifact.artifact import Carried, zero_state
+from onnx2snn.engine.engines import Array, Engine, OnnxruntimeEngine, running
 from onnx2snn.errors import DataError
-from onnx2snn.runtime.artifact import Carried, zero_state
-from onnx2snn.runtime.engines import Array, Engine, OnnxruntimeEngine, running
 
 
 class Stepper(Protocol):

@@ -15,9 +15,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, Dataset
 
-from onnx2snn.calibration.histogram import ChannelHistogram
-from onnx2snn.calibration.thresholds import Transfer, choose_ranges
 from onnx2snn.errors import DataError, OptionError
+from onnx2snn.thresholds.histogram import ChannelHistogram
+from onnx2snn.thresholds.rules import Transfer, choose_ranges
 from onnx2snn.training.quant_relu import QuantReLU, check_levels
 from onnx2snn.training.spike_penalty import SpikePenalty
 

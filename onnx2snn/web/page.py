@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from onnx2snn.analysis.evaluation import Reference
-from onnx2snn.calibration.readers import Dataset
+from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError, OutputError
-from onnx2snn.model_file import load_model, serialize, write_atomically
+from onnx2snn.model.file import load_model, serialize, write_atomically
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.onnxruntime_web import VERSION, OnnxruntimeWeb
 from onnx2snn.web.samples import batch_size, describe_layers, describe_samples, observe

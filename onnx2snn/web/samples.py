@@ -11,11 +11,11 @@ import numpy.typing as npt
 from onnx import helper
 
 from onnx2snn.analysis.evaluation import Reference, top1
-from onnx2snn.analysis.labels import check_labels
-from onnx2snn.calibration.preprocessing import infer_layout
-from onnx2snn.calibration.readers import Dataset, InputSpec
+from onnx2snn.artifact.artifact import Artifact
+from onnx2snn.data.labels import check_labels
+from onnx2snn.data.preprocessing import infer_layout
+from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError
-from onnx2snn.runtime.artifact import Artifact
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]

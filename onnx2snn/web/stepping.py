@@ -12,9 +12,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from onnx2snn.artifact.artifact import Artifact, final_name
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.ops import CELLS
-from onnx2snn.runtime.artifact import Artifact, final_name
 
 Array = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ from helpers import parse
 
 import onnx2snn
 from benchmarks.topologies import example_feeds, load_fixture
-from onnx2snn.analysis.coverage import ROLES
+from onnx2snn.passes.coverage import ROLES
 
 BODY = """[first] a = MatMul(x, w) [scale] n = Mul(a, one) [relu] r = Relu(n) [drop] i = Identity(r)
     [shape] s = Shape(i) [again] v = Reshape(i, s) [pool] m = MaxPool<kernel_shape = [1]>(v)

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 import onnx2snn
 from benchmarks.planting import CHANNEL, Plant, replace_constant, with_faults
-from onnx2snn import compiler
 from onnx2snn.analysis.diagnosis import PreparedReference, diagnose
 from onnx2snn.analysis.diagnosis.components import COMPONENTS, LayerTally, Levels, Observation, levels_of
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import dataset_from_arrays, open_dataset
+from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
+from onnx2snn.compiler import compiler
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import dataset_from_arrays, open_dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
-from onnx2snn.graph import Graph, constant
+from onnx2snn.graph.graph import Graph, constant
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import Rectifier
-from onnx2snn.runtime.probe_graphs import ExactNeuron, holds_half
 from tests.helpers import normal, parse, run
 
 DEMO = Path(str(resources.files("onnx2snn.demo")))

@@ -21,8 +21,8 @@ from onnx2snn.analysis.energy import (
     load_energy_model,
 )
 from onnx2snn.analysis.evaluation import evaluate
-from onnx2snn.calibration.readers import dataset_from_arrays
 from onnx2snn.cli import main
+from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import OptionError
 from onnx2snn.runtime.results import Work
 

@@ -5,8 +5,8 @@ import pytest
 from helpers import parse
 
 import onnx2snn
-from onnx2snn.analysis.macs import count_macs
-from onnx2snn.graph import read_graph
+from onnx2snn.graph.graph import read_graph
+from onnx2snn.graph.macs import count_macs
 
 UNKNOWN = {"per_sample": None, "fed_by_spikes": None, "share": None}
 

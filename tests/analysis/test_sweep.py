@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 import onnx2snn
 from onnx2snn.analysis import sweep as module
-from onnx2snn.analysis.plots import plot_sweep
 from onnx2snn.analysis.sweep import Grid, find_knee
 from onnx2snn.cli import main
 from onnx2snn.errors import OptionError
+from onnx2snn.report.plots import plot_sweep
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_point_with_nothing_to_compress_is_left_out(folder, monkeypatch, tmp_p
 
 
 def test_without_matplotlib_it_says_what_to_install(folder, monkeypatch):
-    monkeypatch.setattr("onnx2snn.analysis.plots.find_spec", lambda _: None)
+    monkeypatch.setattr("onnx2snn.report.plots.find_spec", lambda _: None)
     result = CliRunner().invoke(main, arguments(folder, "--plot", "x.png"))
     assert result.exit_code == 2
     assert "pip install 'onnx2snn[report]'" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from onnx2snn.calibration.readers import Dataset, InputSpec
+from onnx2snn.data.readers import Dataset, InputSpec
 
 Write = Callable[[Path], object]
 

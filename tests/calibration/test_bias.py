@@ -5,9 +5,11 @@ import pytest
 from helpers import normal, parse
 
 from onnx2snn.calibration import bias
-from onnx2snn.calibration.dataset import InputSpec
-from onnx2snn.calibration.readers import dataset_from_arrays
-from onnx2snn.graph import clone, constant, extract, is_cell, operands, read_graph, tidy
+from onnx2snn.data.dataset import InputSpec
+from onnx2snn.data.readers import dataset_from_arrays
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.graph import clone, constant, extract, is_cell, operands, read_graph, tidy
+from onnx2snn.graph.sections import is_neuron
 from onnx2snn.ops import CELLS
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
@@ -15,8 +17,6 @@ from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
-from onnx2snn.runtime.engines import OnnxruntimeEngine
-from onnx2snn.sections import is_neuron
 
 SAMPLES = 24
 

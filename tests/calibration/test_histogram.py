@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnx2snn.calibration.histogram import BINS, ChannelHistogram
+from onnx2snn.thresholds.histogram import BINS, ChannelHistogram
 
 
 def fill(*batches):

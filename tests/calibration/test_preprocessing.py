@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from onnx2snn.calibration.preprocessing import (
+from onnx2snn.data.preprocessing import (
     Preprocessing,
     infer_layout,
     parse_floats,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from reader_cases import CHW, GREY, HWC, PAIR, VECTOR, floats, pixels, save_image, spec, whole
 
-from onnx2snn.calibration import image_folder
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
+from onnx2snn.data import image_folder
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import Dataset, InputSpec, dataset_from_arrays, open_dataset
 
 # --- kinds of array data ---
 

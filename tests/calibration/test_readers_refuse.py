@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from reader_cases import CHW, GREY, PAIR, VECTOR, Write, floats, pixels, save_image, spec, whole
 
-from onnx2snn.calibration.preprocessing import Preprocessing
-from onnx2snn.calibration.readers import InputSpec, dataset_from_arrays, open_dataset
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.errors import DataError, OptionError
 
 

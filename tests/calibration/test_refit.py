@@ -6,17 +6,17 @@ from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.calibration import refit
-from onnx2snn.calibration.dataset import InputSpec
-from onnx2snn.calibration.readers import dataset_from_arrays
 from onnx2snn.calibration.refit import refit_weights
 from onnx2snn.calibration.stages import make_stages
-from onnx2snn.graph import is_cell, read_graph
+from onnx2snn.data.dataset import InputSpec
+from onnx2snn.data.readers import dataset_from_arrays
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.graph import is_cell, read_graph
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.replace_relu import ReplaceRelu
-from onnx2snn.rectifiers import Rectifier
-from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 #: Any current has an activation of its own.
 LINEAR = Rectifier(slope=np.ones(()))

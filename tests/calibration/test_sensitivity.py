@@ -7,9 +7,9 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn import adaptation
 from onnx2snn.calibration.sensitivity import divergence
 from onnx2snn.calibration.stages import Stage
+from onnx2snn.compiler import adaptation
 
 TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
     c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)

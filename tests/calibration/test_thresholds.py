@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.calibration.histogram import ChannelHistogram
-from onnx2snn.calibration.thresholds import RULES, Transfer, choose_ranges
 from onnx2snn.ops import BURST_IF
+from onnx2snn.thresholds.histogram import ChannelHistogram
+from onnx2snn.thresholds.rules import RULES, Transfer, choose_ranges
 
 INFINITE = float("inf")
 

@@ -6,7 +6,7 @@ import re
 
 from pages import PAGES
 
-from onnx2snn import tables
+from onnx2snn.report import tables
 
 PARTS = ("parameters", "clipping", "quantisation", "timing", "inherited")
 

@@ -10,7 +10,7 @@ import pytest
 from pages import PAGES, ROOT
 
 import onnx2snn
-from onnx2snn.compiler import PIPELINE
+from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION
 
 _SPEC = importlib.util.spec_from_file_location("from_code", ROOT / "docs/_ext/from_code.py")

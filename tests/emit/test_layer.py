@@ -17,11 +17,11 @@ from helpers import Arrays, batchnorm, feeds, normal, parse, relative_error, run
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
+from onnx2snn.artifact.artifact import final_name, is_artifact, take_apart
 from onnx2snn.cli import main
 from onnx2snn.emit.layer import emit_layer
-from onnx2snn.graph import read_graph
-from onnx2snn.runtime.artifact import final_name, is_artifact, take_apart
-from onnx2snn.runtime.engines import OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.graph import read_graph
 
 GOLDEN = Path(__file__).parent / "golden"
 #: Write the golden files anew: ONNX2SNN_REGENERATE=1 pytest -n0 tests/emit/test_layer.py

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
+from onnx2snn.engine.native import find_kernels
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 from onnx2snn.ops.li_pool import max_pool
-from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
-from onnx2snn.runtime.native import find_kernels
 
 SQUARE = {
     "auto_pad": "NOTSET",

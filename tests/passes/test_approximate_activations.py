@@ -10,12 +10,12 @@ import pytest
 from helpers import normal, parse, run
 
 import onnx2snn
-from onnx2snn.calibration.readers import dataset_from_arrays
-from onnx2snn.graph import read_graph, write_model
+from onnx2snn.artifact.artifact import input_specs
+from onnx2snn.data.readers import dataset_from_arrays
+from onnx2snn.graph.graph import read_graph, write_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context
-from onnx2snn.runtime.artifact import input_specs
 
 #: From {1} to {0}.
 ACTIVATIONS = {

@@ -9,7 +9,7 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn.runtime.artifact import take_apart
+from onnx2snn.artifact.artifact import take_apart
 
 NET = "(float[N,8] x) => (float[N,3] y) { h = MatMul(x, w1) r = Relu(h) y = MatMul(r, w2) }"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import parse
 
-from onnx2snn.graph import read_graph, write_model
+from onnx2snn.graph.graph import read_graph, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import feeds, parse, rewrite
 
+from onnx2snn.graph.sections import reduced_axes
 from onnx2snn.passes.normalize_pool import NormalizePool
-from onnx2snn.sections import reduced_axes
 
 CONSTANTS = {
     "bound": np.full((2, 3), 0.25, np.float32),

@@ -6,8 +6,8 @@ import pytest
 from helpers import normal, parse, rewrite, run
 
 import onnx2snn
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
-from onnx2snn.rectifiers import rectifier
 
 CONSTANTS = {
     "w": np.eye(3, dtype=np.float32)[::-1],

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import feeds, parse, rewrite
 
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.normalize_relu import NormalizeRelu
-from onnx2snn.rectifiers import rectifier
 
 CONSTANTS = {
     "zero": np.float32(0),

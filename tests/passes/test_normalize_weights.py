@@ -6,13 +6,13 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
+from onnx2snn.artifact.artifact import take_apart, zero_state
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.stream import emit_stream
-from onnx2snn.graph import clone, is_cell, producer
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.graph import clone, is_cell, producer
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.normalize_weights import NormalizeWeights
-from onnx2snn.runtime.artifact import take_apart, zero_state
-from onnx2snn.runtime.engines import OnnxruntimeEngine
 
 NETS = {
     # What reads the neurons, and what they read; operators that are left, and neurons with a θ of their own.

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from helpers import parse
 
-from onnx2snn.calibration.histogram import ChannelHistogram
 from onnx2snn.calibration.statistics import Statistics
-from onnx2snn.graph import constant, read_graph, write_model
+from onnx2snn.graph.graph import constant, read_graph, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.thresholds.histogram import ChannelHistogram
 
 IMAGE = "(float[N,2,H,W] x) => (float[] y)"
 

@@ -7,8 +7,8 @@ import pytest
 from helpers import normal, parse
 
 from onnx2snn.calibration.moments import Moments, measure_moments
-from onnx2snn.calibration.readers import InputSpec, dataset_from_arrays
-from onnx2snn.graph import constant, read_graph
+from onnx2snn.data.readers import InputSpec, dataset_from_arrays
+from onnx2snn.graph.graph import constant, read_graph
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes import round_weights
 from onnx2snn.passes.base import Context

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import parse, rewrite
 
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.split_clip import SplitClip
-from onnx2snn.rectifiers import rectifier
 
 CONSTANTS = {
     "zero": np.float32(0),

@@ -15,7 +15,7 @@ from tests.report.conftest import LINES, call
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
 @pytest.mark.parametrize("command", LINES)
 def test_a_missing_extra_is_named_before_any_work(command, missing, monkeypatch):
-    from onnx2snn.analysis import plots
+    from onnx2snn.report import plots
 
     there = plots.find_spec
     monkeypatch.setattr(plots, "find_spec", lambda name: None if name == missing else there(name))

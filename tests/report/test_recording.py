@@ -7,7 +7,7 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn.calibration.readers import dataset_from_arrays
+from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.report import recording as module
 from onnx2snn.report.recording import record
 

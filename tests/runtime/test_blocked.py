@@ -9,8 +9,8 @@ import pytest
 from helpers import normal, parse
 
 import onnx2snn
-from onnx2snn.runtime import engines
-from onnx2snn.runtime.native import find_kernels
+from onnx2snn.engine import engines
+from onnx2snn.engine.native import find_kernels
 
 RESIDUAL = """(float[N,3,8,8] x) => (float[N,5] y) {
     c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c)

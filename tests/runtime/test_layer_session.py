@@ -8,7 +8,7 @@ import pytest
 from helpers import batchnorm, feeds, normal, parse
 
 import onnx2snn
-from onnx2snn.runtime.synapses import make_counter
+from onnx2snn.artifact.synapses import make_counter
 
 NET = """(float[N,2,7,6] x) => (float[N,3] y) {
     h = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(h)

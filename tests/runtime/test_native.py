@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import onnx2snn
+from onnx2snn.engine import native
+from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
-from onnx2snn.runtime import native
-from onnx2snn.runtime.engines import EngineOptions, OnnxruntimeEngine
 
 built = pytest.mark.skipif(native.find_kernels().path is None, reason="the native kernels are not built")
 

@@ -7,8 +7,8 @@ import pytest
 from helpers import normal, parse, run
 
 import onnx2snn
+from onnx2snn.artifact.samples import keep_samples_apart
 from onnx2snn.runtime.batching import BatchSplit
-from onnx2snn.runtime.samples import keep_samples_apart
 
 CONSTANTS = {
     "w": (4, 4, 1, 1),

@@ -13,8 +13,8 @@ from helpers import feeds, normal, parse
 
 import onnx2snn
 from benchmarks.backends import ratios, tie_distances
+from onnx2snn.engine.engines import NumpyEngine, OnnxruntimeEngine
 from onnx2snn.passes.normalize_weights import NormalizeWeights
-from onnx2snn.runtime.engines import NumpyEngine, OnnxruntimeEngine
 
 PLAIN = """
 import sys

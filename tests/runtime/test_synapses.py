@@ -8,9 +8,9 @@ from helpers import batchnorm, feeds, normal, parse
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import evaluate
-from onnx2snn.calibration.readers import dataset_from_arrays
-from onnx2snn.runtime.layouts import TOGETHER, by_sample
-from onnx2snn.runtime.synapses import make_counter
+from onnx2snn.artifact.layouts import TOGETHER, by_sample
+from onnx2snn.artifact.synapses import make_counter
+from onnx2snn.data.readers import dataset_from_arrays
 
 FIRST = "h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h)"
 SHAPES = {"w1": (3, 2, 3, 3), "w2": (3, 3, 3, 3), "w3": (3, 5)}

@@ -18,11 +18,11 @@ from helpers import normal, parse
 from web_pages import DIGITS, unpack
 
 import onnx2snn
-from onnx2snn.calibration.preprocessing import UNCHANGED, Preprocessing
-from onnx2snn.calibration.readers import InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.cli import main
+from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
+from onnx2snn.data.readers import InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.errors import OptionError
-from onnx2snn.model_file import write_atomically
+from onnx2snn.model.file import write_atomically
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web import onnxruntime_web, page, samples
 from onnx2snn.web.onnxruntime_web import PACKAGE, VERSION, OnnxruntimeWeb, fetch_package

@@ -19,8 +19,8 @@ from web_pages import DIGITS
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import open_reference
-from onnx2snn.calibration.preprocessing import UNCHANGED
-from onnx2snn.calibration.readers import open_dataset
+from onnx2snn.data.preprocessing import UNCHANGED
+from onnx2snn.data.readers import open_dataset
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.page import make_page, save_page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from onnx2snn.calibration.preprocessing import Preprocessing
+from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.web import onnxruntime_web
 from onnx2snn.web.onnxruntime_web import OnnxruntimeWeb
 

@@ -24,8 +24,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE, QUANTIZED_IF
-from onnx2snn.rectifiers import Rectifier
 
 Array = npt.NDArray[Any]
 

@@ -25,12 +25,12 @@ from onnx2snn.analysis.diagnosis.verdict import (
     summarise,
 )
 from onnx2snn.analysis.evaluation import top1
-from onnx2snn.analysis.labels import check_labels
-from onnx2snn.calibration.readers import Dataset
-from onnx2snn.channels import along_axis
+from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
+from onnx2snn.data.labels import check_labels
+from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
-from onnx2snn.rectifiers import Rectifier
-from onnx2snn.runtime.probe_graphs import ExactNeuron, holds_half
+from onnx2snn.graph.channels import along_axis
+from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.runtime.probing import Recording
 from onnx2snn.runtime.session import SpikingSession
 

@@ -12,15 +12,15 @@ import numpy.typing as npt
 from onnx import helper
 
 from onnx2snn.analysis.evaluation import check_source
-from onnx2snn.channels import channel_axis
-from onnx2snn.compiler import PREPARATION
+from onnx2snn.compiler.compiler import PREPARATION
+from onnx2snn.engine.engines import Engine, EngineOptions, make_engine
 from onnx2snn.errors import ModelError
-from onnx2snn.graph import Graph, Node, extract, read_graph, write_model
-from onnx2snn.model_file import flatten_model, load_model
+from onnx2snn.graph.channels import channel_axis
+from onnx2snn.graph.graph import Graph, Node, extract, read_graph, write_model
+from onnx2snn.graph.rectifiers import Rectifier, rectifier
+from onnx2snn.model.file import flatten_model, load_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
-from onnx2snn.rectifiers import Rectifier, rectifier
-from onnx2snn.runtime.engines import Engine, EngineOptions, make_engine
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]

@@ -1,0 +1,369 @@
+"""Take an artifact apart: what runs before the neurons, one timestep of these, and what runs after them.
+
+In the schedule `layer` the whole run is one step: of sums over time instead of a timestep's values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx2snn.artifact.pools import neuron_before
+from onnx2snn.data.readers import InputSpec
+from onnx2snn.emit.early_exit import remove_early_exit
+from onnx2snn.emit.metadata import METADATA_PREFIX
+from onnx2snn.emit.stream import LOOP, TIMESTEPS
+from onnx2snn.errors import ModelError
+from onnx2snn.exits import ExitRule
+from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.options import Schedule
+
+Array = npt.NDArray[Any]
+
+#: Element type and dimensions, as far as they are known.
+TensorType = tuple[int, tuple[int | None, ...] | None]
+_FLOAT: TensorType = (onnx.TensorProto.FLOAT, None)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A value that the loop carries: input and output name in the step model, value before the first step."""
+
+    before: str
+    after: str
+    initial: Array
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact's parts as models of their own.
+
+    Attributes:
+        model: the whole file, but for an early exit.
+        timesteps: T, as compiled.
+        prefix: from the inputs to what the loop and the head read; None when they read the inputs only.
+        step: one timestep, from the carried values and the prefix to the carried values.
+        head: from the sums over time and `TIMESTEPS` to the outputs.
+        carried: states and sums, in the loop's order.
+        cells: the step's nodes with a state, in order; in the schedule `layer` neurons and maximum pools.
+        metadata: what `onnx2snn.emit.metadata` wrote, decoded.
+    """
+
+    model: onnx.ModelProto
+    timesteps: int
+    prefix: onnx.ModelProto | None
+    step: onnx.ModelProto
+    head: onnx.ModelProto
+    carried: tuple[Carried, ...]
+    cells: tuple[onnx.NodeProto, ...]
+    metadata: dict[str, Any]
+
+    @property
+    def exit_rule(self) -> ExitRule | None:
+        """The early exit that the file was compiled with."""
+        said = self.metadata.get("early_exit")
+        return None if said is None else ExitRule.from_dict(said)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the first output comes from a softmax."""
+        makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
+        return makers.get(self.outputs[0]) == "Softmax"
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The ANN's inputs; an optional trip count is none of them."""
+        return tuple(input_specs(self.model))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(output.name for output in self.model.graph.output)
+
+    @property
+    def spiking(self) -> tuple[onnx.NodeProto, ...]:
+        """The cells that send spikes, their own or others': neurons and pools."""
+        return tuple(cell for cell in self.cells if not cell.domain or CELLS[cell.op_type].kind != "rate")
+
+    @property
+    def neurons(self) -> tuple[onnx.NodeProto, ...]:
+        """The cells that send spikes of their own, in the order in which they fire."""
+        return tuple(cell for cell in self.cells if cell.domain and CELLS[cell.op_type].kind == "neuron")
+
+    @property
+    def schedule(self) -> Schedule:
+        """`stream` or `layer`."""
+        return "stream" if any(_is_time_loop(node) for node in self.model.graph.node) else "layer"
+
+    def sources(self, cell: onnx.NodeProto) -> list[str]:
+        """Names of the neurons whose spikes a cell sends: its own, or those that reach a pool."""
+        producers = {name: node for node in self.step.graph.node for name in node.output}
+        neurons = {neuron.output[0]: neuron.name for neuron in self.neurons}
+        found: dict[str, None] = {}
+        pending = [cell.output[0]]
+        while pending:
+            name = pending.pop()
+            if name in neurons:
+                found[neurons[name]] = None
+            elif name in producers:
+                node = producers[name]
+                pending.extend(node.input[:1] if node.domain == DOMAIN else node.input)
+        return list(found)
+
+    def threshold(self, cell: onnx.NodeProto) -> Array:
+        """θ of a neuron, broadcastable to its output."""
+        return self.parameters(cell)[-1]
+
+    def parameters(self, cell: onnx.NodeProto) -> list[Array]:
+        """The parameters of a cell, θ last, broadcastable to its output."""
+        weights = {item.name: item for item in self.step.graph.initializer}
+        return [numpy_helper.to_array(weights[name]) for name in cell.input if name in weights]
+
+
+def is_artifact(model: onnx.ModelProto) -> bool:
+    """Whether a model was written by `onnx2snn compile`."""
+    return any(_is_time_loop(node) or _fires_once(node) for node in model.graph.node)
+
+
+def _fires_once(node: onnx.NodeProto) -> bool:
+    return node.domain == DOMAIN and node.op_type in CELLS and not CELLS[node.op_type].states
+
+
+def _is_time_loop(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Loop" and node.name == LOOP
+
+
+def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
+    """Split an artifact at its loop; `source` is what an error calls it.
+
+    Raises:
+        ModelError: the model was not written by onnx2snn.
+    """
+    if not is_artifact(model):
+        raise ModelError(
+            f"{source}: expected an .snn.onnx file written by `onnx2snn compile`, "
+            "found a model without its neurons; compile the model first"
+        )
+    if not any(_is_time_loop(node) for node in model.graph.node):
+        return _divide_flat(model)
+    model = remove_early_exit(model)
+    graph = model.graph
+    position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
+    before, loop = graph.node[:position], graph.node[position]
+    trips = loop.input[0]
+    after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[position + 1 :]]
+    body = helper.get_node_attr_value(loop, "body")
+    weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
+    timesteps = int(numpy_helper.to_array(weights.pop(trips)))
+    types = _types(model, body)
+
+    carried = tuple(
+        Carried(inner.name, outer.name, numpy_helper.to_array(weights[initial]))
+        for inner, outer, initial in zip(body.input[2:], body.output[1:], loop.input[2:], strict=True)
+    )
+    steps = [node for node in body.node if node.output[0] != body.output[0].name]
+
+    part = partial(_part, model, weights, types)
+    step = part("timestep", steps, [value.after for value in carried])
+    head = part("head", after, (output.name for output in graph.output))
+    fed = {item.name for item in graph.input} | {value.before for value in carried} | set(loop.output)
+    bridges = [
+        item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed | {TIMESTEPS}
+    ]
+    return Artifact(
+        model=model,
+        timesteps=timesteps,
+        prefix=part("prefix", before, bridges) if bridges else None,
+        step=step,
+        head=head,
+        carried=carried,
+        cells=tuple(node for node in steps if node.domain == DOMAIN),
+        metadata=_metadata(model),
+    )
+
+
+def _divide_flat(model: onnx.ModelProto) -> Artifact:
+    """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
+    graph, metadata = model.graph, _metadata(model)
+    weights = {item.name: item for item in graph.initializer}
+    cells = _flat_cells(graph.node, weights)
+    before, body, after = _sections(graph.node, cells)
+    outputs = [output.name for output in graph.output]
+    made = {name for node in body for name in node.output if name}
+    crossing = [name for name in dict.fromkeys([t for n in after for t in n.input] + outputs) if name in made]
+    carried = tuple(Carried(f"onnx2snn/{name}/in", name, np.zeros((), np.float32)) for name in crossing)
+    for value in carried:
+        after = [_with_input_renamed(node, value.after, final_name(value)) for node in after]
+        if value.after in outputs:
+            after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
+    types = _types(model)
+    types |= {final_name(value): types.get(value.after, _FLOAT) for value in carried}
+    part = partial(_part, model, weights, types)
+    step, head = part("layers", body, crossing), part("head", after, outputs)
+    fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
+    bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed]
+    return Artifact(
+        model=model,
+        timesteps=int(metadata["options"]["timesteps"]),
+        prefix=part("prefix", before, bridges) if bridges else None,
+        step=step,
+        head=head,
+        carried=carried,
+        cells=tuple(cells),
+        metadata=metadata,
+    )
+
+
+def _flat_cells(
+    nodes: Iterable[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
+) -> list[onnx.NodeProto]:
+    """The neurons, and the maximum pools that read the spikes of one alone."""
+    producers: dict[str, onnx.NodeProto] = {}
+    cells = []
+    for node in nodes:
+        producers.update(dict.fromkeys(node.output, node))
+        before = neuron_before(node, producers, weights) if node.op_type == "MaxPool" else None
+        if node.domain == DOMAIN or (before is not None and not CELLS[before[0].op_type].graded):
+            cells.append(node)
+    return cells
+
+
+def _sections(
+    nodes: Sequence[onnx.NodeProto], cells: Iterable[onnx.NodeProto]
+) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto], list[onnx.NodeProto]]:
+    """What depends on no neuron, the cells with what else they depend on, and the rest."""
+    acting = {node.output[0] for node in cells}
+    dependent: set[str] = set()
+    for node in nodes:
+        if node.domain == DOMAIN or not dependent.isdisjoint(node.input):
+            dependent.update(node.output)
+    needed: set[str] = set()
+    inner: list[onnx.NodeProto] = []
+    after: list[onnx.NodeProto] = []
+    for node in reversed(nodes):
+        if node.output[0] in acting or not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            inner.append(node)
+        else:
+            after.append(node)
+    before = [node for node in nodes if dependent.isdisjoint(node.output)]
+    body, rest = (
+        [node for node in reversed(part) if not dependent.isdisjoint(node.output)] for part in (inner, after)
+    )
+    return before, body, rest
+
+
+def _part(
+    model: onnx.ModelProto,
+    weights: Mapping[str, onnx.TensorProto],
+    types: dict[str, TensorType],
+    name: str,
+    nodes: Iterable[onnx.NodeProto],
+    outputs: Iterable[str],
+) -> onnx.ModelProto:
+    """Some nodes of an artifact as a model of their own."""
+    nodes, outputs = list(nodes), list(dict.fromkeys(outputs))
+    made = {tensor for node in nodes for tensor in node.output}
+    read = dict.fromkeys([t for node in nodes for t in node.input if t] + outputs)
+    inputs = [t for t in read if t not in made and t not in weights]
+    used = [weights[t] for t in read if t in weights]
+    return _model(name, nodes, inputs, outputs, used, types, model)
+
+
+def _with_input_renamed(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [new if name == old else name for name in node.input]
+    return copy
+
+
+def final_name(value: Carried) -> str:
+    """The name under which the head reads a carried value after the loop."""
+    return value.before.removesuffix("/in") + "/final"
+
+
+def input_specs(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
+    """The inputs of any model that are not initializers.
+
+    Raises:
+        ModelError: an input that is no tensor, or whose rank is not known.
+    """
+    initializers = {item.name for item in model.graph.initializer}
+    specs = []
+    for item in model.graph.input:
+        if item.name in initializers:
+            continue
+        tensor = item.type.tensor_type
+        if not item.type.HasField("tensor_type") or not tensor.HasField("shape"):
+            raise ModelError(
+                f"input '{item.name}': expected a tensor of known rank, found none; export it with a shape"
+            )
+        shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
+        specs.append(InputSpec(item.name, helper.tensor_dtype_to_np_dtype(tensor.elem_type), shape))
+    return tuple(specs)
+
+
+def _model(
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[str],
+    outputs: list[str],
+    weights: list[onnx.TensorProto],
+    types: dict[str, TensorType],
+    whole: onnx.ModelProto,
+) -> onnx.ModelProto:
+    def info(tensor: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(tensor, *types.get(tensor, _FLOAT))
+
+    graph = helper.make_graph(nodes, name, [info(t) for t in inputs], [info(t) for t in outputs], weights)
+    return helper.make_model(
+        graph,
+        opset_imports=whole.opset_import,
+        functions=whole.functions,
+        ir_version=whole.ir_version,
+    )
+
+
+def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, TensorType]:
+    """Of all tensors but those whose element type is not known."""
+    graphs = (model.graph, *bodies)
+    types: dict[str, TensorType] = {}
+    for item in (i for graph in graphs for i in (*graph.value_info, *graph.input, *graph.output)):
+        tensor = item.type.tensor_type
+        if tensor.elem_type:
+            dims = None
+            if tensor.HasField("shape"):
+                dims = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim)
+            types[item.name] = (tensor.elem_type, dims)
+    for item in (item for body in bodies for item in body.input[2:]):
+        # The final value has the shape of what was added, not of what was there at first.
+        element, dims = types[item.name]
+        final = None if dims is None else (None,) * len(dims)
+        types[item.name.removesuffix("/in") + "/final"] = (element, final)
+    return types | {TIMESTEPS: (onnx.TensorProto.INT64, ())}
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
+    decoded: dict[str, Any] = {}
+    for entry in model.metadata_props:
+        if entry.key.startswith(METADATA_PREFIX):
+            try:
+                decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
+            except json.JSONDecodeError as error:
+                raise ModelError(
+                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
+                ) from error
+    return decoded
+
+
+def zero_state(values: Iterable[Carried]) -> dict[str, Array]:
+    """The carried values before the first timestep, by input name of the step model."""
+    return {value.before: np.asarray(value.initial) for value in values}

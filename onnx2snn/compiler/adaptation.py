@@ -1,0 +1,355 @@
+"""Let every layer fire as suits it: a Γ of its own within a budget of spikes, or thresholds as high as go.
+
+What each way of firing costs and what the output suffers is measured layer by layer
+(`calibration/sensitivity.py`); all sums of them that are worth anything are the frontier
+(`calibration/frontier.py`). Which point of it to take is not computed but tried: the network is finished,
+run, and held to what the user asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnx2snn.calibration.frontier import Frontier, make_frontier
+from onnx2snn.calibration.sensitivity import Sensitivity, divergence, measure_sensitivity
+from onnx2snn.calibration.statistics import fixed_batch
+from onnx2snn.data.labels import check_labels
+from onnx2snn.data.readers import Dataset
+from onnx2snn.emit.metadata import add_metadata
+from onnx2snn.engine.engines import make_engine
+from onnx2snn.errors import OptionError
+from onnx2snn.graph.firing import Firing, choices, is_adaptable
+from onnx2snn.graph.graph import Graph, clone
+from onnx2snn.options import MOST_SPIKES, LossMeasure, parse_budget
+from onnx2snn.passes.base import Context
+from onnx2snn.runtime.session import SpikingSession
+
+logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+#: The artifact and its report.
+Finished = tuple[onnx.ModelProto, dict[str, Any]]
+#: Completes a converted graph.
+Finish = Callable[[Graph, Context], Finished]
+
+#: Points that compression may cost where the user names none.
+_MAX_LOSS = 0.3
+#: Networks that compression tries.
+_TRIALS = 6
+#: Networks that are tried to come as near to a budget as this.
+_BUDGET_TRIALS = 4
+_NEAR = 0.98
+#: How far layers differ: 1 as the frontier has it, 0 for one factor on all thresholds.
+_BLENDS = (1.0, 0.5, 0.0)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One network that was finished and run.
+
+    Attributes:
+        finished: it.
+        firing: how its neurons fire.
+        spikes: a sample, of each neuron.
+        operations: synaptic operations a sample.
+        divergence: of its output from the ANN's.
+        loss: points of accuracy, or agreement, below what it is compared with; or of relative error above.
+    """
+
+    finished: Finished
+    firing: dict[str, Firing]
+    spikes: dict[str, float]
+    operations: float
+    divergence: float
+    loss: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Spikes a sample of all neurons."""
+        return sum(self.spikes.values())
+
+
+def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) -> Finished:
+    """Finish a converted graph with the ways of firing that suit its options.
+
+    Args:
+        graph: converted, with cells for rectifiers and pools, its biases not yet corrected. Not changed.
+        context: of its conversion.
+        held_back: samples on which the loss is measured; the search may use them otherwise.
+        finish: completes a graph.
+
+    Raises:
+        OptionError: a budget below what the ways of firing need at least, or nothing to choose.
+    """
+    search = _Search(graph, context, finish)
+    if context.options.compress != "none":
+        trial, said = _compress(search, held_back)
+    else:
+        trial, said = _spend(search)
+    artifact, report = trial.finished
+    add_metadata(artifact, {"adaptation": said})
+    return artifact, report | {"adaptation": said}
+
+
+class _Search:
+    """What both searches need."""
+
+    def __init__(self, graph: Graph, context: Context, finish: Finish) -> None:
+        assert context.dataset is not None
+        self.options, self.model = context.options, context.model
+        self._graph, self._context, self._finish = graph, context, finish
+        self._ann = make_engine(context.model)
+        if len(graph.outputs) > 1:
+            raise OptionError(
+                "--max-spikes auto and --compress: expected a net with one output, which tells what is lost, "
+                f"found {len(graph.outputs)}; export it with one, or leave the option out"
+            )
+        fixed = fixed_batch(graph)
+        samples, most = len(context.dataset), self.options.max_search_samples
+        stride = -(-samples // most) if fixed is None else samples // max(most, fixed)
+        self.dataset = context.dataset.every(max(1, stride))
+        self._ways = {
+            node.name: choices(node, context.rectifiers[node.name], self.options)
+            for node in graph.nodes
+            if is_adaptable(node, context.rectifiers.get(node.name))
+        }
+        if not self._ways:
+            raise OptionError(
+                "--max-spikes auto and --compress: expected neurons whose thresholds are free, found none, "
+                "as the net was trained with its own levels; leave the option out"
+            )
+
+    def sensitivity(self) -> dict[str, Sensitivity]:
+        """Of every neuron that has a choice."""
+        layered = self.options.schedule == "layer"
+        return measure_sensitivity(
+            self._graph,
+            self.dataset,
+            self._context.rectifiers,
+            self._ways,
+            1 if layered else self.options.timesteps,
+            bits=self.options.timesteps if self.options.code == "radix" else 0,
+            advance=self._context.advance,
+        )
+
+    def try_out(self, firing: dict[str, Firing]) -> tuple[_Trial, SpikingSession]:
+        """The network in which the neurons fire so, and what it costs on the samples of the search."""
+        context = replace(
+            self._context,
+            firing=dict(firing),
+            neurons=dict(self._context.neurons),
+            notes=list(self._context.notes),
+            corrections={},
+            steps={},
+        )
+        finished = self._finish(clone(self._graph), context)
+        session = SpikingSession(finished[0])
+        output, probabilities = session.artifact.outputs[0], session.artifact.gives_probabilities
+        spikes, operations, moved, samples = dict.fromkeys(session.neurons, 0.0), 0.0, 0.0, 0
+        for batch, count in session.batches(self.dataset, self.options.batch_size):
+            point = session.run_counted(batch, [session.timesteps])[-1]
+            for name, sent in point.spikes.items():
+                spikes[name] += int(sent[:count].sum())
+            operations += sum(int(sent[:count].sum()) for sent in point.synaptic_operations.values())
+            expected = self._ann.run(batch)[output][:count]
+            moved += divergence(point.outputs[output][:count], expected, probabilities=probabilities)
+            samples += count
+        mean = {name: count / samples for name, count in spikes.items()}
+        trial = _Trial(finished, firing, mean, operations / samples, moved / samples)
+        logger.info("trial: %.0f spikes, %.0f synaptic operations a sample", trial.total, trial.operations)
+        return trial, session
+
+    def blended(self, firing: Mapping[str, Firing], share: float) -> dict[str, Firing]:
+        """Ways between those chosen (a share of 1) and the same factor for all layers (0)."""
+        common = float(np.exp(np.mean([np.log(chosen.scale) for chosen in firing.values()])))
+        return {
+            name: self._scaled(name, common ** (1 - share) * chosen.scale**share, chosen)
+            for name, chosen in firing.items()
+        }
+
+    def _scaled(self, name: str, scale: float, like: Firing) -> Firing:
+        """Another factor on a layer's thresholds, for the same range; the old one where a ceiling fits it."""
+        if scale == like.scale or math.isfinite(self._context.rectifiers[name].ceiling):
+            return like
+        most = max(1, math.ceil(like.limit * like.scale / scale - 1e-6))
+        steps = self.options.timesteps if self.options.schedule == "layer" else 1
+        return Firing(min(most, MOST_SPIKES * (1 if self.options.weights == "int8" else steps)), scale)
+
+    def within(self, budget: float, firing: dict[str, Firing]) -> _Trial:
+        """The network with these ways, all thresholds times what brings it to a budget of spikes."""
+        tried, factor = [], 1.0
+        for _ in range(_BUDGET_TRIALS):
+            ways = {name: self._scaled(name, factor * way.scale, way) for name, way in firing.items()}
+            trial, _ = self.try_out(ways)
+            tried.append(trial)
+            if _NEAR * budget <= trial.total <= budget or not trial.total:
+                break
+            factor *= trial.total / ((1 + _NEAR) / 2 * budget)
+        fitting = [trial for trial in tried if trial.total <= budget]
+        return max(fitting, key=lambda trial: trial.total) if fitting else min(tried, key=lambda t: t.total)
+
+    def firing(
+        self, measured: Mapping[str, Sensitivity], frontier: Frontier, point: int
+    ) -> dict[str, Firing]:
+        """The ways that a point of the frontier takes."""
+        taken = frontier.choices[point]
+        return {name: found.ways[way] for (name, found), way in zip(measured.items(), taken, strict=True)}
+
+
+def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
+    """The least divergence within a budget of spikes, which are counted, not only predicted."""
+    base, _ = search.try_out({})
+    amount, is_share = parse_budget(search.options.spike_budget)
+    budget = amount * base.total if is_share else amount
+    measured = search.sensitivity()
+    frontier = make_frontier(*_costs(measured, dict.fromkeys(measured, 1.0)))
+    # Neurons that have no choice send theirs as well.
+    rest = sum(sent for name, sent in base.spikes.items() if name not in measured)
+    least = float(frontier.cost[0]) + rest
+    if budget < least:
+        raise OptionError(
+            f"--spike-budget: expected at least {least:,.0f} spikes a sample, which the highest thresholds "
+            f"need, found {budget:,.0f}; give more, such as {100 * least / base.total + 1:.0f}%"
+        )
+    point = frontier.best(budget - rest)
+    assert point is not None
+    chosen = search.firing(measured, frontier, point)
+    # Errors of layers add up only about: how much they should differ is tried as well.
+    trials = [base, *(search.within(budget, search.blended(chosen, share)) for share in _BLENDS)]
+    fitting = [trial for trial in trials if trial.total <= budget]
+    if not fitting:
+        logger.warning("--spike-budget: no network was found that keeps to %.0f spikes a sample", budget)
+    best = min(fitting or trials, key=lambda trial: trial.divergence if fitting else trial.total)
+    said = {"mode": "spike_budget", "budget": budget, "met": bool(fitting)}
+    return best, said | _savings(base, best)
+
+
+def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, Any]]:
+    """The least cost whose loss, measured on samples held back, is within the bound."""
+    options = search.options
+    bound = _MAX_LOSS if options.max_loss is None else options.max_loss
+    base, session = search.try_out({})
+    quality = _Quality(search.model, held_back, session, options.loss_measure)
+    if quality.measure != "error" and bound * len(held_back) < 100:
+        logger.warning(
+            "--max-loss: %g points are less than one of the %d samples held back; more would tell more",
+            bound,
+            len(held_back),
+        )
+    reference = quality.of(session)
+    weight = dict.fromkeys(session.neurons, 1.0)
+    if options.compress == "energy":
+        weight = _fan_out(session, search.dataset, options.batch_size)
+    measured = search.sensitivity()
+    frontier = make_frontier(*_costs(measured, weight))
+    low, high = float(frontier.cost[0]), float(sum(costs[0] for costs in _costs(measured, weight)[0]))
+    best = base
+    for _ in range(_TRIALS):
+        point = frontier.best((low + high) / 2)
+        assert point is not None
+        trial, session = search.try_out(search.firing(measured, frontier, point))
+        trial = replace(trial, loss=reference - quality.of(session))
+        logger.info("trial: divergence %.4g, loss %.2f points", frontier.loss[point], trial.loss)
+        if trial.loss <= bound:
+            high = (low + high) / 2
+            best = min(best, trial, key=lambda tried: _cost(tried, options.compress))
+        else:
+            low = (low + high) / 2
+    said = {
+        "mode": "compress",
+        "saves": options.compress,
+        "max_loss": bound,
+        "loss": best.loss,
+        "measure": quality.measure,
+        "held_back": len(held_back),
+        "met": best is not base,
+    }
+    return best, said | _savings(base, best)
+
+
+def _cost(trial: _Trial, compress: str) -> float:
+    return trial.operations if compress == "energy" else trial.total
+
+
+def _costs(
+    measured: Mapping[str, Sensitivity], weight: Mapping[str, float]
+) -> tuple[list[list[float]], list[list[float]]]:
+    costs = [[weight[name] * count for count in found.spikes] for name, found in measured.items()]
+    return costs, [found.divergence for found in measured.values()]
+
+
+def _savings(base: _Trial, chosen: _Trial) -> dict[str, Any]:
+    return {
+        "spikes_per_sample": [base.total, chosen.total],
+        "synaptic_operations_per_sample": [base.operations, chosen.operations],
+        "layers": {
+            name: {
+                "scale": chosen.firing[name].scale if name in chosen.firing else 1.0,
+                "spikes": chosen.spikes[name],
+                "without": spikes,
+            }
+            for name, spikes in base.spikes.items()
+        },
+    }
+
+
+def _fan_out(session: SpikingSession, dataset: Dataset, batch_size: int) -> dict[str, float]:
+    """Synaptic operations a spike of each neuron, on one batch."""
+    batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
+    return session.fan_out(batch)
+
+
+class _Quality:
+    """How good a network's answers are on held-back samples, in points.
+
+    Attributes:
+        measure: `accuracy`, `agreement` with the ANN without labels, or `error`, the relative error of a net
+            without class scores, which is below zero.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, dataset: Dataset, session: SpikingSession, measure: LossMeasure
+    ) -> None:
+        if measure == "accuracy" and dataset.labels is None:
+            raise OptionError(
+                f"--loss-measure: expected labels in {dataset.source} for accuracy, found none; give "
+                "calibration data with labels, or --loss-measure agreement"
+            )
+        self._dataset, self._output = dataset, session.artifact.outputs[0]
+        engine = make_engine(model)
+        parts = [engine.run(batch)[self._output][:count] for batch, count in session.batches(dataset, _BATCH)]
+        self._expected = np.concatenate(parts)
+        classifies = self._expected.ndim == 2 and self._expected.shape[1] > 1
+        if measure != "auto" and not classifies:
+            raise OptionError(
+                f"--loss-measure: expected class scores [N, classes] for {measure}, found output "
+                f"'{self._output}' of another shape; leave it out for the relative error"
+            )
+        labelled = dataset.labels is not None and measure != "agreement"
+        if labelled and classifies:
+            check_labels(dataset, self._output, self._expected.shape[1])
+        self.measure = "error" if not classifies else "accuracy" if labelled else "agreement"
+
+    def of(self, session: SpikingSession) -> float:
+        """Points that a network reaches."""
+        parts = [
+            session.run(batch).outputs[self._output][:count]
+            for batch, count in session.batches(self._dataset, _BATCH)
+        ]
+        scores = np.concatenate(parts)
+        if self.measure == "error":
+            gap = scores.astype(np.float64) - self._expected
+            return -100 * float(np.linalg.norm(gap) / max(float(np.linalg.norm(self._expected)), 1e-30))
+        wanted = self._dataset.labels if self.measure == "accuracy" else self._expected.argmax(axis=1)
+        return 100 * float((scores.argmax(axis=1) == wanted).mean())
+
+
+_BATCH = 64

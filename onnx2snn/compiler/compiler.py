@@ -1,0 +1,408 @@
+"""From a trained ANN to the artifact: the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+import onnx2snn
+from onnx2snn.artifact.artifact import input_specs, is_artifact
+from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.compiler.adaptation import adapt
+from onnx2snn.compiler.exit_calibration import calibrate_exit
+from onnx2snn.compiler.memory import peak_memory
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.data.readers import Dataset, dataset_from_arrays, open_dataset
+from onnx2snn.emit.early_exit import add_early_exit
+from onnx2snn.emit.layer import emit_layer
+from onnx2snn.emit.metadata import add_metadata
+from onnx2snn.emit.stream import emit_stream
+from onnx2snn.engine.engines import make_engine
+from onnx2snn.errors import DataError, ModelError, OptionError
+from onnx2snn.exits import parse_exit
+from onnx2snn.graph.graph import Graph, read_graph
+from onnx2snn.graph.macs import count_macs
+from onnx2snn.model.check import check_model, check_structure
+from onnx2snn.model.file import digest, flatten_model, load_model, serialize, write_atomically
+from onnx2snn.ops import DOMAIN
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.adapt_firing import AdaptFiring
+from onnx2snn.passes.approximate_activations import ApproximateActivations
+from onnx2snn.passes.base import Context, Pass
+from onnx2snn.passes.calibrate import Calibrate
+from onnx2snn.passes.correct_bias import CorrectBias
+from onnx2snn.passes.coverage import Verdict, judge, refusals, report_nodes
+from onnx2snn.passes.describe_activations import DescribeActivations
+from onnx2snn.passes.enclose_islands import EncloseIslands
+from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
+from onnx2snn.passes.integers import use_integers
+from onnx2snn.passes.normalize_pool import NormalizePool
+from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
+from onnx2snn.passes.normalize_relu import NormalizeRelu
+from onnx2snn.passes.normalize_weights import NormalizeWeights
+from onnx2snn.passes.push_batchnorm import PushBatchNorm
+from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
+from onnx2snn.passes.remove_identity import RemoveIdentity
+from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
+from onnx2snn.passes.replace_relu import ReplaceRelu
+from onnx2snn.passes.round_weights import RoundWeights
+from onnx2snn.passes.split_clip import SplitClip
+from onnx2snn.runtime.session import SpikingSession
+
+logger = logging.getLogger(__name__)
+
+Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
+#: Called with the name of a pass and the share of its work that is done, 0 to 1.
+Progress = Callable[[str, float], None]
+
+#: Passes that need no data: what `inspect` runs.
+PREPARATION: tuple[Pass, ...] = (
+    RemoveIdentity(),
+    NormalizeQuantizer(),
+    NormalizeRelu(),
+    SplitClip(),
+    NormalizePool(),
+    FoldBatchNorm(),
+    PushBatchNorm(),
+)
+
+#: From the prepared graph to one of cells.
+CONVERSION: tuple[Pass, ...] = (
+    RefuseUnsupported(),
+    ApproximateActivations(),
+    RefuseUnsupported(),  # where there are new neurons, more lies between neurons
+    Calibrate(),
+    ReplaceRelu(),
+    ReplaceMaxPool(),
+    EncloseIslands(),
+)
+
+#: What depends on how neurons fire, and runs again where that is tried out.
+COMPLETION: tuple[Pass, ...] = (
+    AdaptFiring(),
+    DescribeActivations(),
+    CorrectBias(),
+    NormalizeWeights(),
+    RoundWeights(),
+)
+
+PIPELINE: tuple[Pass, ...] = (*PREPARATION, *CONVERSION, *COMPLETION)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a conversion would make of an ANN.
+
+    Attributes:
+        nodes: a verdict for each of the user's nodes.
+        macs: how many multiply-accumulates a sample there are, and the share that spikes would feed.
+    """
+
+    nodes: list[Verdict]
+    macs: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inspection as JSON-able values, as in the report of a compilation."""
+        return report_nodes(self.nodes) | {"macs": self.macs}
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A compiled spiking network.
+
+    Attributes:
+        model: the artifact; runs in a stock onnxruntime.
+        report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
+            sample, and the share that spikes feed), `neurons`, `activations` (a small histogram of each
+            neuron layer's activations with its R and θ), with int8 weights `layers` (which compute in
+            integers, and why others do not), `options`, `calibration`, `seconds` by phase, and
+            `peak_megabytes` (of the process until the end of a phase, where the system tells); all JSON-able.
+    """
+
+    model: onnx.ModelProto
+    report: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Write the artifact, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written; an existing one is left as it was.
+        """
+        write_atomically(path, serialize(self.model))
+
+
+def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
+    model: str | Path | onnx.ModelProto,
+    calibration: Calibration,
+    *,
+    preprocessing: Preprocessing | None = None,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> CompiledModel:
+    """Compile a trained ANN into a spiking network.
+
+    Args:
+        model: path of the ANN's ONNX file, or the loaded model, which is not changed.
+        calibration: path of a file or directory with samples (see `onnx2snn.data.readers`), or
+            arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs.
+        preprocessing: how integer arrays and images become the model's floats; recorded in the artifact.
+        max_samples: use at most that many samples.
+        progress: called with the name of each pass as it starts, and with how far the long ones are.
+        **options: the fields of `CompileOptions`.
+
+    Raises:
+        ModelError, DataError, OptionError: bad input, each in one line.
+        UnsupportedGraphError: nodes that cannot be converted, all listed.
+    """
+    chosen = _options(options)
+    return convert(
+        model, calibration, chosen, preprocessing=preprocessing, max_samples=max_samples, progress=progress
+    )
+
+
+def convert(
+    model: str | Path | onnx.ModelProto,
+    calibration: Calibration,
+    chosen: CompileOptions,
+    *,
+    preprocessing: Preprocessing | None = None,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+    known: dict[bool, Statistics] | None = None,
+) -> CompiledModel:
+    """As `compile`, for one of many conversions of a model on the same data.
+
+    `chosen` has the options, `known` the statistics that earlier conversions measured, of all samples (False)
+    or of the half that compression keeps (True); what is missing is filled in.
+    """
+    started = time.perf_counter()
+    source = _read(model)
+    original = flatten_model(source)
+    graph = read_graph(original)
+    context = Context(chosen, original)
+    phases = _Phases(progress)
+    phases.end("read", started)
+    held_back: Dataset | None = None
+    for step in (*PREPARATION, *CONVERSION):
+        if isinstance(step, ApproximateActivations):
+            # Opened only now: a graph that is refused costs no look at the data.
+            context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
+            held_back = _hold_back(context)
+        if isinstance(step, Calibrate) and known is not None:
+            context.statistics = known.get(chosen.compress != "none")
+        phases.run(step, graph, context)
+    if known is not None and context.statistics is not None:
+        known[chosen.compress != "none"] = context.statistics
+
+    def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
+        for step in COMPLETION:
+            phases.run(step, graph, context)
+        started = time.perf_counter()
+        finished = _emit(graph, context, digest(source))
+        phases.end("emit", started)
+        return finished
+
+    if held_back is None:
+        artifact, report = finish(graph, context)
+    else:
+        started = time.perf_counter()
+        if progress is not None:
+            context.advance = partial(progress, "Sensitivity")
+        artifact, report = adapt(graph, context, held_back, finish)
+        phases.end("adapt", started)
+    if chosen.early_exit is not None:
+        started = time.perf_counter()
+        artifact, report = _exit_early(artifact, report, context, progress)
+        phases.end("early exit", started)
+    return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
+
+
+def _exit_early(
+    artifact: onnx.ModelProto, report: dict[str, Any], context: Context, progress: Progress | None
+) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """Let the artifact stop by itself, by the user's rule or by one from the calibration data."""
+    options, dataset = context.options, context.dataset
+    assert options.early_exit is not None
+    assert dataset is not None
+    session = SpikingSession(artifact)
+    if parse_exit(options.early_exit) is None:
+        advance = None if progress is None else partial(progress, "Early exit")
+        rule = calibrate_exit(
+            session, dataset, options.max_loss, batch_size=options.batch_size, progress=advance
+        )
+    else:
+        batch, _ = next(session.batches(dataset, 1))
+        session.check_scores(next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]])
+        rule = session.exit_rule(options.early_exit)
+    stopping = add_early_exit(artifact, rule)
+    add_metadata(stopping, {"early_exit": rule.to_dict()})
+    check_structure(stopping, "the artifact (this is a bug, please report it)")
+    make_engine(stopping)
+    return stopping, report | {"early_exit": rule.to_dict()}
+
+
+def _hold_back(context: Context) -> Dataset | None:
+    """Of samples for compression, every other one leaves the calibration data; None where nothing adapts."""
+    dataset, options = context.dataset, context.options
+    assert dataset is not None
+    if options.compress == "none":
+        return dataset if options.adapts else None
+    if len(dataset) < 2:
+        raise DataError(
+            f"{dataset.source}: expected at least 2 samples with --compress, half of which are held back, "
+            f"found {len(dataset)}; give more"
+        )
+    context.dataset = dataset.every(2)
+    return dataset.every(2, 1)
+
+
+@dataclass
+class _Phases:
+    """Runs a compilation's passes, and keeps what it costs, phase by phase."""
+
+    progress: Progress | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    megabytes: dict[str, float] = field(default_factory=dict)
+
+    def run(self, step: Pass, graph: Graph, context: Context) -> None:
+        """One pass, held to what it ensures."""
+        if self.progress is not None:
+            context.advance = partial(self.progress, step.name)
+            context.advance(0.0)
+        started = time.perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
+            changed = step.run(graph, context)
+        self.end(step.name, started)
+        check_stage(graph, step)
+        logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
+
+    def end(self, name: str, started: float) -> None:
+        """A phase that began at `started` is over; a pass may run twice."""
+        spent = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.seconds[name] = round(spent, 3)
+        peak = peak_memory()
+        if peak is not None:
+            self.megabytes[name] = round(peak / 2**20, 1)
+
+
+def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Inspection:
+    """What every node of an ANN would become, without any data; large weights are not even read.
+
+    Args:
+        model: as for `compile`.
+        strict: judge as `compile` does with that option.
+
+    Raises:
+        ModelError: the model cannot be read.
+    """
+    original = flatten_model(_read(model, weights=False))
+    graph = read_graph(original)
+    context = Context(CompileOptions(), original)
+    for step in PREPARATION:
+        step.run(graph, context)
+    return Inspection(judge(original, graph, context.last_notes, strict=strict), count_macs(graph))
+
+
+def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
+    options, original, dataset = context.options, context.model, context.dataset
+    assert dataset is not None
+    verdicts = judge(original, graph, context.last_notes)
+    if refusals(verdicts):
+        raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
+    report = _report(verdicts, graph, context, dataset)
+    if options.weights == "int8":
+        report["layers"] = use_integers(graph, context.steps, context.neurons)
+    if options.schedule == "layer":
+        artifact = emit_layer(graph)
+    else:
+        artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
+    artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
+    add_metadata(
+        artifact,
+        {
+            **{key: value for key, value in report.items() if key not in ("roles", "seconds")},
+            "preprocessing": dataset.preprocessing.to_dict(),
+            "schedule": options.schedule,
+            "source_sha256": source_sha256,
+            "version": onnx2snn.__version__,
+        },
+    )
+    check_structure(artifact, "the artifact (this is a bug, please report it)")
+    make_engine(artifact)  # what onnxruntime cannot load is never written
+    return artifact, report
+
+
+def check_stage(graph: Graph, step: Pass) -> None:
+    """Hold a pass to what it ensures; a failure is a bug of ours, never the user's."""
+    left = sorted({node.op for node in graph.nodes if node.op in step.removes and not node.domain})
+    if left:
+        raise AssertionError(f"pass {step.name} ensures that no {', '.join(left)} is left, but one is")
+
+
+def _options(options: Mapping[str, Any]) -> CompileOptions:
+    try:
+        return CompileOptions(**options)
+    except TypeError as error:
+        known = {field.name for field in fields(CompileOptions)}
+        raise OptionError(
+            f"options: expected some of {', '.join(sorted(known))}, "
+            f"found {', '.join(sorted(set(options) - known))}; see onnx2snn.CompileOptions"
+        ) from error
+
+
+def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:
+    if isinstance(model, str | Path):
+        source, loaded = str(model), load_model(model, weights=weights)
+    elif isinstance(model, onnx.ModelProto):
+        source, loaded = "model", model
+        check_model(model, source)
+    else:
+        found = type(model).__name__
+        raise ModelError(f"model: expected a path or an onnx.ModelProto, found {found}; use onnx.load")
+    own = next((node for node in loaded.graph.node if node.domain == DOMAIN), None)
+    if own is not None:
+        raise ModelError(
+            f"{source}: node '{own.name}' ({DOMAIN}.{own.op_type}): expected an ANN, found an operator of "
+            "spiking networks; give the model that the network came from"
+        )
+    if is_artifact(loaded):
+        raise ModelError(
+            f"{source}: expected an ANN, found a compiled spiking network; give the model it came from"
+        )
+    return loaded
+
+
+def _open(
+    calibration: Calibration, model: onnx.ModelProto, preprocessing: Preprocessing, max_samples: int | None
+) -> Dataset:
+    if isinstance(calibration, Dataset):
+        return calibration
+    inputs = input_specs(model)
+    if isinstance(calibration, str | Path):
+        dataset = open_dataset(calibration, inputs, preprocessing, max_samples)
+    else:
+        dataset = dataset_from_arrays(calibration, inputs, preprocessing, max_samples)
+    return dataset
+
+
+def _report(verdicts: list[Verdict], graph: Graph, context: Context, dataset: Dataset) -> dict[str, Any]:
+    assert context.statistics is not None
+    return {
+        **report_nodes(verdicts),
+        "macs": count_macs(graph),
+        "neurons": context.neurons,
+        "activations": dict(context.activations),
+        "options": context.options.to_dict(),
+        "calibration": {"samples": context.statistics.samples, "source": dataset.source},
+    }

@@ -1,0 +1,391 @@
+"""Open calibration and evaluation data: `.npz`, `.npy`, directories of either, directories of images."""
+
+from __future__ import annotations
+
+import stat
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from onnx2snn.data.dataset import Dataset, InputSpec, Part, fit_array
+from onnx2snn.data.image_folder import IMAGE_SUFFIXES, image_parts, label_folders
+from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
+from onnx2snn.errors import DataError, OptionError
+
+__all__ = ["Dataset", "InputSpec", "dataset_from_arrays", "open_dataset"]
+
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
+IMAGES_KEY = "images"
+LABELS_KEY = "labels"
+
+_KINDS = "an .npz, an .npy, a directory of either, or a directory of image files"
+
+# What NumPy and zipfile let through on broken, encrypted or truncated files.
+_BROKEN_ARRAY = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def open_dataset(
+    path: str | Path,
+    inputs: Sequence[InputSpec],
+    preprocessing: Preprocessing = UNCHANGED,
+    max_samples: int | None = None,
+) -> Dataset:
+    """Open a data set for a model; only headers and labels are read here.
+
+    Args:
+        path: one of
+            an `.npz` with the model's input names as keys, or, for a model with one input, `images` or a
+            single array of any name; `labels` (integers [N]) is optional;
+            an `.npy` for a model with one input;
+            a directory of these, in order of file name, where an `.npy` may also be one sample without
+            its batch axis;
+            a directory of image files, in order of file name; class sub-folders give labels by their order.
+        inputs: the model's inputs.
+        preprocessing: what turns integers and images into floats.
+        max_samples: use the first samples only (of class sub-folders: as many from each); None: all.
+
+    Raises:
+        DataError: data that is missing, unreadable, mixed, or does not fit the inputs.
+        OptionError: `max_samples` below 1, or a `resize` that the model does not take.
+    """
+    path = Path(path)
+    _check_limit(max_samples)
+    try:
+        is_directory = stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({_one_line(error)}); expected {_KINDS}") from error
+    if not is_directory:
+        if path.suffix.lower() not in ARRAY_SUFFIXES:
+            raise DataError(f"{path}: expected {_KINDS}, found a file of another kind; give one of those")
+        return _from_array_files(path, [path], inputs, preprocessing, max_samples)
+
+    entries = _visible(path)
+    arrays = _with_suffix(entries, ARRAY_SUFFIXES)
+    images = _with_suffix(entries, IMAGE_SUFFIXES)
+    folders = _class_folders(path, entries)
+    kinds = {"array files": arrays, "image files": images, "class sub-folders of image files": folders}
+    found = [kind for kind, present in kinds.items() if present]
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: expected one kind of data, found {' and '.join(found)}; put each in its own directory"
+        )
+    if arrays:
+        return _from_array_files(path, arrays, inputs, preprocessing, max_samples)
+    labels, label_names = None, None
+    if folders:
+        images, labels, label_names = label_folders(folders, max_samples)
+    if not images:
+        what = "no file of these kinds" if entries else "nothing"
+        raise DataError(f"{path}: expected {_KINDS}, found {what} in the directory; add data or give another")
+    parts = image_parts(path, images[:max_samples], inputs, preprocessing)
+    return Dataset(tuple(inputs), tuple(parts), preprocessing, _base_name(path), labels, label_names)
+
+
+def dataset_from_arrays(
+    arrays: NDArray[Any] | Mapping[str, NDArray[Any]],
+    inputs: Sequence[InputSpec],
+    preprocessing: Preprocessing = UNCHANGED,
+    max_samples: int | None = None,
+    labels: NDArray[Any] | None = None,
+) -> Dataset:
+    """A data set from arrays in memory, which it refers to and does not change.
+
+    Args:
+        arrays: [N, ...] for a model with one input, or arrays by key as in an `.npz`.
+        inputs: the model's inputs.
+        preprocessing: what turns integers into floats.
+        max_samples: use the first samples only; None: all.
+        labels: integers [N]; None: `arrays["labels"]` if it is there.
+
+    Raises:
+        DataError: arrays or labels that do not fit the inputs or each other.
+        OptionError: `max_samples` below 1.
+    """
+    _check_limit(max_samples)
+    if isinstance(arrays, Mapping):
+        held = {key: np.asarray(array) for key, array in arrays.items()}
+    else:
+        held = {IMAGES_KEY: np.asarray(arrays)}
+        if len(inputs) != 1:
+            raise _needs_names("arrays", inputs)
+    keys = _choose_keys("arrays", held, inputs)
+    headers = {key: _Header(array.shape, array.dtype) for key, array in held.items()}
+    stored = {name: held[key] for name, key in keys.items()}
+    part = _array_part("arrays", keys, headers, lambda: stored, inputs, preprocessing)
+    if labels is None and LABELS_KEY not in keys.values():
+        labels = held.get(LABELS_KEY)
+    if labels is not None:
+        labels = np.asarray(labels)
+        _check_labels("labels", _Header(labels.shape, labels.dtype), part.samples)
+        _check_classes("labels", labels)
+    return _assemble([part], [labels], inputs, preprocessing, max_samples, "arrays")
+
+
+def _from_array_files(
+    path: Path,
+    files: Sequence[Path],
+    inputs: Sequence[InputSpec],
+    preprocessing: Preprocessing,
+    max_samples: int | None,
+) -> Dataset:
+    parts, labels = [], []
+    for file in files:
+        if file.suffix.lower() == ".npz":
+            part, part_labels = _npz_part(file, inputs, preprocessing)
+        else:
+            part, part_labels = _npy_part(file, inputs, preprocessing, may_be_single=file != path), None
+        parts.append(part)
+        labels.append(part_labels)
+    return _assemble(parts, labels, inputs, preprocessing, max_samples, _base_name(path))
+
+
+def _assemble(
+    parts: Sequence[Part],
+    labels: Sequence[NDArray[Any] | None],
+    inputs: Sequence[InputSpec],
+    preprocessing: Preprocessing,
+    max_samples: int | None,
+    source: str,
+) -> Dataset:
+    """The data set of all parts, cut to `max_samples`, once the parts are known to agree."""
+    first = parts[0]
+    for part in parts[1:]:
+        for name, shape in part.sample_shapes.items():
+            expected = first.sample_shapes[name]
+            if shape != expected:
+                raise DataError(
+                    f"{part.where[name]}: expected samples of shape {list(expected)} as in "
+                    f"{first.where[name]}, found {list(shape)}; store all samples in one shape"
+                )
+    known = [array for array in labels if array is not None]
+    if known and len(known) < len(labels):
+        raise DataError(
+            f"{source}: expected labels in every file or in none, found them in {len(known)} of "
+            f"{len(labels)}; store '{LABELS_KEY}' in each .npz"
+        )
+    kept, room = [], max_samples
+    for part in parts:
+        samples = part.samples if room is None else min(part.samples, room)
+        room = None if room is None else room - samples
+        if samples:
+            kept.append(replace(part, samples=samples))
+    if not kept:
+        raise DataError(f"{source}: expected at least 1 sample, found 0; add data")
+    joined = np.concatenate(known).astype(np.int64)[:max_samples] if known else None
+    return Dataset(tuple(inputs), tuple(kept), preprocessing, source, joined)
+
+
+def _array_part(
+    where: str,
+    keys: Mapping[str, str],
+    headers: Mapping[str, _Header],
+    read: Callable[[], Mapping[str, NDArray[Any]]],
+    inputs: Sequence[InputSpec],
+    preprocessing: Preprocessing,
+) -> Part:
+    """A part of arrays with known headers, after checking that they fit the inputs and each other."""
+    names = {spec.name: f"{where}['{keys[spec.name]}']" if keys[spec.name] else where for spec in inputs}
+    shapes = {
+        spec.name: fit_array(names[spec.name], *headers[keys[spec.name]], spec, preprocessing)
+        for spec in inputs
+    }
+    first = inputs[0].name
+    for name, shape in shapes.items():
+        if shape[0] != shapes[first][0]:
+            raise DataError(
+                f"{names[name]}: expected {shapes[first][0]} samples as in {names[first]}, found {shape[0]}; "
+                f"store as many samples for every input"
+            )
+    return Part(shapes[first][0], names, {name: shape[1:] for name, shape in shapes.items()}, read)
+
+
+def _npy_part(
+    file: Path, inputs: Sequence[InputSpec], preprocessing: Preprocessing, *, may_be_single: bool
+) -> Part:
+    if len(inputs) != 1:
+        raise _needs_names(str(file), inputs)
+    spec = inputs[0]
+    array = _open_npy(file)
+    single = may_be_single and array.ndim == len(spec.shape) - 1
+    header = _Header((1, *array.shape) if single else array.shape, array.dtype)
+    read = partial(_read_npy, file, spec.name, single=single)
+    return _array_part(str(file), {spec.name: ""}, {"": header}, read, inputs, preprocessing)
+
+
+def _open_npy(file: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = npy_format.open_memmap(file, mode="r")
+    except _BROKEN_ARRAY as error:
+        raise _unreadable(file, error) from error
+    return array
+
+
+def _read_npy(file: Path, name: str, *, single: bool) -> dict[str, NDArray[Any]]:
+    array = _open_npy(file)
+    return {name: array[np.newaxis] if single else array}
+
+
+def _npz_part(
+    file: Path, inputs: Sequence[InputSpec], preprocessing: Preprocessing
+) -> tuple[Part, NDArray[Any] | None]:
+    headers = _npz_headers(file)
+    keys = _choose_keys(str(file), headers, inputs)
+    part = _array_part(str(file), keys, headers, partial(_read_npz, file, keys), inputs, preprocessing)
+    if LABELS_KEY not in headers or LABELS_KEY in keys.values():
+        return part, None
+    where = f"{file}['{LABELS_KEY}']"
+    _check_labels(where, headers[LABELS_KEY], part.samples)
+    labels = _read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
+    _check_classes(where, labels)
+    return part, labels
+
+
+def _npz_headers(file: Path) -> dict[str, _Header]:
+    """Shape and dtype of every array, without reading (or unpickling) what is in it."""
+    headers = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as stream:
+                        headers[member.removesuffix(".npy")] = _read_header(stream)
+    except _BROKEN_ARRAY as error:
+        raise _unreadable(file, error) from error
+    return headers
+
+
+def _read_header(stream: IO[bytes]) -> _Header:
+    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    version = npy_format.read_magic(stream)
+    if version not in readers:
+        raise ValueError(f"format version {version} is not for plain arrays")
+    shape, _, dtype = readers[version](stream)
+    return _Header(shape, dtype)
+
+
+def _read_npz(file: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[key] for name, key in keys.items()}
+    except _BROKEN_ARRAY as error:
+        raise _unreadable(file, error) from error
+
+
+def _choose_keys(where: str, found: Collection[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
+    """The key of every input's array."""
+    names = [spec.name for spec in inputs]
+    if all(name in found for name in names):
+        return {name: name for name in names}
+    others = [key for key in found if key != LABELS_KEY]
+    if len(names) == 1 and IMAGES_KEY in found:
+        return {names[0]: IMAGES_KEY}
+    if len(names) == 1 and len(others) == 1:
+        return {names[0]: others[0]}
+    expected = f"'{IMAGES_KEY}' or '{names[0]}'" if len(names) == 1 else ", ".join(map(repr, names))
+    listing = ", ".join(repr(key) for key in sorted(found)) or "none"
+    raise DataError(f"{where}: expected the key {expected}, found {listing}; rename the arrays")
+
+
+def _check_labels(where: str, header: _Header, samples: int) -> None:
+    remedy = "store one class number a sample"
+    if len(header.shape) != 1 or header.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: expected integers of shape [{samples}], "
+            f"found {header.dtype} of shape {list(header.shape)}; {remedy}"
+        )
+    if header.shape[0] != samples:
+        raise DataError(
+            f"{where}: expected {samples} labels, one a sample, found {header.shape[0]}; {remedy}"
+        )
+
+
+def _check_classes(where: str, labels: NDArray[Any]) -> None:
+    if (lowest := labels.min(initial=0)) < 0:
+        raise DataError(
+            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out"
+        )
+
+
+def _check_limit(max_samples: int | None) -> None:
+    if max_samples is not None and max_samples < 1:
+        raise OptionError(f"max samples: expected at least 1, found {max_samples}; leave it out for all")
+
+
+def _visible(folder: Path) -> list[Path]:
+    """The entries in order of name, without hidden ones such as macOS's `._image.png`."""
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({_one_line(error)}); check its permissions") from error
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _with_suffix(entries: Sequence[Path], suffixes: Collection[str]) -> list[Path]:
+    return [entry for entry in entries if entry.suffix.lower() in suffixes and not entry.is_dir()]
+
+
+def _class_folders(root: Path, entries: Sequence[Path]) -> dict[str, list[Path]]:
+    """The image files of every sub-folder; empty where no sub-folder has any."""
+    contents = {entry: _visible(entry) for entry in entries if entry.is_dir()}
+    images = {folder.name: _with_suffix(files, IMAGE_SUFFIXES) for folder, files in contents.items()}
+    if not any(images.values()):
+        return {}
+    for folder, files in contents.items():
+        if not images[folder.name] or _with_suffix(files, ARRAY_SUFFIXES):
+            kinds = "array files" if images[folder.name] else "no image file"
+            raise DataError(
+                f"{folder}: expected image files as in the other class sub-folders of {root.name}, "
+                f"found {kinds}; move or remove them, since the order of sub-folders gives the labels"
+            )
+    return images
+
+
+def _base_name(path: Path) -> str:
+    # Never a whole path: it goes into artifacts that are the same on every machine.
+    return path.absolute().name
+
+
+def _needs_names(where: str, inputs: Sequence[InputSpec]) -> DataError:
+    names = ", ".join(f"'{spec.name}'" for spec in inputs)
+    return DataError(
+        f"{where}: expected an array for each of the model's {len(inputs)} inputs, found one without a name; "
+        f"give an .npz (or a mapping) with the keys {names}"
+    )
+
+
+def _unreadable(file: Path, error: BaseException) -> DataError:
+    return DataError(
+        f"{file}: expected plain numeric arrays in a whole {file.suffix} file, found one that cannot be read "
+        f"({_one_line(error)}); write it again"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

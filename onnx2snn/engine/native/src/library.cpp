@@ -1,0 +1,337 @@
+// The operators of domain onnx2snn as kernels of onnxruntime's CPU provider.
+//
+// An artifact carries each of them as a function of standard operators. Where this library is registered,
+// onnxruntime takes the kernel of the same name instead; the results are the same.
+#define ORT_API_MANUAL_INIT
+#include <onnxruntime_cxx_api.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broadcast.hpp"
+#include "neurons.hpp"
+#include "pool.hpp"
+
+namespace onnx2snn {
+namespace {
+
+// Elements a task: enough to pay for handing it to a thread, few enough to stay in a core's cache.
+constexpr int64_t kGrain = 1 << 14;
+
+// Run work(begin, end) over [0, size) in onnxruntime's own threads.
+template <typename Work>
+void parallel(const Ort::KernelContext& context, int64_t size, int64_t grain, const Work& work) {
+  struct Tasks {
+    const Work& work;
+    int64_t size, grain;
+  } tasks{work, size, grain};
+  const auto count = static_cast<size_t>((size + grain - 1) / grain);
+  if (count == 0) return;
+  const auto task = [](void* given, size_t number) {
+    const Tasks& tasks = *static_cast<const Tasks*>(given);
+    const int64_t begin = static_cast<int64_t>(number) * tasks.grain;
+    tasks.work(begin, std::min(begin + tasks.grain, tasks.size));
+  };
+  if (count == 1) {
+    task(&tasks, 0);
+  } else {
+    context.ParallelFor(task, count, 0, &tasks);
+  }
+}
+
+Shape shape_of(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
+
+float* output(Ort::KernelContext& context, size_t index, const Shape& shape) {
+  return context.GetOutput(index, shape).GetTensorMutableData<float>();
+}
+
+// An elementwise operator of `Inputs` tensors: call row(operands, count, offset) for all rows of its result.
+template <size_t Inputs>
+class Elementwise {
+ public:
+  explicit Elementwise(const Ort::KernelContext& context) : context_(context), broadcast_(shapes(context)) {
+    for (size_t i = 0; i < Inputs; ++i) data_[i] = context.GetInput(i).GetTensorData<float>();
+  }
+
+  const Shape& shape() const { return broadcast_.shape(); }
+
+  template <typename Row>
+  void run(const Row& row) const {
+    parallel(context_, broadcast_.size(), kGrain, [&](int64_t begin, int64_t end) {
+      const auto steps = broadcast_.steps();
+      broadcast_.each_row(begin, end, [&](const auto& offsets, int64_t offset, int64_t count) {
+        std::array<Operand, Inputs> operands;
+        for (size_t i = 0; i < Inputs; ++i) operands[i] = {data_[i] + offsets[i], steps[i] == 1};
+        row(operands, count, offset);
+      });
+    });
+  }
+
+ private:
+  static std::array<Shape, Inputs> shapes(const Ort::KernelContext& context) {
+    std::array<Shape, Inputs> result;
+    for (size_t i = 0; i < Inputs; ++i) result[i] = shape_of(context.GetInput(i));
+    return result;
+  }
+
+  const Ort::KernelContext& context_;
+  Broadcast<Inputs> broadcast_;
+  std::array<const float*, Inputs> data_;
+};
+
+// What the neurons share. In a graph that was made for the kernels (onnx2snn/engine/blocked.py), two more inputs
+// hold a residual sum that has become part of the neuron.
+template <size_t States>
+struct Neuron {
+  static constexpr bool kInPlace = true;
+  static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
+
+  // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
+  template <typename Row>
+  static void run(Ort::KernelContext& context, const Row& row) {
+    if (context.GetInputCount() == kInputs) {
+      if (shape_of(context.GetInput(0)) != shape_of(context.GetInput(kRequired))) {
+        throw std::invalid_argument("a current and its shortcut are of different shapes");
+      }
+      each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
+        const Residual residual{in[kRequired], in[kRequired + 1]};
+        row(in, &residual, count, out);
+      });
+    } else {
+      each_row<kRequired>(context,
+                          [&](const auto& in, int64_t count, const auto& out) { row(in, nullptr, count, out); });
+    }
+  }
+
+ private:
+  template <size_t Inputs, typename Row>
+  static void each_row(Ort::KernelContext& context, const Row& row) {
+    const Elementwise<Inputs> inputs(context);
+    std::array<float*, kOutputs> outputs;
+    for (size_t i = 0; i < kOutputs; ++i) outputs[i] = output(context, i, inputs.shape());
+    inputs.run([&](const auto& in, int64_t count, int64_t at) {
+      std::array<float*, kOutputs> out = outputs;
+      for (float*& data : out) data += at;
+      row(in, count, out);
+    });
+  }
+};
+
+struct BurstIF : Neuron<1> {
+  static constexpr const char* kName = "BurstIF";
+  float limit;
+
+  explicit BurstIF(const Ort::ConstKernelInfo& info)
+      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
+
+  void compute(Ort::KernelContext& context) const {
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      burst_if(in[0], residual, in[1], in[2], limit, count, out[0], out[1]);
+    });
+  }
+};
+
+struct SignedBurstIF : Neuron<2> {
+  static constexpr const char* kName = "SignedBurstIF";
+  float limit;
+
+  explicit SignedBurstIF(const Ort::ConstKernelInfo& info)
+      : limit(static_cast<float>(info.GetAttribute<int64_t>("max_spikes"))) {}
+
+  void compute(Ort::KernelContext& context) const {
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      signed_burst_if(in[0], residual, in[1], in[2], in[3], limit, count, out[0], out[1], out[2]);
+    });
+  }
+};
+
+struct AccumulateFire : Neuron<0> {
+  static constexpr const char* kName = "AccumulateFire";
+  float levels, potential;
+
+  explicit AccumulateFire(const Ort::ConstKernelInfo& info)
+      : levels(static_cast<float>(info.GetAttribute<int64_t>("levels"))),
+        potential(info.GetAttribute<float>("potential")) {}
+
+  void compute(Ort::KernelContext& context) const {
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      accumulate_fire(in[0], residual, in[1], potential, levels, count, out[0]);
+    });
+  }
+};
+
+struct LIPool {
+  static constexpr const char* kName = "LIPool";
+  static constexpr bool kInPlace = false;  // its windows overlap
+  static constexpr size_t kRequired = 3, kInputs = kRequired, kOutputs = 3;
+  Window window;
+  size_t axes;
+  int64_t block = 1;  // more in a graph that was made for the kernels (onnx2snn/engine/blocked.py)
+
+  explicit LIPool(const Ort::ConstKernelInfo& info) {
+    const auto kernel = info.GetAttributes<int64_t>("kernel_shape");
+    const auto pads = info.GetAttributes<int64_t>("pads");
+    axes = kernel.size();
+    const auto strides = info.GetAttributes<int64_t>("strides"), dilations = info.GetAttributes<int64_t>("dilations");
+    if (axes > Window::kAxes || strides.size() != axes || dilations.size() != axes || pads.size() != 2 * axes) {
+      throw std::invalid_argument("LIPool: attributes of up to three spatial axes that fit each other expected");
+    }
+    for (const auto* sizes : {&kernel, &strides, &dilations}) {
+      for (const int64_t size : *sizes) {
+        if (size < 1) throw std::invalid_argument("LIPool: a kernel, stride or dilation below 1");
+      }
+    }
+    window.kernel = behind(kernel, 1);
+    window.strides = behind(strides, 1);
+    window.dilations = behind(dilations, 1);
+    window.begins = behind({pads.begin(), pads.begin() + axes}, 0);
+    window.ends = behind({pads.begin() + axes, pads.end()}, 0);
+    window.auto_pad = info.GetAttribute<std::string>("auto_pad");
+    window.ceil_mode = info.GetAttribute<int64_t>("ceil_mode") != 0;
+    OrtStatus* missing = Ort::GetApi().KernelInfoGetAttribute_int64(info, "block", &block);
+    if (missing != nullptr) Ort::GetApi().ReleaseStatus(missing);
+  }
+
+  void compute(Ort::KernelContext& context) const {
+    Shape shape = shape_of(context.GetInput(0));
+    if (shape.size() != axes + 2) throw std::invalid_argument("LIPool: an input of another rank");
+    const Geometry at(window, behind({shape.begin() + 2, shape.end()}, 1));
+    const int64_t planes = shape[0] * shape[1] / block;
+    const int64_t area = at.size[0] * at.size[1] * at.size[2] * block;
+    const int64_t places = at.outputs[0] * at.outputs[1] * at.outputs[2] * block;
+    const Operand input{context.GetInput(0).GetTensorData<float>(), true};
+    const Operand total = state(context, 1, planes * area);
+    const Operand pooled = state(context, 2, planes * places);
+    float* const next_total = output(context, 1, shape);
+    std::copy(at.outputs.end() - axes, at.outputs.end(), shape.begin() + 2);
+    float* const result = output(context, 0, shape);
+    float* const next_pooled = output(context, 2, shape);
+    const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, area));
+    parallel(context, planes, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t plane = begin; plane < end; ++plane) {
+        const Operand x = from(input, plane * area), sum = from(total, plane * area);
+        const Operand before = from(pooled, plane * places);
+        float* const grown = result + plane * places;
+        float* const next_sum = next_total + plane * area;
+        float* const next = next_pooled + plane * places;
+        if (at.pairs && block == 1) {
+          li_pool_pairs(at, x, sum, before, grown, next_sum, next);
+        } else {
+          li_pool_plane(window, at, block, x, sum, before, grown, next_sum, next);
+        }
+      }
+    });
+  }
+
+ private:
+  // Up to three numbers, one for each of the last axes.
+  static Window::Axes behind(const std::vector<int64_t>& numbers, int64_t missing) {
+    Window::Axes result;
+    result.fill(missing);
+    std::copy(numbers.begin(), numbers.end(), result.end() - numbers.size());
+    return result;
+  }
+
+  // A state: one element for each of the plane's, or one for all before the first timestep.
+  static Operand state(const Ort::KernelContext& context, size_t index, int64_t size) {
+    const Ort::ConstValue value = context.GetInput(index);
+    const auto found = static_cast<int64_t>(value.GetTensorTypeAndShapeInfo().GetElementCount());
+    if (found != size && found != 1) throw std::invalid_argument("LIPool: a state of another shape");
+    return {value.GetTensorData<float>(), found != 1};
+  }
+
+  static Operand from(Operand operand, int64_t offset) {
+    return {operand.data + (operand.moves ? offset : 0), operand.moves};
+  }
+};
+
+// Nothing is thrown through onnxruntime's C interface.
+template <typename Action>
+OrtStatus* guarded(const Action& action) {
+  try {
+    action();
+    return nullptr;
+  } catch (const Ort::Exception& error) {
+    return Ort::GetApi().CreateStatus(error.GetOrtErrorCode(), error.what());
+  } catch (const std::exception& error) {
+    return Ort::GetApi().CreateStatus(ORT_RUNTIME_EXCEPTION, error.what());
+  }
+}
+
+template <typename Cell>
+struct Kernel {
+  Cell cell;
+
+  OrtStatusPtr ComputeV2(OrtKernelContext* given) {
+    return guarded([&] {
+      Ort::KernelContext context(given);
+      cell.compute(context);
+    });
+  }
+};
+
+template <typename Cell>
+struct Operator : Ort::CustomOpBase<Operator<Cell>, Kernel<Cell>, true> {
+  // What a neuron sends may lie where its current was, if onnxruntime knows them to be of one size.
+  Operator() {
+    if constexpr (!Cell::kInPlace) return;
+    OrtCustomOp::GetMayInplace = [](int** inputs, int** outputs) -> size_t {
+      static int first = 0;
+      *inputs = *outputs = &first;
+      return 1;
+    };
+    OrtCustomOp::ReleaseMayInplace = [](int*, int*) {};
+  }
+
+  OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
+    return guarded([&] { *kernel = new Kernel<Cell>{Cell(Ort::ConstKernelInfo(info))}; });
+  }
+  const char* GetName() const { return Cell::kName; }
+  size_t GetInputTypeCount() const { return Cell::kInputs; }
+  size_t GetOutputTypeCount() const { return Cell::kOutputs; }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
+    return index < Cell::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
+  ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+};
+
+}  // namespace
+}  // namespace onnx2snn
+
+extern "C" {
+#if defined(_WIN32)
+__declspec(dllexport)
+#else
+__attribute__((visibility("default")))
+#endif
+OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+  using namespace onnx2snn;
+  const OrtApi* const api = base->GetApi(ORT_API_VERSION);
+  if (api == nullptr) {
+    return base->GetApi(1)->CreateStatus(ORT_FAIL, "the kernels were built for a newer onnxruntime");
+  }
+  Ort::InitApi(api);
+  return guarded([&] {
+    static const Operator<BurstIF> burst_if;
+    static const Operator<SignedBurstIF> signed_burst_if;
+    static const Operator<AccumulateFire> accumulate_fire;
+    static const Operator<LIPool> li_pool;
+    // Lives as long as the process: sessions may outlast the options.
+    static const Ort::CustomOpDomain domain = [] {
+      Ort::CustomOpDomain made("onnx2snn");
+      made.Add(&burst_if);
+      made.Add(&signed_burst_if);
+      made.Add(&accumulate_fire);
+      made.Add(&li_pool);
+      return made;
+    }();
+    Ort::UnownedSessionOptions(options).Add(domain);
+  });
+}
+}

@@ -1,0 +1,84 @@
+"""Which axis of a tensor holds the channels, and per-channel vectors along it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.graph.graph import Tensor, constant, operands, producer, rank
+
+_CHANNELS_SECOND = frozenset(
+    {
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "LIPool",
+        "MaxPool",
+    }
+)
+
+
+def channel_axis(tensor: Tensor) -> int | None:
+    """The axis of the channels, None for a tensor without one, or of unknown rank or number of channels.
+
+    It is ONNX's second axis, unless a Transpose has moved it or a MatMul has put its features last. An axis
+    whose size the model leaves open is none: what is stored per channel would fix it.
+    """
+    axis = _axis(tensor)
+    return axis if axis is not None and isinstance(tensor.shape[axis], int) else None
+
+
+def _axis(tensor: Tensor) -> int | None:
+    dims = rank(tensor)
+    if dims is None or dims < 2:
+        return None
+    node = producer(tensor)
+    if node is None or node.op in _CHANNELS_SECOND:
+        return 1
+    if node.op == "MatMul":
+        return dims - 1
+    if node.op == "Transpose":
+        before = _axis(node.inputs[0])
+        order = list(node.attrs.get("perm", range(dims)[::-1]))
+        return order.index(before) if before in order else None
+    for source in operands(node):
+        if rank(source) == dims and constant(source) is None:
+            return _axis(source)
+    return 1
+
+
+def channel_count(tensor: Tensor) -> int | None:
+    """C, None where there is no channel axis."""
+    axis = channel_axis(tensor)
+    return None if axis is None else int(tensor.shape[axis])
+
+
+def along_axis(vector: npt.NDArray[Any], axis: int | None, dims: int) -> npt.NDArray[Any]:
+    """A vector [C] that broadcasts along `axis` of an array of `dims` dimensions; [1] as it is."""
+    if axis is None or vector.size == 1:
+        return vector.reshape(())
+    return vector.reshape([-1 if index == axis else 1 for index in range(dims)])
+
+
+def written(vector: npt.NDArray[Any]) -> list[float]:
+    """A vector [C] as metadata has it, with the digits of a float32; one number where all are the same."""
+    values = [float(f"{value:.7g}") for value in vector]
+    return values[:1] if len(set(values)) == 1 else values
+
+
+def broadcastable(vector: npt.NDArray[Any], tensor: Tensor, dtype: Any = np.float32) -> npt.NDArray[Any]:
+    """A vector [C] (or [1], for a whole layer) shaped to broadcast along the tensor's channels."""
+    return along_axis(vector, channel_axis(tensor), rank(tensor) or 0).astype(dtype)
+
+
+def channels_first(values: npt.NDArray[Any], axis: int | None) -> npt.NDArray[Any]:
+    """[…, C, …] as [C, n]; everything as one channel [1, n] where there is no channel axis."""
+    channels = 1 if axis is None else values.shape[axis]
+    first = values if axis is None else np.moveaxis(values, axis, 0)
+    return first.reshape(channels, values.size // channels if channels else 0)

@@ -1,0 +1,319 @@
+"""The one place that knows onnx_graphsurgeon: a mutable graph for the passes, and the way in and out of it.
+
+onnx_graphsurgeon 0.6.1 drops metadata, mutates the caller's model and cannot sort graphs with local
+functions. So a graph is flat, made from a copy, and functions and metadata are written on the ModelProto
+after export. Its nodes and tensors compare by content: compare them with `is`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.shape_inference
+import onnx_graphsurgeon as gs
+from onnx.external_data_helper import uses_external_data
+from onnx_graphsurgeon import Constant as Constant
+from onnx_graphsurgeon import Graph as Graph
+from onnx_graphsurgeon import Node as Node
+from onnx_graphsurgeon import Tensor as Tensor
+from onnx_graphsurgeon import Variable as Variable
+from onnx_graphsurgeon.logger import G_LOGGER
+
+from onnx2snn.engine.engines import errors_only
+from onnx2snn.errors import ModelError, first_line
+from onnx2snn.model.file import IR_VERSION, flatten_model, normalize_model
+from onnx2snn.model.parking import LARGE
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
+
+logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+#: Operators that multiply by weights.
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+# The fence: its own log goes to stdout, past logging; our messages replace it.
+G_LOGGER.severity = G_LOGGER.CRITICAL
+
+
+def read_graph(model: onnx.ModelProto) -> Graph:
+    """Bring a user's model into the flat graph: normalized, constants and shape arithmetic folded, all named.
+
+    Raises:
+        ModelError: see `flatten_model` and `normalize_model` in `onnx2snn.model.file`.
+    """
+    normalized = normalize_model(flatten_model(model))
+    graph = gs.import_onnx(normalized)
+    _stand_in_for_weights(graph, normalized)
+    # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
+    before = len(graph.nodes) + 1
+    refused = any(
+        list(node.subgraphs()) for node in graph.nodes
+    )  # control flow: there is nothing to fold for
+    while len(graph.nodes) < before and not refused:
+        before = len(graph.nodes)
+        try:
+            with errors_only():
+                for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
+                    tidy(tidy(graph).fold_constants(fold_shapes=False, partitioning=partitioning))
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise ModelError(
+                f"model: constants cannot be computed ({first_line(error)}); export the model again"
+            ) from error
+        infer_shapes(graph)
+        fold_shapes(graph)
+    return graph
+
+
+def import_graph(model: onnx.ModelProto) -> Graph:
+    """A model as it is, spiking operators as nodes, to look at."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    del plain.functions[:]
+    return gs.import_onnx(plain)
+
+
+def fold_shapes(graph: Graph) -> None:
+    """Make constant what depends on known dimensions only.
+
+    That is a Shape, or what Gather and Slice take from it, and the shape of every Reshape whose result is
+    known but for one dimension. (onnx_graphsurgeon's own folding does not know a Shape's start and end.)
+    """
+    for node in graph.nodes:
+        known = _known_dimensions(node)
+        if known is not None:
+            result = node.outputs[0]
+            reroute(graph, result, Constant(unique_name(graph, f"{result.name}/known"), known))
+        shape = node.outputs[0].shape if node.op == "Reshape" else None
+        if shape is None or isinstance(node.inputs[1], Constant):
+            continue
+        dims = [dim if isinstance(dim, int) else -1 for dim in shape]
+        if dims.count(-1) <= 1 and 0 not in dims:
+            node.inputs[1] = Constant(unique_name(graph, f"{node.name}/shape"), np.asarray(dims, np.int64))
+    tidy(graph)
+
+
+def _known_dimensions(node: Node) -> Array | None:
+    """The value of a Shape, or of a Gather or Slice of one, where the dimensions it has are numbers."""
+    shape = node if node.op == "Shape" else (producer(node.inputs[0]) if node.inputs else None)
+    if shape is None or shape.op != "Shape" or node.op not in ("Shape", "Gather", "Slice"):
+        return None
+    dims = shape.inputs[0].shape
+    if dims is None:
+        return None
+    # -1 stands for what is not known: no dimension is negative.
+    values = np.asarray([dim if isinstance(dim, int) else -1 for dim in dims], np.int64)
+    values = values[slice(shape.attrs.get("start", 0), shape.attrs.get("end"))]
+    given = [value for value in map(constant, node.inputs[1:]) if value is not None]
+    if len(given) < len(node.inputs) - 1:
+        return None
+    if node.op == "Gather":
+        values = np.asarray(np.take(values, given[0]))
+    elif node.op == "Slice":
+        first, last, *_ = (int(value.item()) for value in given)
+        values = values[slice(first, last, int(given[3].item()) if len(given) > 3 else 1)]
+    return None if (values < 0).any() else values
+
+
+def _stand_in_for_weights(graph: Graph, model: onnx.ModelProto) -> None:
+    """Zeros, which take no memory, for weights that were left in their files: only `inspect` leaves any."""
+    tensors = graph.tensors()
+    for item in model.graph.initializer:
+        if uses_external_data(item) and item.name in tensors:
+            zero = np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(item.data_type))
+            tensors[item.name].values = np.broadcast_to(zero, tuple(item.dims))
+
+
+def infer_shapes(graph: Graph) -> None:
+    """Infer the types and shapes of all tensors again; weights are not copied for it."""
+    light = clone(graph)
+    stands_for = {
+        name: Variable(name, tensor.values.dtype, tensor.values.shape)
+        for name, tensor in light.tensors().items()
+        if isinstance(tensor, Constant) and tensor.values.nbytes > LARGE
+    }
+    for node in light.nodes:
+        for index, tensor in enumerate(node.inputs):
+            if tensor.name in stands_for:
+                node.inputs[index] = stands_for[tensor.name]
+    light.inputs += stands_for.values()
+    inferred = gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(light), data_prop=True))
+    known = inferred.tensors()
+    for name, tensor in graph.tensors().items():
+        found = known.get(name)
+        if found is not None and not isinstance(tensor, Constant):
+            tensor.dtype, tensor.shape = found.dtype, found.shape
+
+
+def write_model(graph: Graph) -> onnx.ModelProto:
+    """The graph as a ModelProto, in topological order, without metadata.
+
+    Cells stand in it without their state; the bodies of other operators of ours come with it.
+    """
+    tidy(graph)
+    model: onnx.ModelProto
+    own = sorted({node.op for node in graph.nodes if node.domain == DOMAIN})
+    # A foreign domain gets a version as well: its nodes are refused, but with all the others.
+    domains = sorted({node.domain for node in graph.nodes if node.domain})
+    opsets = [onnx.helper.make_opsetid("", OPSET_VERSION)]
+    opsets += [onnx.helper.make_opsetid(domain, DOMAIN_VERSION) for domain in domains]
+    try:
+        model = gs.export_onnx(graph, do_type_check=False, opset_imports=opsets)
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model: it has values of a type that cannot be written ({first_line(error)}); "
+            "export the model in float32"
+        ) from error
+    model.functions.extend(FUNCTIONS[op] for op in own if op not in CELLS)
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "", ""
+    return model
+
+
+def clone(graph: Graph) -> Graph:
+    """A copy with nodes and tensors of its own; the values of constants are shared."""
+    return graph.copy()
+
+
+def extract(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of the graph that computes `outputs` from `inputs`, as a model of its own."""
+    part = clone(graph)
+    tensors = part.tensors()
+    part.inputs = [tensors[name] for name in inputs]
+    for tensor in part.inputs:
+        tensor.inputs.clear()
+    part.outputs = [tensors[name] for name in outputs]
+    return write_model(part)
+
+
+def tidy(graph: Graph) -> Graph:
+    """Drop what contributes to no output, and sort topologically."""
+    return graph.cleanup().toposort()
+
+
+def is_cell(node: Node) -> bool:
+    """Whether the node is one of our stateful spiking operators."""
+    return node.domain == DOMAIN and node.op in CELLS
+
+
+def constant(tensor: Tensor) -> Array | None:
+    """The value of a constant tensor, None for one that is computed or fed."""
+    return np.asarray(tensor.values) if isinstance(tensor, Constant) else None
+
+
+def producer(tensor: Tensor) -> Node | None:
+    """The node that computes the tensor, None for inputs and constants."""
+    return tensor.inputs[0] if tensor.inputs else None
+
+
+def is_output(graph: Graph, tensor: Tensor) -> bool:
+    """Whether the tensor is one of the graph's outputs."""
+    return any(output is tensor for output in graph.outputs)
+
+
+def sole_consumer(graph: Graph, tensor: Tensor) -> Node | None:
+    """The only node that reads the tensor, None if there are more, none, or the graph gives it out."""
+    if len(tensor.outputs) != 1 or is_output(graph, tensor):
+        return None
+    return tensor.outputs[0]
+
+
+def operands(node: Node) -> Iterator[Tensor]:
+    """The inputs that are there: not constants, not omitted optional ones."""
+    return (tensor for tensor in node.inputs if not isinstance(tensor, Constant) and not tensor.is_empty())
+
+
+def before_weights(graph: Graph) -> set[str]:
+    """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
+    names: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in WEIGHTED or any(tensor.name in names for tensor in node.outputs):
+            names.update(tensor.name for tensor in node.inputs)
+    return names
+
+
+def replace_input(node: Node, index: int, tensor: Tensor) -> None:
+    """Feed another tensor to one input, appending it where the input was omitted at the end."""
+    while len(node.inputs) <= index:
+        node.inputs.append(Variable.empty())
+    node.inputs[index] = tensor
+
+
+def bypass(graph: Graph, node: Node) -> None:
+    """Take a one-in-one-out node out of the graph; output names of the graph stay as they are."""
+    source, result = node.inputs[0], node.outputs[0]
+    reroute(graph, result, source)
+    node.outputs.clear()
+    node.inputs.clear()
+
+
+def reroute(graph: Graph, old: Tensor, new: Tensor) -> None:
+    """Let every consumer of `old` read `new` instead; a graph output keeps its tensor through an Identity."""
+    for consumer in list(old.outputs):
+        for index, tensor in enumerate(consumer.inputs):
+            if tensor is old:
+                consumer.inputs[index] = new
+    if is_output(graph, old):
+        old.inputs.clear()
+        graph.nodes.append(Node("Identity", f"{old.name}/identity", inputs=[new], outputs=[old]))
+
+
+def insert_after(graph: Graph, tensor: Tensor, node: Node) -> Tensor:
+    """Put `node` (already reading `tensor`) behind it: all other consumers read the node's output.
+
+    The node must come without outputs. Where `tensor` is a graph output, the new tensor takes its place and
+    its name.
+    """
+    result = Variable(unique_name(graph, f"{tensor.name}/{node.op.lower()}"), tensor.dtype, tensor.shape)
+    for consumer in list(tensor.outputs):
+        if consumer is node:
+            continue
+        for index, read in enumerate(consumer.inputs):
+            if read is tensor:
+                consumer.inputs[index] = result
+    if is_output(graph, tensor):
+        graph.outputs = [result if output is tensor else output for output in graph.outputs]
+        result.name, tensor.name = tensor.name, result.name
+    node.outputs.append(result)
+    graph.nodes.append(node)
+    return result
+
+
+def unique_name(graph: Graph, wanted: str) -> str:
+    """`wanted`, with the first number that makes it differ from every name in the graph."""
+    taken = set(graph.tensors()) | {node.name for node in graph.nodes}
+    candidate, number = wanted, 1
+    while candidate in taken:
+        candidate, number = f"{wanted}_{number}", number + 1
+    return candidate
+
+
+def scalar(tensor: Tensor) -> float | None:
+    """The value of a constant with one element (some exporters write it as [1]), None for anything else."""
+    value = None if tensor.is_empty() else constant(tensor)
+    return float(value.item()) if value is not None and value.size == 1 else None
+
+
+def is_float(tensor: Tensor) -> bool | None:
+    """Whether the elements are floats that NumPy knows; None where inference could not tell."""
+    if tensor.dtype is None:
+        return None
+    # onnx_graphsurgeon leaves ONNX's own number for a type that NumPy lacks, such as an 8-bit float.
+    return not isinstance(tensor.dtype, int) and np.dtype(tensor.dtype).kind == "f"
+
+
+def rank(tensor: Tensor) -> int | None:
+    """Number of dimensions, None where shape inference could not tell."""
+    return None if tensor.shape is None else len(tensor.shape)
+
+
+def static_dims(tensor: Tensor, start: int = 1) -> tuple[int, ...] | None:
+    """The dimensions from `start` on, None unless all of them are known numbers."""
+    if tensor.shape is None or not all(isinstance(dim, int) and dim > 0 for dim in tensor.shape[start:]):
+        return None
+    return tuple(tensor.shape[start:])

@@ -1,0 +1,153 @@
+"""Which operators act on spikes as they are: linear (or affine) in what changes over time.
+
+To add an operator, add it to `LINEAR_RULES` with the rule that says when it is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from onnx2snn.graph.graph import Node, is_float, scalar
+
+#: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
+#: linear in these, or None when it is.
+Rule = Callable[[Node, Collection[str]], str | None]
+
+#: Why a node whose shape depends on activations is refused, not merely analog.
+REARRANGES = "how it rearranges its input depends on an activation"
+
+
+def pads_with_zeros(node: Node) -> bool:
+    """Whether a Pad adds nothing but zeros."""
+    given = len(node.inputs) > 2 and not node.inputs[2].is_empty()
+    return node.attrs.get("mode", "constant") == "constant" and (not given or scalar(node.inputs[2]) == 0)
+
+
+def changing(node: Node, temporal: Collection[str]) -> list[int]:
+    """Which of the node's inputs change over time."""
+    return [index for index, tensor in enumerate(node.inputs) if tensor.name in temporal]
+
+
+def _always(node: Node, temporal: Collection[str]) -> str | None:
+    """Linear in all inputs together: sums and concatenations."""
+    del node, temporal
+    return None
+
+
+def _in_data(node: Node, temporal: Collection[str]) -> str | None:
+    """Linear in the first input; the others say how, and must not change over time."""
+    return None if changing(node, temporal) in ([], [0]) else REARRANGES
+
+
+def _in_one_factor(node: Node, temporal: Collection[str]) -> str | None:
+    """Products: linear in one factor as long as the other does not change over time."""
+    if {0, 1} <= set(changing(node, temporal)):
+        return "it multiplies two activations"
+    return None
+
+
+def _in_dividend(node: Node, temporal: Collection[str]) -> str | None:
+    return "it divides by an activation" if 1 in changing(node, temporal) else None
+
+
+def _in_one_operand(node: Node, temporal: Collection[str]) -> str | None:
+    return "it multiplies activations" if len(changing(node, temporal)) > 1 else None
+
+
+def _at_inference(node: Node, temporal: Collection[str]) -> str | None:
+    if node.attrs.get("training_mode", 0):
+        return "it is in training mode"
+    return None if changing(node, temporal) in ([], [0]) else "its parameters depend on an activation"
+
+
+def _between_floats(node: Node, temporal: Collection[str]) -> str | None:
+    del temporal
+    source, result = node.inputs[0], node.outputs[0]
+    floats = is_float(source) and is_float(result)
+    exact = floats and np.dtype(result.dtype).itemsize >= np.dtype(source.dtype).itemsize
+    return None if exact else "it rounds activations to another type"
+
+
+def _in_padding(node: Node, temporal: Collection[str]) -> str | None:
+    """Linear in the data and in the value that is padded; the pads and axes must not change."""
+    return None if set(changing(node, temporal)) <= {0, 2} else REARRANGES
+
+
+def _under_condition(node: Node, temporal: Collection[str]) -> str | None:
+    return "it chooses by an activation" if 0 in changing(node, temporal) else None
+
+
+def _at_indices(node: Node, temporal: Collection[str]) -> str | None:
+    """Linear in data and updates, unless updates are reduced by more than a sum."""
+    if 1 in changing(node, temporal):
+        return "where it writes depends on an activation"
+    reduction = node.attrs.get("reduction", "none")
+    return None if reduction in ("none", "add") else f"it combines values by '{reduction}'"
+
+
+LINEAR_RULES: dict[str, Rule] = {
+    "Add": _always,
+    "AveragePool": _in_data,
+    "BatchNormalization": _at_inference,
+    "Cast": _between_floats,
+    "CastLike": _between_floats,
+    "CenterCropPad": _in_data,
+    "Col2Im": _in_data,
+    "Concat": _always,
+    "Conv": _in_one_factor,
+    "ConvTranspose": _in_one_factor,
+    "CumSum": _in_data,
+    "DepthToSpace": _in_data,
+    "Div": _in_dividend,
+    "Einsum": _in_one_operand,
+    "Expand": _in_data,
+    "Flatten": _in_data,
+    "Gather": _in_data,
+    "GatherElements": _in_data,
+    "GatherND": _in_data,
+    "Gemm": _in_one_factor,
+    "GlobalAveragePool": _in_data,
+    "GridSample": _in_data,
+    "Identity": _always,
+    "MatMul": _in_one_factor,
+    "Mean": _always,
+    "Mul": _in_one_factor,
+    "Neg": _always,
+    "Pad": _in_padding,
+    "ReduceMean": _in_data,
+    "ReduceSum": _in_data,
+    "Reshape": _in_data,
+    "Resize": _in_data,
+    "ReverseSequence": _in_data,
+    "ScatterElements": _at_indices,
+    "ScatterND": _at_indices,
+    "Slice": _in_data,
+    "SpaceToDepth": _in_data,
+    "Split": _in_data,
+    "Squeeze": _in_data,
+    "Sub": _always,
+    "Sum": _always,
+    "Tile": _in_data,
+    "Transpose": _in_data,
+    "Trilu": _in_data,
+    "Unsqueeze": _in_data,
+    "Where": _under_condition,
+}
+
+
+def why_not_linear(node: Node, temporal: Collection[str]) -> str | None:
+    """Why the node is not linear in what changes over time, None if it is.
+
+    Arithmetic on integers, between the comparisons of an island, say, is none: spikes are floats.
+    """
+    rule = LINEAR_RULES.get(node.op)
+    if node.domain or rule is None:
+        return "it is not linear"
+    reason = rule(node, temporal)
+    integral = any(
+        is_float(tensor) is False
+        for tensor in (*(node.inputs[index] for index in changing(node, temporal)), *node.outputs)
+    )
+    return "it computes on other numbers than floats" if reason is None and integral else reason

@@ -1,0 +1,86 @@
+"""Operators that no spiking network can have, wherever they stand: refused by name, with a remedy."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from onnx2snn.graph.graph import Node, constant
+from onnx2snn.model.file import NEWER
+from onnx2snn.ops import DOMAIN, OPSET_VERSION
+
+_TRACE = "export the model with fixed control flow (trace it rather than script it)"
+_RECURRENT = "unroll it, or replace it by a feed-forward layer such as Conv1d"
+_RANDOM = "export the model in evaluation mode"
+_TENSORS = "move it out of the model, before its input or after its output"
+
+_KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("control flow in the input model", _TRACE, ("If", "Loop", "Scan", "SequenceMap")),
+    ("it is recurrent: its state would advance with the timesteps", _RECURRENT, ("GRU", "LSTM", "RNN")),
+    (
+        "it draws random numbers",
+        _RANDOM,
+        (
+            *("Bernoulli", "Multinomial"),
+            *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
+        ),
+    ),
+    (
+        "it works on strings",
+        _TENSORS,
+        (
+            "RegexFullMatch",
+            "StringConcat",
+            "StringNormalizer",
+            "StringSplit",
+            "TfIdfVectorizer",
+        ),
+    ),
+    (
+        "it works on sequences, optional values or files, not on tensors",
+        _TENSORS,
+        (
+            *("ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase"),
+            *("SequenceInsert", "SequenceLength", "SplitToSequence"),
+            *("ImageDecoder", "Optional", "OptionalGetElement", "OptionalHasElement"),
+        ),
+    ),
+    (
+        "it is for training",
+        "export the model for inference",
+        ("Adagrad", "Adam", "Gradient", "Momentum", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
+    ),
+)
+_BY_OP = {op: (reason, remedy) for reason, remedy, ops in _KINDS for op in ops}
+
+#: Operators whose output's shape depends on values: on running means it could change from step to step.
+VALUE_SHAPED = frozenset({"Compress", "ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "Unique"})
+
+
+def why_unsupported(node: Node) -> tuple[str, str] | None:
+    """Reason and remedy for a node that is refused in any place; None for any other."""
+    if node.domain == NEWER:
+        reason = f"ONNX added it after opset {OPSET_VERSION}, and it has no form in older operators"
+        return reason, f"export the model with opset {OPSET_VERSION}"
+    if node.domain not in (None, "", DOMAIN):
+        reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
+        return reason, "export the model with ONNX's own operators"
+    # onnx_graphsurgeon leaves ONNX's own number for an element type that NumPy lacks.
+    exotic = next((tensor.dtype for tensor in node.outputs if isinstance(tensor.dtype, int)), None)
+    if exotic is not None:
+        name = str(onnx.TensorProto.DataType.Name(exotic)).lower()
+        return f"it works on {name}, which NumPy lacks", "export the model in float32"
+    if any(tensor.dtype == np.object_ for tensor in node.outputs):
+        return "it works on strings", _TENSORS
+    if node.op in ("BatchNormalization", "Dropout") and _is_training(node):
+        return "it is in training mode", "export the model in evaluation mode"
+    return _BY_OP.get(node.op)
+
+
+def _is_training(node: Node) -> bool:
+    if node.op == "BatchNormalization":
+        return bool(node.attrs.get("training_mode", 0))
+    if len(node.inputs) < 3 or node.inputs[2].is_empty():
+        return False
+    training = constant(node.inputs[2])
+    return training is None or bool(training.item())

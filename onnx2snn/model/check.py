@@ -1,0 +1,157 @@
+"""What a model must be before anything is done with it; anything else is refused in one line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx.checker
+from onnx import numpy_helper
+from onnx.external_data_helper import uses_external_data
+
+from onnx2snn.errors import ModelError, first_line
+from onnx2snn.model.parking import park
+
+#: Operators whose further inputs may be infinite: bounds, padding, masks.
+_BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
+
+
+def check_model(model: onnx.ModelProto, source: str) -> None:
+    """Check a model as ONNX does, and that its weights are finite.
+
+    Raises:
+        ModelError: the model is not valid ONNX or holds NaN or infinite weights.
+    """
+    check_structure(model, source)
+    _check_values(model, source)
+
+
+def check_structure(model: onnx.ModelProto, source: str) -> None:
+    """Check a model as ONNX does, and what ONNX does not; not the values of its weights.
+
+    Raises:
+        ModelError: the model is not valid ONNX.
+    """
+    if not model.graph.node:
+        raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
+    _check_what_onnx_does_not(model, source)
+    try:
+        if any(uses_external_data(tensor) for tensor in model.graph.initializer):
+            light = onnx.ModelProto()
+            light.CopyFrom(model)
+            park(light)
+            onnx.checker.check_model(light)
+        elif any(node.domain == "ai.onnx" for node in model.graph.node):
+            onnx.checker.check_model(without_own_name(model))
+        else:
+            onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        dangling = re.search(r"input '(.*)' of node:\s*name: (\S*) OpType: (\S+)", str(error))
+        if dangling:
+            raise ModelError(
+                f"{source}: node '{dangling[2]}' ({dangling[3]}): expected '{dangling[1]}' to be an input, "
+                "an initializer or made by a node before it, found none; export again, or mend that place"
+            ) from error
+        node = re.search(r"Name: (\S+) OpType: (\S+)", str(error))
+        where = f"node '{node[1]}' ({node[2]}): " if node else ""
+        raise ModelError(
+            f"{source}: {where}not valid ONNX ({first_line(error)}); export it again, or mend that place"
+        ) from error
+
+
+def _check_values(model: onnx.ModelProto, source: str) -> None:
+    bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
+    for name, tensor in _constants(model):
+        if uses_external_data(tensor):
+            continue
+        try:
+            values = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                f"{source}: constant '{name}': expected as many values as its shape {list(tensor.dims)} and "
+                f"type say, found others ({first_line(error)}); export the model again"
+            ) from error
+        if values.dtype.kind not in "fiub":
+            raise ModelError(
+                f"{source}: constant '{name}': expected numbers of a type that NumPy has, found "
+                f"{_type_name(tensor.data_type)}; export the model in float32"
+            )
+        if values.dtype.kind != "f" or np.isfinite(values).all():
+            continue
+        if np.isnan(values).any() or name not in bounds:
+            raise ModelError(
+                f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
+                "retrain or repair the model"
+            )
+
+
+def without_own_name(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which the domain of ONNX's own operators is always spelled ''."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    for node in plain.graph.node:
+        node.domain = "" if node.domain == "ai.onnx" else node.domain
+    for opset in plain.opset_import:
+        opset.domain = "" if opset.domain == "ai.onnx" else opset.domain
+    return plain
+
+
+def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
+    """What ONNX's checker lets through, and its own or onnxruntime's code then trips over."""
+    if model.graph.sparse_initializer:
+        raise ModelError(
+            f"{source}: expected dense weights, found sparse initializers; export the model without them"
+        )
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.type.HasField("tensor_type"):
+            kind = (value.type.WhichOneof("value") or "nothing").removesuffix("_type")
+            raise ModelError(
+                f"{source}: '{value.name}': expected inputs and outputs that are tensors, found a {kind}; "
+                "export the model for tensors"
+            )
+    known = onnx.TensorProto.DataType.values()
+    types = [(item.name, item.data_type) for item in model.graph.initializer]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        if value.type.HasField("tensor_type"):
+            types.append((value.name, value.type.tensor_type.elem_type))
+    for name, number in types:
+        if number not in known:
+            raise ModelError(
+                f"{source}: tensor '{name}': expected an element type of ONNX, found number {number}; "
+                "export the model again"
+            )
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            _check_attribute(node, attribute, source)
+
+
+def _check_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto, source: str) -> None:
+    where = f"{source}: node '{node.name or next(iter(node.output), '')}' ({node.op_type})"
+    if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
+        raise ModelError(
+            f"{where}: attribute '{attribute.name}': expected finite numbers, found NaN or Inf; "
+            "repair the model"
+        )
+    parts = attribute.i if node.op_type == "Split" and attribute.name == "num_outputs" else None
+    if parts is not None and parts != len(node.output):  # ONNX's shape inference aborts the process
+        raise ModelError(
+            f"{where}: attribute 'num_outputs': expected {len(node.output)}, as many as there are outputs, "
+            f"found {parts}; export the model again"
+        )
+
+
+def _type_name(number: int) -> str:
+    return str(onnx.TensorProto.DataType.Name(number)).lower()
+
+
+def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
+    """Initializers, and what Constant nodes hold, by name."""
+    for initializer in model.graph.initializer:
+        yield initializer.name, initializer
+    for node in model.graph.node:
+        for attribute in node.attribute if node.op_type == "Constant" else ():
+            if attribute.name == "value":
+                yield node.output[0], attribute.t

@@ -1,0 +1,182 @@
+"""Account for every node of the user's graph: spiking, linear, analog, folded or refused, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import onnx
+
+from onnx2snn.errors import Refusal
+from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands
+from onnx2snn.graph.islands import find_islands
+from onnx2snn.graph.linear import LINEAR_RULES, REARRANGES, why_not_linear
+from onnx2snn.graph.sections import SHAPE_OPS, Section, Sections, divide, is_neuron
+from onnx2snn.graph.unsupported import VALUE_SHAPED, why_unsupported
+from onnx2snn.model.file import NEWER
+from onnx2snn.ops import CELLS
+from onnx2snn.passes.base import Note
+
+Role = Literal["spiking", "linear", "analog", "folded", "refused"]
+ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
+
+_PLACES: dict[Section, str] = {
+    "prefix": "before the first neuron: computed once",
+    "head": "after the last neuron: applied once, to the mean",
+    "body": "acts on every timestep as it is",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one node is or becomes.
+
+    Attributes:
+        node: its name in the user's graph.
+        op: its operator there.
+        role: see `ROLES`.
+        reason: one phrase.
+        remedy: for refused nodes, what the user can do; else empty.
+        island: name of the first node of the analog island that the node belongs to; else empty.
+    """
+
+    node: str
+    op: str
+    role: Role
+    reason: str
+    remedy: str = ""
+    island: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """The verdict as JSON-able values."""
+        return asdict(self)
+
+
+def judge(
+    model: onnx.ModelProto, graph: Graph, notes: Mapping[str, Note], *, strict: bool = False
+) -> list[Verdict]:
+    """A verdict for every node of the user's model, in its order.
+
+    A node that ONNX's version converter or a pass has put in gets one too, where it is not linear.
+
+    Args:
+        model: the user's model, flattened.
+        graph: what the preparing passes (or all) made of it.
+        notes: node name → what a pass said of it last.
+        strict: refuse analog nodes.
+    """
+    surroundings = _Surroundings(graph)
+    present = {node.name: node for node in graph.nodes}
+    verdicts = []
+    for node in model.graph.node:
+        found, note = present.pop(node.name, None), notes.get(node.name)
+        if found is not None:
+            verdict = surroundings.judge(found, "" if note is None else note.reason)
+            domain = "" if node.domain in ("", NEWER) else f"{node.domain}."
+            verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
+        elif note is not None:
+            role: Role = "spiking" if note.outcome == "spiking" else "folded"
+            verdicts.append(Verdict(node.name, node.op_type, role, note.reason))
+        else:
+            reason = "constant or unused: computed while compiling"
+            verdicts.append(Verdict(node.name, node.op_type, "folded", reason))
+    for extra in present.values():
+        if not (is_cell(extra) and CELLS[extra.op].kind == "rate"):
+            note = notes.get(extra.name)
+            verdict = surroundings.judge(extra, "" if note is None else note.reason)
+            verdicts += [verdict] if verdict.role != "linear" else []
+    return [_strictly(verdict) for verdict in verdicts] if strict else verdicts
+
+
+def _strictly(verdict: Verdict) -> Verdict:
+    if verdict.role != "analog":
+        return verdict
+    remedy = "compile without --strict, or replace the operator in the model"
+    return replace(verdict, role="refused", reason=f"analog ({verdict.reason}), and --strict", remedy=remedy)
+
+
+def refusals(verdicts: Iterable[Verdict]) -> list[Refusal]:
+    """The refused nodes as an error wants them."""
+    return [Refusal(v.node, v.op, v.reason, v.remedy) for v in verdicts if v.role == "refused"]
+
+
+def report_nodes(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """`nodes` and `roles`, as every report has them."""
+    nodes = [verdict.to_dict() for verdict in verdicts]
+    return {"nodes": nodes, "roles": count_roles(nodes)}
+
+
+def count_roles(nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Nodes (verdicts as `to_dict` gives them) by role, every role named."""
+    return {role: sum(node["role"] == role for node in nodes) for role in ROLES}
+
+
+class _Surroundings:
+    """The graph that nodes are judged in."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sections: Sections = divide(graph)
+        self.islands = find_islands(graph, self.sections)
+        self._fed = _depending(graph)
+
+    def judge(self, node: Node, said: str) -> Verdict:
+        """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
+        section, temporal = self.sections.of[node.name], self.sections.temporal
+        unsupported = why_unsupported(node)
+        if unsupported is not None:
+            return _refused(node, *unsupported)
+        if node.name in self.sections.cells:
+            pools = "burst integrate-and-fire neuron" if is_neuron(node) else "lateral inhibition pooling"
+            return Verdict(node.name, node.op, "spiking", said or pools)
+        if node.name in self.islands:
+            return self._judge_analog(node)
+        changes = any(tensor.name in temporal for tensor in node.outputs)
+        integral = all(is_float(tensor) is False for tensor in node.outputs)
+        if node.op in SHAPE_OPS or (not changes and (section != "prefix" or integral)):
+            return Verdict(node.name, node.op, "linear", "shape arithmetic")
+        # Before the first neuron nothing changes over time: there, what counts is what the inputs change.
+        if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
+            return Verdict(node.name, node.op, "linear", said or _PLACES[section])
+        return Verdict(node.name, node.op, "analog", _PLACES[section])
+
+    def _judge_analog(self, node: Node) -> Verdict:
+        """The verdict on a node of an island."""
+        reason = why_not_linear(node, self.sections.temporal)
+        fixed = "export the model with fixed shapes, or end it before this node"
+        if reason == REARRANGES and node.op in LINEAR_RULES and not _only_indexes(node):
+            return _refused(node, reason, fixed)
+        if node.op in VALUE_SHAPED:
+            return _refused(node, "its output's shape depends on activations", fixed)
+        if any(self._leaves(tensor) for tensor in node.outputs if is_float(tensor) is False):
+            return _refused(
+                node,
+                "its result is not of a float type, and is read where spikes arrive or given out",
+                "use it only after the last ReLU, or for computing floats",
+            )
+        why = "computed exactly, on running means" if reason is None else f"{reason}: exact, on running means"
+        return Verdict(node.name, node.op, "analog", why, island=self.islands[node.name])
+
+    def _leaves(self, tensor: Tensor) -> bool:
+        return is_output(self.graph, tensor) or any(
+            reader.name not in self.islands and reader.op not in SHAPE_OPS for reader in tensor.outputs
+        )
+
+
+def _depending(graph: Graph) -> frozenset[str]:
+    """Names of the tensors whose values depend on the graph's inputs."""
+    names = {tensor.name for tensor in graph.inputs}
+    for node in graph.nodes:
+        if node.op not in SHAPE_OPS and any(tensor.name in names for tensor in operands(node)):
+            names.update(tensor.name for tensor in node.outputs)
+    return frozenset(names)
+
+
+def _only_indexes(node: Node) -> bool:
+    """Whether computed indices pick values but cannot change the output's shape."""
+    return node.op in ("Gather", "GatherElements", "GatherND", "GridSample", "ReverseSequence")
+
+
+def _refused(node: Node, reason: str, remedy: str) -> Verdict:
+    return Verdict(node.name, node.op, "refused", reason, remedy)
