@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from browser import browser, browser_page, page_problems  # noqa: F401  (fixtures)
 from hypothesis import settings
+
+from tests.browser import browser, browser_page, page_problems  # noqa: F401  (fixtures)
 
 # The same examples in every run; ONNX2SNN_EXPLORE=1 draws new ones.
 settings.register_profile("same", derandomize=True, deadline=None)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from helpers import Arrays, batchnorm, parse
 from hypothesis import strategies as st
 
 import onnx2snn
 from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.runtime.explicit import Simulation, simulate
 from onnx2snn.runtime.session import Run
+from tests.helpers import Arrays, batchnorm, parse
 
 #: Operators from [N,4,4,4] to [N,4,4,4] in the tensors a and b; in the constants of `constants`, and {i}.
 NEURONS = [

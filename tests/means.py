@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnx.shape_inference
 import onnxruntime
-from helpers import Arrays, parse, run
 
 import onnx2snn
+from tests.helpers import Arrays, parse, run
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from importlib import resources
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.analysis.energy import (
@@ -25,6 +24,7 @@ from onnx2snn.cli import main
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import OptionError
 from onnx2snn.runtime.results import Work
+from tests.helpers import normal, parse
 
 OWN = """
 name = "bench-7"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 from onnx2snn.calibration import bias
 from onnx2snn.data.dataset import InputSpec
@@ -17,6 +16,7 @@ from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from tests.helpers import normal, parse
 
 SAMPLES = 24
 

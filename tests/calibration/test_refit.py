@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.calibration import refit
@@ -17,6 +16,7 @@ from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.replace_relu import ReplaceRelu
+from tests.helpers import normal, parse
 
 #: Any current has an activation of its own.
 LINEAR = Rectifier(slope=np.ones(()))

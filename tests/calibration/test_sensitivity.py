@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.calibration.sensitivity import divergence
 from onnx2snn.calibration.stages import Stage
 from onnx2snn.compiler import adaptation
+from tests.helpers import normal, parse
 
 TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
     c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse, relative_error, run
 
 import onnx2snn
 from onnx2snn.calibration.stages import Train
+from tests.helpers import normal, parse, relative_error, run
 
 TYPES = {"float16": np.float16, "double": np.float64}
 

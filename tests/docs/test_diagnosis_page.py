@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pages import PAGES
-
 from onnx2snn.report import tables
+from tests.docs.pages import PAGES
 
 PARTS = ("parameters", "clipping", "quantisation", "timing", "inherited")
 

@@ -26,12 +26,12 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from pages import PAGES, Block, blocks
 from PIL import Image
 
 import onnx2snn
 from benchmarks.topologies import load_fixture
 from onnx2snn.cli import main
+from tests.docs.pages import PAGES, Block, blocks
 
 #: Commands that install, fetch or activate; they are not run.
 INSTALLS = {

@@ -7,11 +7,11 @@ import re
 
 import onnx.parser
 import pytest
-from pages import PAGES, ROOT
 
 import onnx2snn
 from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION
+from tests.docs.pages import PAGES, ROOT
 
 _SPEC = importlib.util.spec_from_file_location("from_code", ROOT / "docs/_ext/from_code.py")
 assert _SPEC is not None

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import ROOT, blocks
+
+from tests.docs.pages import ROOT, blocks
 
 GUIDES = ["docs/writing-a-pass.md", "docs/writing-a-neuron.md", "docs/writing-a-threshold-rule.md"]
 

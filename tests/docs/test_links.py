@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from pages import PAGES, ROOT
+
+from tests.docs.pages import PAGES, ROOT
 
 FILES = [
     path.as_posix()

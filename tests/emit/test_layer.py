@@ -13,7 +13,6 @@ import onnx.printer
 import onnxruntime
 import pytest
 from click.testing import CliRunner
-from helpers import Arrays, batchnorm, feeds, normal, parse, relative_error, run
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
@@ -22,6 +21,7 @@ from onnx2snn.cli import main
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.graph.graph import read_graph
+from tests.helpers import Arrays, batchnorm, feeds, normal, parse, relative_error, run
 
 GOLDEN = Path(__file__).parent / "golden"
 #: Write the golden files anew: ONNX2SNN_REGENERATE=1 pytest -n0 tests/emit/test_layer.py

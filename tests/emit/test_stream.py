@@ -10,12 +10,12 @@ import onnx
 import onnx.printer
 import onnxruntime
 import pytest
-from helpers import Arrays, feeds, normal, parse, relative_error, run
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
 from onnx2snn.emit.stream import LOOP, PUBLIC_TIMESTEPS, emit_stream
 from onnx2snn.graph.graph import read_graph
+from tests.helpers import Arrays, feeds, normal, parse, relative_error, run
 
 GOLDEN = Path(__file__).parent / "golden"
 #: Write the golden files anew: ONNX2SNN_REGENERATE=1 pytest -n0 tests/emit/test_stream.py

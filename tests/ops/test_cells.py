@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from helpers import run
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
@@ -16,6 +15,7 @@ from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.engine.native import find_kernels
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 from onnx2snn.ops.li_pool import max_pool
+from tests.helpers import run
 
 SQUARE = {
     "auto_pad": "NOTSET",

@@ -7,7 +7,6 @@ from functools import cache
 import numpy as np
 import onnx
 import pytest
-from helpers import normal, parse, run
 
 import onnx2snn
 from onnx2snn.artifact.artifact import input_specs
@@ -16,6 +15,7 @@ from onnx2snn.graph.graph import read_graph, write_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context
+from tests.helpers import normal, parse, run
 
 #: From {1} to {0}.
 ACTIVATIONS = {

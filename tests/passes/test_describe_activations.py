@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.artifact.artifact import take_apart
+from tests.helpers import normal, parse
 
 NET = "(float[N,8] x) => (float[N,3] y) { h = MatMul(x, w1) r = Relu(h) y = MatMul(r, w2) }"
 

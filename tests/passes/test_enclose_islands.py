@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import parse
 
 from onnx2snn.graph.graph import read_graph, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.enclose_islands import EncloseIslands
+from tests.helpers import parse
 
 CONSTANTS = {
     "w": np.eye(4, dtype=np.float32),

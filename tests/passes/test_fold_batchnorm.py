@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import batchnorm, feeds, normal, parse, rewrite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
+from tests.helpers import batchnorm, feeds, normal, parse, rewrite
 
 BN = "n = BatchNormalization(c, gamma, beta, mean, var) y = Neg(n)"
 

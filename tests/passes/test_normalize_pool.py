@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import feeds, parse, rewrite
 
 from onnx2snn.graph.sections import reduced_axes
 from onnx2snn.passes.normalize_pool import NormalizePool
+from tests.helpers import feeds, parse, rewrite
 
 CONSTANTS = {
     "bound": np.full((2, 3), 0.25, np.float32),

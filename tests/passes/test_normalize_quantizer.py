@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from helpers import normal, parse, rewrite, run
 
 import onnx2snn
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
+from tests.helpers import normal, parse, rewrite, run
 
 CONSTANTS = {
     "w": np.eye(3, dtype=np.float32)[::-1],

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import feeds, parse, rewrite
 
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.normalize_relu import NormalizeRelu
+from tests.helpers import feeds, parse, rewrite
 
 CONSTANTS = {
     "zero": np.float32(0),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.artifact.artifact import take_apart, zero_state
@@ -13,6 +12,7 @@ from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.graph.graph import clone, is_cell, producer
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.normalize_weights import NormalizeWeights
+from tests.helpers import normal, parse
 
 NETS = {
     # What reads the neurons, and what they read; operators that are left, and neurons with a θ of their own.

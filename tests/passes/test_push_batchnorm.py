@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import batchnorm, feeds, normal, parse, rewrite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx2snn.passes.push_batchnorm import PushBatchNorm
+from tests.helpers import batchnorm, feeds, normal, parse, rewrite
 
 HEAD = "r = Relu(x) n = BatchNormalization(r, gamma, beta, mean, var)"
 

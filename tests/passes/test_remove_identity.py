@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import feeds, parse, rewrite
 
 from onnx2snn.passes.remove_identity import RemoveIdentity
+from tests.helpers import feeds, parse, rewrite
 
 FALSE, TRUE = np.asarray(False), np.asarray(True)
 HALF = np.asarray(0.5, dtype=np.float32)

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from helpers import parse
 
 from onnx2snn.graph.graph import read_graph, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
+from tests.helpers import parse
 
 
 def replace(text):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import parse
 
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.graph.graph import constant, read_graph, write_model
@@ -11,6 +10,7 @@ from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import ReplaceRelu
 from onnx2snn.thresholds.histogram import ChannelHistogram
+from tests.helpers import parse
 
 IMAGE = "(float[N,2,H,W] x) => (float[] y)"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 from onnx2snn.calibration.moments import Moments, measure_moments
 from onnx2snn.data.readers import InputSpec, dataset_from_arrays
@@ -13,6 +12,7 @@ from onnx2snn.options import CompileOptions
 from onnx2snn.passes import round_weights
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.round_weights import RoundWeights
+from tests.helpers import normal, parse
 
 #: name → what reads the spikes r [N,4,6,6] or f [N,4]; weights, their axis of output channels
 LAYERS = {

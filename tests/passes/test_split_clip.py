@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import parse, rewrite
 
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.passes.split_clip import SplitClip
+from tests.helpers import parse, rewrite
 
 CONSTANTS = {
     "zero": np.float32(0),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import normal, parse
 
 import onnx2snn
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.report import recording as module
 from onnx2snn.report.recording import record
+from tests.helpers import normal, parse
 
 NET = (
     "(float[{batch},2,6,6] x) => (float[{batch},3] y) "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from helpers import batchnorm, feeds, normal, parse
 
 import onnx2snn
 from onnx2snn.artifact.synapses import make_counter
+from tests.helpers import batchnorm, feeds, normal, parse
 
 NET = """(float[N,2,7,6] x) => (float[N,3] y) {
     h = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(h)

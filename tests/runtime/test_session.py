@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from helpers import feeds, normal, parse
 
 import onnx2snn
 from benchmarks.backends import ratios, tie_distances
 from onnx2snn.engine.engines import NumpyEngine, OnnxruntimeEngine
 from onnx2snn.passes.normalize_weights import NormalizeWeights
+from tests.helpers import feeds, normal, parse
 
 PLAIN = """
 import sys

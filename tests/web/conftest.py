@@ -6,12 +6,12 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from browser import lacking
-from web_pages import unpack
 
 from onnx2snn.errors import OptionError
 from onnx2snn.web import onnxruntime_web
 from onnx2snn.web.onnxruntime_web import OnnxruntimeWeb, fetch_package, read_package
+from tests.browser import lacking
+from tests.web.web_pages import unpack
 
 FILES = ("digits.onnx", "digits_calibration.npz", "digits_test.npz")
 

@@ -14,8 +14,6 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from helpers import normal, parse
-from web_pages import DIGITS, unpack
 
 import onnx2snn
 from onnx2snn.cli import main
@@ -27,6 +25,8 @@ from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web import onnxruntime_web, page, samples
 from onnx2snn.web.onnxruntime_web import PACKAGE, VERSION, OnnxruntimeWeb, fetch_package
 from onnx2snn.web.samples import describe_drawing, describe_image
+from tests.helpers import normal, parse
+from tests.web.web_pages import DIGITS, unpack
 
 #: Stands for onnxruntime-web where no browser runs it.
 RUNTIME = OnnxruntimeWeb(b"script", b"loader", b"binary")

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from helpers import feeds, normal, parse
 
 import onnx2snn
 from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.ops.accumulate_fire import spike_train
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.stepping import describe_tensor, take_steps
+from tests.helpers import feeds, normal, parse
 
 RELU = "(float[N,3,5,5] x) => (float[N,2] y) { c = Conv(x, w, b) r = Relu(c) d = Conv(r, k) s = Relu(d) "
 LEAKY = (

@@ -13,9 +13,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from browser import heading_problems, overflowing, poor_contrast
-from helpers import feeds, normal, parse
-from web_pages import DIGITS
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import open_reference
@@ -23,6 +20,9 @@ from onnx2snn.data.preprocessing import UNCHANGED
 from onnx2snn.data.readers import open_dataset
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.page import make_page, save_page
+from tests.browser import heading_problems, overflowing, poor_contrast
+from tests.helpers import feeds, normal, parse
+from tests.web.web_pages import DIGITS
 
 KINDS = {
     "signed": {"signed": True, "timesteps": 8},

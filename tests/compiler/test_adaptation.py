@@ -1,0 +1,195 @@
+"""Layers that choose how they fire: budgets kept, losses held, the same bytes, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import onnx2snn
+from onnx2snn.compiler import adaptation
+from onnx2snn.errors import DataError, OptionError
+from tests.helpers import normal, parse
+
+TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)
+    t = Relu(a) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(t) f = Flatten(p) y = Gemm(f, w3) }"""
+WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
+KINDS = [{}, {"signed": True}, {"schedule": "layer"}]
+RADIX = {"schedule": "layer", "code": "radix", "timesteps": 4}
+INTEGERS = {"schedule": "layer", "weights": "int8"}
+
+
+def net(rng, text=TEXT, **weights):
+    return parse(text, **normal(rng, **(weights or WEIGHTS)))
+
+
+def spikes(model, x):
+    session = onnx2snn.SpikingSession(model)
+    point = session.run_counted(x, [session.timesteps])[-1]
+    return sum(sent.sum() for sent in point.spikes.values()) / len(x)
+
+
+@pytest.mark.parametrize("options", [*KINDS, INTEGERS])
+@pytest.mark.parametrize("budget", ["60%", "100%"])
+def test_a_budget_is_kept_and_used(options, budget, rng):
+    x, model = normal(rng, x=(96, 3, 6, 6))["x"], net(rng)
+    fixed = spikes(onnx2snn.compile(model, x, **options).model, x)
+    compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget=budget, **options)
+    said = compiled.report["adaptation"]
+    assert said["met"]
+    share = float(budget[:-1]) / 100
+    assert 0.9 * share * fixed <= spikes(compiled.model, x) <= share * fixed
+    assert said["spikes_per_sample"][1] == pytest.approx(spikes(compiled.model, x))
+    absolute = onnx2snn.compile(model, x, max_spikes="auto", spike_budget=share * fixed, **options)
+    assert spikes(absolute.model, x) == pytest.approx(spikes(compiled.model, x), rel=0.1)
+
+
+@pytest.mark.parametrize("options", [*KINDS, RADIX, INTEGERS])
+@pytest.mark.parametrize("what", ["spikes", "energy"])
+def test_compression_saves_within_its_bound(options, what, rng):
+    x, model = normal(rng, x=(400, 3, 6, 6))["x"], net(rng)
+    compiled = onnx2snn.compile(model, x, compress=what, max_loss=3, **options)
+    said = compiled.report["adaptation"]
+    assert said["met"]
+    assert said["measure"] == "agreement"
+    key = "spikes_per_sample" if what == "spikes" else "synaptic_operations_per_sample"
+    assert said[key][1] < 0.95 * said[key][0]
+    # The same on the samples that were held back, by hand.
+    held = x[1::2]
+    ann = onnx2snn.compile(model, x[::2], **options)
+
+    def agreement(model_):
+        answers = onnx2snn.SpikingSession(model_).run(held).outputs["y"].argmax(axis=1)
+        return 100 * (answers == reference).mean()
+
+    import onnxruntime
+
+    reference = (
+        onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": held})[0].argmax(axis=1)
+    )
+    assert agreement(ann.model) - agreement(compiled.model) == pytest.approx(said["loss"])
+    assert said["loss"] <= 3
+
+
+@pytest.mark.parametrize("options", [{"compress": "energy", "max_loss": 2}, {"max_spikes": "auto"}])
+def test_two_runs_give_the_same_bytes(options, rng):
+    x, model = normal(rng, x=(64, 3, 6, 6))["x"], net(rng)
+    one, other = (onnx2snn.compile(model, x, **options).model for _ in range(2))
+    assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
+
+
+def test_labels_are_what_the_loss_is_measured_by(rng):
+    x, model = normal(rng, x=(100, 3, 6, 6))["x"], net(rng)
+    labels = rng.integers(0, 5, 100)
+    options = {"compress": "energy", "max_loss": 5}
+    compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, **options)
+    assert compiled.report["adaptation"]["measure"] == "accuracy"
+    compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, loss_measure="agreement", **options)
+    assert compiled.report["adaptation"]["measure"] == "agreement"
+    with pytest.raises(OptionError, match="--loss-measure: expected labels in arrays for acc"):
+        onnx2snn.compile(model, x, loss_measure="accuracy", **options)
+
+
+def test_a_net_without_classes_is_held_to_its_error(rng):
+    text = "(float[N,3,6,6] x) => (float[N,2,6,6] y) { c = Conv(x, w1) r = Relu(c) y = Conv(r, w2) }"
+    x = normal(rng, x=(64, 3, 6, 6))["x"]
+    model = net(rng, text, w1=(4, 3, 1, 1), w2=(2, 4, 1, 1))
+    said = onnx2snn.compile(model, x, compress="spikes", max_loss=5).report["adaptation"]
+    assert said["measure"] == "error"
+    assert 0 < said["loss"] <= 5
+
+
+def test_a_bound_that_nothing_meets_leaves_the_network_as_it_is(rng, monkeypatch, caplog):
+    x, model = normal(rng, x=(64, 3, 6, 6))["x"], net(rng)
+    qualities = iter([90.0] + [80.0] * 20)
+    monkeypatch.setattr(adaptation._Quality, "of", lambda *_: next(qualities))
+    compiled = onnx2snn.compile(model, x, compress="energy", max_loss=1)
+    said = compiled.report["adaptation"]
+    assert not said["met"]
+    assert all(layer["scale"] == 1 for layer in said["layers"].values())
+    plain = onnx2snn.compile(model, x[::2])
+    expected = onnx2snn.SpikingSession(plain.model).run(x).outputs["y"]
+    np.testing.assert_array_equal(onnx2snn.SpikingSession(compiled.model).run(x).outputs["y"], expected)
+    assert "less than one of the 32 samples held back" in caplog.text
+
+
+def test_a_ceiling_is_never_exceeded(rng):
+    """A ReLU6 stays one, whatever its thresholds."""
+    text = """(float[N,3,6,6] x) => (float[N,4,6,6] s) { c = Conv<pads=[1,1,1,1]>(x, w1)
+        r = Clip(c, low, high) d = Conv<pads=[1,1,1,1]>(r, w2) s = Clip(d, low, high) }"""
+    weights = normal(rng, w1=(4, 3, 3, 3), w2=(4, 4, 3, 3))
+    model = parse(text, low=np.float32(0), high=np.float32(1), **weights)
+    x = normal(rng, x=(64, 3, 6, 6))["x"]
+    for options in ({"max_spikes": "auto", "spike_budget": "70%"}, {"compress": "spikes", "max_loss": 20}):
+        compiled = onnx2snn.compile(model, x, **options)
+        found = onnx2snn.SpikingSession(compiled.model).run(3 * x).outputs["s"]
+        assert found.max() <= 1 + 1e-6
+
+
+CLIPPED = """(float[N,3,6,6] x) => (float[N,5] y) { c = Conv<pads=[1,1,1,1]>(x, w1) r = Clip(c, low, high)
+    f = Flatten(r) y = Gemm(f, w2) }"""
+
+
+def test_a_budget_that_the_net_keeps_to_as_it_is(rng):
+    """A ceiling leaves little to choose; what there is already counts."""
+    model = parse(CLIPPED, low=np.float32(0), high=np.float32(1), **normal(rng, w1=(4, 3, 3, 3), w2=(144, 5)))
+    assert onnx2snn.compile(model, normal(rng, x=(64, 3, 6, 6))["x"], max_spikes="auto").report["adaptation"][
+        "met"
+    ]
+
+
+def test_a_fixed_batch_is_enough_for_the_search(rng):
+    x, model = normal(rng, x=(300, 3, 6, 6))["x"], net(rng, TEXT.replace("float[N,", "float[150,"))
+    compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget="80%")
+    assert compiled.report["adaptation"]["met"]
+
+
+def test_a_silent_net_has_a_budget_too(rng):
+    model = parse(TEXT, **{name: -np.abs(array) for name, array in normal(rng, **WEIGHTS).items()})
+    x = np.abs(normal(rng, x=(32, 3, 6, 6))["x"])
+    assert onnx2snn.compile(model, x, max_spikes="auto", spike_budget=1000).report["adaptation"]["met"]
+
+
+def test_a_large_budget_keeps_bursts_within_bounds(rng):
+    x = normal(rng, x=(32, 3, 6, 6))["x"]
+    neurons = onnx2snn.compile(net(rng), x, max_spikes="auto", spike_budget=1e9).report["neurons"]
+    assert all(1 <= neuron["max_spikes"] <= 255 for neuron in neurons.values())
+
+
+def test_labels_that_are_no_classes_are_refused(rng):
+    data = {"x": normal(rng, x=(40, 3, 6, 6))["x"], "labels": np.arange(40)}
+    with pytest.raises(DataError, match="labels: expected classes 0 to 4, those of output 'y', found"):
+        onnx2snn.compile(net(rng), data, compress="spikes")
+
+
+def test_a_second_output_would_not_be_looked_at(rng):
+    text = TEXT.replace("=> (float[N,5] y)", "=> (float[N,5] y, float[N,5] k)").replace(" }", " k = Neg(y) }")
+    with pytest.raises(OptionError, match="expected a net with one output"):
+        onnx2snn.compile(net(rng, text), normal(rng, x=(32, 3, 6, 6))["x"], compress="spikes")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_loss": 0.5}, "--max-loss: expected only with --compress or --early-exit auto"),
+        ({"max_loss": 0.5, "early_exit": "confidence"}, "--max-loss: expected only with --compress"),
+        ({"loss_measure": "agreement"}, "--loss-measure: expected only with --compress"),
+        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
+        ({"spike_budget": "50%"}, "--spike-budget: expected only with --max-spikes auto"),
+        ({"max_spikes": "auto", "spike_budget": "0%"}, "--spike-budget: expected spikes a sample"),
+        ({"max_spikes": "auto", "spike_budget": -3}, "--spike-budget: expected spikes a sample"),
+        ({"max_spikes": "auto", "spike_budget": 1}, "--spike-budget: expected at least .* give more"),
+        ({"max_spikes": "auto", "levels": 2}, "--levels: expected none with --max-spikes auto"),
+        ({"max_spikes": "auto", "compress": "energy"}, "--compress: expected none with --max-spikes auto"),
+        ({"max_spikes": "auto", **RADIX}, "--max-spikes: expected none with --code radix"),
+        ({"compress": "energy", "max_loss": 0}, "--max-loss: expected more than 0"),
+        ({"compress": "energy", "max_loss": -1}, "--max-loss: expected more than 0"),
+        ({"compress": "energy", "max_loss": True}, "--max-loss: expected more than 0"),
+        ({"compress": "power"}, "--compress: expected one of none, spikes, energy"),
+        ({"compress": "energy", "max_search_samples": 0}, "--max-search-samples: expected an integer"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(options, message, rng):
+    with pytest.raises(OptionError, match=message) as error:
+        onnx2snn.compile(net(rng), normal(rng, x=(8, 3, 6, 6))["x"], **options)
+    assert "\n" not in str(error.value)
