@@ -8,7 +8,8 @@ they print; `check` does so again and prints every difference. `--small` takes t
 those with PATTERN in their name. `--keep` puts what was hashed into a new folder, for `diff -r` with that of
 another run.
 
-Everything goes by way of the command line, so this is the same before and after modules of the package move.
+Everything goes by way of the command line and `onnx2snn.SpikingSession`, so this is the same before and after
+modules of the package move.
 Hashes hold on one machine with one set of versions: another processor adds in another order.
 """
 
@@ -24,17 +25,17 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
 from click.testing import CliRunner
 
 import onnx2snn
-from benchmarks.identity_cases import LARGE, SMALL, Case, calibration, prepare, preprocessing
+from benchmarks.identity_cases import LARGE, SESSION, SMALL, Case, calibration, prepare, preprocessing
 from benchmarks.nets import DATA
 from onnx2snn.cli import main as command_line
 
@@ -58,10 +59,10 @@ VARYING = (
 )
 #: Commands with `--json`.
 _WITH_JSON = ("compile", "evaluate", "diagnose", "inspect", "sweep", "doctor")
-#: Commands that print wall times, versions or widths that follow these; -vv logs times.
+#: Commands that print wall times or versions, in columns as wide as these; -vv logs times.
 _PRINTS_TIMES = ("evaluate", "sweep", "demo", "doctor", "-vv")
 _NUMBER = re.compile(r"\d[\d.,]*")
-_SPACES = re.compile(r"[ \u2500-\u257f-]+")
+_SPACES = re.compile(" +")
 _ARTIFACT = "snn.onnx"
 #: Characters of what a command says that are kept as they are: the message of one that is refused.
 _SHORT = 600
@@ -75,11 +76,13 @@ def observe(case: Case) -> Iterator[tuple[str, str, bytes]]:
     """
     commands = list(case.commands)
     if case.options is not None:
-        words = f"--calib {calibration(case.net)} {preprocessing(case.net)} {case.options}"
-        commands.insert(0, f"compile ann.onnx -o {_ARTIFACT} {words}")
+        data = f"--calib {calibration(case.net)} {preprocessing(case.net)}"
+        commands.insert(0, f"compile ann.onnx -o {_ARTIFACT} {data} {case.options}")
     for command in commands:
         before = set(Path().iterdir())
-        yield from ((command, *found) for found in _call(shlex.split(command)))
+        words = shlex.split(command)
+        results = _session(words[1]) if words[0] == SESSION else _call(words)
+        yield from ((command, *found) for found in results)
         for written in sorted(set(Path().iterdir()) - before):
             for path in sorted(written.rglob("*")) if written.is_dir() else [written]:
                 if path.is_file():
@@ -93,15 +96,44 @@ def observe(case: Case) -> Iterator[tuple[str, str, bytes]]:
 def _call(words: list[str]) -> Iterator[tuple[str, bytes]]:
     """What a command prints, and how it ends."""
     json_option = ["--json", "out.json"] if words[0] in _WITH_JSON and "--help" not in words else []
-    result = CliRunner().invoke(command_line, [*words, *json_option])
+    result = CliRunner().invoke(command_line, [*words, *json_option], prog_name="onnx2snn")
     ending = str(result.exit_code)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         ending = f"{type(result.exception).__name__}: {result.exception}"
     yield "exit", ending.encode()
     for name, text in (("stdout", result.stdout), ("stderr", result.stderr)):
-        if any(word in _PRINTS_TIMES for word in words):
+        if ending == "0" and any(word in _PRINTS_TIMES for word in words):
             text = _SPACES.sub(" ", _NUMBER.sub("#", text))
         yield name, text.encode()
+
+
+def _session(backend: str) -> Iterator[tuple[str, bytes]]:
+    """What `SpikingSession` gives beyond the commands: spikes, counts of each sample, frames."""
+    if not Path(_ARTIFACT).exists():  # refused
+        return
+    with np.load("test.npz", allow_pickle=False) as file:
+        given = [file[name][:3].astype(np.float32) / 16 for name in file.files if name != "labels"]
+    session = onnx2snn.SpikingSession(_ARTIFACT, backend=cast(Any, backend))
+    feeds = {spec.name: array for spec, array in zip(session.inputs, given, strict=True)}
+    run = session.run(feeds, record=True)
+    yield "run", _described({**run.outputs, **run.steps, **run.spikes})
+    (counted,) = session.run_counted(feeds, [session.timesteps])
+    for part in ("outputs", "spikes", "events", "synaptic_operations", "synaptic_events"):
+        yield f"counted {part}", _described(getattr(counted, part))
+    yield "work", f"{session.work_per_sample(feeds)}\n{session.fan_out(feeds)}\n".encode()
+    if "stream" in session.artifact.schedule:
+        for number, outputs in enumerate(session.stream([feeds, feeds])):
+            yield f"frame {number}", _described(outputs)
+        for number, outputs in enumerate(session.outputs_by_step(feeds)):
+            yield f"timestep {number}", _described(outputs)
+
+
+def _described(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A line for each array."""
+    lines = (
+        f"{name} {array.dtype} {array.shape} {_digest(array.tobytes())}\n" for name, array in arrays.items()
+    )
+    return "".join(lines).encode()
 
 
 def _content(path: Path) -> bytes:
@@ -111,11 +143,7 @@ def _content(path: Path) -> bytes:
         return (json.dumps(_without_varying(json.loads(content)), indent=1) + "\n").encode()
     if path.suffix == ".npz":
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            lines = (
-                f"{name} {array.dtype} {array.shape} {_digest(array.tobytes())}"
-                for name, array in arrays.items()
-            )
-            return "\n".join(lines).encode()
+            return _described(arrays)
     return content
 
 

@@ -22,6 +22,7 @@ from benchmarks.topologies import FIXTURES, example_feeds, load_fixture
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_DATA = DATA.resolve()  # every case changes the folder
 _CIFAR = "--scale 1/255 --mean 0.4914,0.4822,0.4465 --std 0.2470,0.2435,0.2616"
 _IMAGENET = "--scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
 #: Net of the data folder → its file, its data, its preprocessing, and samples to calibrate and to measure on.
@@ -56,13 +57,16 @@ _PACKAGE = {
     "dist/ort-wasm-simd-threaded.wasm": "binary",
 }
 
+#: Stands for a command where `onnx2snn.SpikingSession` is asked; its backend follows.
+SESSION = "session"
 _COMPARED = "--data test.npz --reference ann.onnx"
 _EVALUATE = f"evaluate snn.onnx {_COMPARED}"
 _DIAGNOSE = f"diagnose snn.onnx {_COMPARED}"
 _RUN = "run snn.onnx --input test.npz -o out.npz"
 _WEB = f"web snn.onnx {_COMPARED} --samples 3 --onnxruntime-web package -o page"
 _SWEEP = f"sweep ann.onnx --calib train.npz --data test.npz {_DIGITS}"
-_SHOWN = ("inspect snn.onnx", _EVALUATE, _RUN)
+_SHOWN = ("inspect ann.onnx", "inspect snn.onnx", _EVALUATE, _RUN)
+_STEPS = (f"{SESSION} onnxruntime", f"{SESSION} numpy")
 
 
 class Case(NamedTuple):
@@ -88,11 +92,12 @@ SMALL: tuple[Case, ...] = (
     Case(
         "digits", None, ("evaluate --help", "diagnose --help", "run --help", "inspect --help", "sweep --help")
     ),
-    Case("digits", "", ("inspect ann.onnx", *_SHOWN, f"{_EVALUATE} --report out.html", _DIAGNOSE, _WEB)),
+    Case("digits", "", (*_SHOWN, f"{_EVALUATE} --report out.html", _DIAGNOSE, _WEB)),
     Case("digits", "--signed -T 4 --report compile.html", (*_SHOWN, f"{_DIAGNOSE} --report out.html", _WEB)),
-    Case("digits", "-T 3 -G 2 --schedule layer --report compile.html", (*_SHOWN, _DIAGNOSE, _WEB)),
+    Case("digits", "-T 3 -G 2 --schedule layer --report compile.html", (*_SHOWN, *_STEPS, _DIAGNOSE, _WEB)),
     Case("digits", "-T 4 --schedule layer --code radix", (*_SHOWN, f"{_DIAGNOSE} --report out.html")),
     Case("digits", "-T 4 --schedule layer --weights int8", (*_SHOWN, f"{_EVALUATE} --report out.html")),
+    Case("digits", "-T 3 --schedule layer --weights int8", _STEPS),
     Case("digits", "-T 4 --schedule layer --code radix --weights int8 --no-refit", (*_SHOWN, _DIAGNOSE)),
     Case("digits", "-G auto --spike-budget 80% --report compile.html", (*_SHOWN, _DIAGNOSE)),
     Case("digits", "--compress energy --max-loss 1", (*_SHOWN, f"{_EVALUATE} --report out.html")),
@@ -100,18 +105,19 @@ SMALL: tuple[Case, ...] = (
     Case("digits", "--early-exit confidence:0.8 --signed", (*_SHOWN, f"{_EVALUATE} --report out.html")),
     Case("digits", "--dynamic-timesteps", (*_SHOWN, f"{_RUN} --timesteps 3", f"{_DIAGNOSE} --timesteps 3")),
     Case("digits", None, (f"{_SWEEP} --kinds signed,layer --timesteps 2 --plot out.svg --report out.html",)),
+    Case("digits", "--signed --dynamic-timesteps -T 3", _STEPS),
     Case("digits", "--signed --schedule layer"),
-    Case("digits_quantised", "-T 4 --schedule layer --code radix", ("inspect ann.onnx", *_SHOWN, _DIAGNOSE)),
-    Case("digits_qdq", "-T 8 --signed", ("inspect ann.onnx", *_SHOWN, _DIAGNOSE)),
-    Case("digits_leaky", "-T 4", ("inspect ann.onnx", *_SHOWN, _DIAGNOSE)),
+    Case("digits_quantised", "-T 4 --schedule layer --code radix", (*_SHOWN, *_STEPS, _DIAGNOSE)),
+    Case("digits_qdq", "-T 8 --signed", (*_SHOWN, _DIAGNOSE)),
+    Case("digits_leaky", "-T 4", (*_SHOWN, *_STEPS, _DIAGNOSE)),
     Case("resnet8", "-T 4 --signed", (*_SHOWN, _DIAGNOSE)),
-    Case("prelu.script", "-T 4", ("inspect ann.onnx", *_SHOWN, _DIAGNOSE)),
-    Case("vit_relu.script", "-T 4 --signed", ("inspect ann.onnx", *_SHOWN, _DIAGNOSE)),
-    Case("vit_gelu.dynamo", "-T 4 --approximate relu-sum", ("inspect ann.onnx", *_SHOWN)),
+    Case("prelu.script", "-T 4", (*_SHOWN, *_STEPS, _DIAGNOSE)),
+    Case("vit_relu.script", "-T 4 --signed", (*_SHOWN, *_STEPS, _DIAGNOSE)),
+    Case("vit_gelu.dynamo", "-T 4 --approximate relu-sum", _SHOWN),
     Case("convnext.script", "--strict", ("inspect ann.onnx --strict",)),
     Case("keras_functional.torch", "-T 4 --granularity layer", _SHOWN),
     Case("tf_cnn_cifar", "-T 4 --layout NHWC", _SHOWN),
-    Case("pointnet.dynamo", "-T 4", _SHOWN),
+    Case("pointnet.dynamo", "-T 4", (*_SHOWN, *_STEPS)),
     Case("yolo.script", "-T 4", _SHOWN),
 )
 
@@ -121,7 +127,7 @@ LARGE: tuple[Case, ...] = (
     Case("digits", "--threshold percentile", (_EVALUATE,)),
     Case("digits", "--threshold percentile --percentile 99 --granularity layer", (_DIAGNOSE,)),
     Case("digits", "--threshold mse --no-correct-bias -q", (_EVALUATE, _DIAGNOSE)),
-    Case("digits", "-T 1 -G 1 --correct-bias --refit", (*_SHOWN, _DIAGNOSE)),
+    Case("digits", "-T 1 -G 1 --correct-bias --refit", (*_SHOWN, *_STEPS, _DIAGNOSE)),
     Case("digits", "-T 16 -G 4 --levels 2", (_EVALUATE, f"{_EVALUATE} --timesteps 2,16", _WEB)),
     Case("digits", "-T 4 --signed --levels 3 --dynamic-timesteps", (_RUN, f"{_RUN} --timesteps 9")),
     Case("digits", "-T 2 -G 255 --granularity layer", (_EVALUATE,)),
@@ -151,6 +157,7 @@ LARGE: tuple[Case, ...] = (
             "evaluate snn.onnx --data test.npz --energy-model 45nm-int8",
             "evaluate snn.onnx --data test.npy --timesteps 1,5",
             "evaluate snn.onnx --data pictures --scale 1/240",
+            "evaluate snn.onnx --data pictures --scale 1/240 --resize 8,8",
             "inspect ann.onnx --energy-model board.toml",
             "inspect snn.onnx --energy-model 45nm-int8",
             "diagnose snn.onnx --data test.npy --reference ann.onnx --max-samples 20 --batch-size 6",
@@ -186,8 +193,8 @@ LARGE: tuple[Case, ...] = (
     Case("digits_quantised", "-T 4 --compress spikes"),
     Case("digits_leaky", "-T 4 --schedule layer --signed"),
     Case("digits_leaky", "-T 4 --schedule layer", (_EVALUATE, _DIAGNOSE)),
-    Case("digits_leaky", "-T 8 --signed --max-spikes auto", _SHOWN),
-    Case("cnn3", "-T 8 --signed", (*_SHOWN, _DIAGNOSE, _WEB)),
+    Case("digits_leaky", "-T 8 --signed --max-spikes auto"),
+    Case("cnn3", "-T 8 --signed", (*_SHOWN, *_STEPS, _DIAGNOSE, _WEB)),
     Case("cnn3", "-T 4 --schedule layer --weights int8 --code radix", _SHOWN),
     Case("cnn3", "-T 4 --early-exit auto", _SHOWN),
     Case("resnet8", "-T 4 -G auto", _SHOWN),
@@ -214,21 +221,22 @@ LARGE: tuple[Case, ...] = (
     Case("vit_gelu.script", "-T 4 --approximate relu-sum --schedule layer --weights int8", _SHOWN),
     Case("convnext.dynamo", "-T 4 --approximate relu-sum", (*_SHOWN, _DIAGNOSE)),
     Case("convnext.script", "-T 4 --schedule layer --approximate relu-sum", _SHOWN),
-    Case("deeplab.dynamo", "-T 4 --signed", (*_SHOWN, _DIAGNOSE)),
+    Case("deeplab.dynamo", "-T 4 --signed", (*_SHOWN, *_STEPS, _DIAGNOSE)),
     Case("deeplab.script", "-T 3 --schedule layer", _SHOWN),
     Case("densenet.dynamo", "-T 4", _SHOWN),
-    Case("densenet.script", "-T 3 --schedule layer --code radix --weights int8", _SHOWN),
-    Case("googlenet.dynamo", "-T 4 --signed --threshold max", _SHOWN),
+    Case("densenet.script", "-T 3 --schedule layer --code radix --weights int8", (*_SHOWN, *_STEPS)),
+    Case("googlenet.dynamo", "-T 4 --signed --threshold max", (*_SHOWN, *_STEPS)),
     Case("googlenet.script", "-T 3 --schedule layer", _SHOWN),
     Case("keras_clipped.tensorflow", "-T 4 --schedule layer --weights int8", _SHOWN),
     Case("keras_clipped.torch", "-T 4 --signed", _SHOWN),
     Case("keras_functional.tensorflow", "-T 4 --early-exit confidence", _SHOWN),
     Case("keras_sequential.tensorflow", "-T 4 --early-exit auto", _SHOWN),
-    Case("keras_sequential.torch", "-T 4 --schedule layer", _SHOWN),
+    Case("keras_sequential.torch", "-T 4 --schedule layer", (*_SHOWN, *_STEPS)),
+    Case("mobilenet_v2.dynamo", "-T 3 --schedule layer --code radix", (_EVALUATE,)),
     Case("mobilenet_v2.script", "-T 2 --signed", (_EVALUATE,)),
     Case("mobilenet_v3.dynamo", "-T 2 --signed", (_EVALUATE,)),
     Case("mobilenet_v3.script", "-T 2 --schedule layer --weights int8", (_EVALUATE,)),
-    Case("pointnet.script", "-T 3 --schedule layer --compress energy", _SHOWN),
+    Case("pointnet.script", "-T 3 --schedule layer --compress energy", (*_SHOWN, *_STEPS)),
     Case("resnet18.dynamo", "-T 4 --max-spikes auto", (_EVALUATE,)),
     Case("resnet18.script", "-T 2 --schedule layer --weights int8", (_EVALUATE, _DIAGNOSE)),
     Case("shufflenet_v2.dynamo", "-T 4 --dynamic-timesteps", (_EVALUATE,)),
@@ -237,10 +245,10 @@ LARGE: tuple[Case, ...] = (
     Case("tf_cnn", "-T 4 --signed --levels 3", _SHOWN),
     Case("tf_functional", "-T 4 --schedule layer --weights int8", _SHOWN),
     Case("unet.dynamo", "-T 4 --signed --early-exit confidence"),
-    Case("unet.script", "-T 4 --schedule layer", (*_SHOWN, _DIAGNOSE)),
+    Case("unet.script", "-T 4 --schedule layer", (*_SHOWN, *_STEPS, _DIAGNOSE)),
     Case("vgg_bn.dynamo", "-T 4 --granularity layer --threshold percentile --percentile 99.5", _SHOWN),
     Case("vgg_bn.script", "-T 4 --schedule layer --code radix --compress spikes", _SHOWN),
-    Case("yolo.dynamo", "-T 4 --schedule layer --weights int8", _SHOWN),
+    Case("yolo.dynamo", "-T 4 --schedule layer --weights int8", (*_SHOWN, *_STEPS)),
 )
 
 
@@ -260,6 +268,9 @@ def calibration(net: str) -> str:
 
 def prepare(net: str, folder: Path) -> None:
     """Write a net and its data into an empty folder."""
+    for name, text in _PACKAGE.items():
+        (folder / "package" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "package" / name).write_text(text)
     if net in REAL:
         _prepare_real(net, folder)
     elif net in FIXTURES:
@@ -282,7 +293,7 @@ def prepare(net: str, folder: Path) -> None:
 
 def _prepare_real(net: str, folder: Path) -> None:
     file, data, _, samples = REAL[net]
-    shutil.copyfile(DATA / "models" / f"{file}.onnx", folder / "ann.onnx")
+    shutil.copyfile(_DATA / "models" / f"{file}.onnx", folder / "ann.onnx")
     sizes = ("train200", "test100") if data == "nmnist" else ("train2000", "test2000")
     for name, size in zip(("train", "test"), sizes, strict=True):
         _save(folder / f"{name}.npz", _arrays(f"{data}_{size}"), samples)
@@ -290,7 +301,7 @@ def _prepare_real(net: str, folder: Path) -> None:
 
 def _arrays(name: str) -> Arrays:
     """Images and labels of a data set; of recordings, their frames."""
-    path = DATA / f"{name}.npz"
+    path = _DATA / f"{name}.npz"
     if name.startswith("nmnist"):
         return dict(zip(("images", "labels"), event_frames(path), strict=True))
     with np.load(path, allow_pickle=False) as file:
@@ -314,9 +325,6 @@ def _prepare_digits(net: str, folder: Path) -> None:
             images, labels = arrays["images"][:samples], arrays["labels"][:samples]
     np.save(folder / "test.npy", images)
     (folder / "board.toml").write_text(_BOARD)
-    for name, text in _PACKAGE.items():
-        (folder / "package" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "package" / name).write_text(text)
     _save_pictures(folder / "pictures", images, labels)
 
 
