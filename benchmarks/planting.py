@@ -16,15 +16,12 @@ from onnx2snn.passes.base import Context, Pass
 CHANNEL = 1
 
 
-class Plant:
+class Plant(Pass):
     """Break some neuron layers.
 
     Args:
         faults: neuron → one of `FAULTS`.
     """
-
-    name = "Plant"
-    removes: frozenset[str] = frozenset()
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         self.faults = faults

@@ -45,6 +45,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "compress": get_args(Compression),
     "loss_measure": get_args(LossMeasure),
 }
+_FLAGS = ("signed", "correct_bias", "refit", "strict", "dynamic_timesteps")
+
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
 
@@ -122,6 +124,12 @@ class CompileOptions:
                     f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
                     f"leave it out for {_default(name)}"
                 )
+        for name in _FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(
+                    f"{_flag(name)}: expected True or False, found {getattr(self, name)!r}; "
+                    f"leave it out for {_default(name)}"
+                )
         self._check_adaptation()
         given: int | None = self.max_spikes
         if self.code == "radix":
@@ -146,9 +154,9 @@ class CompileOptions:
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
                 "a range of more spikes than a neuron can send would always be clipped"
             )
-        if not 0 < self.percentile <= 100:
+        if not (_is_number(self.percentile) and 0 < self.percentile <= 100):
             raise OptionError(
-                f"--percentile: expected more than 0 and at most 100, found {self.percentile}; "
+                f"--percentile: expected more than 0 and at most 100, found {self.percentile!r}; "
                 f"leave it out for {_default('percentile')}"
             )
 
@@ -197,8 +205,7 @@ class CompileOptions:
                 "give that as well"
             )
         loss: object = self.max_loss
-        number = isinstance(loss, int | float) and not isinstance(loss, bool)
-        if loss is not None and not (number and 0 < float(str(loss)) <= 100):
+        if loss is not None and not (_is_number(loss) and 0 < float(str(loss)) <= 100):
             raise OptionError(
                 f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; leave it out for "
                 "0.3 with --compress, 0.1 with --early-exit auto"
@@ -281,6 +288,10 @@ def parse_budget(budget: object) -> tuple[float, bool]:
             f"{budget!r}; leave it out for 100%"
         )
     return (value / 100, True) if text.endswith("%") else (value, False)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _flag(name: str) -> str:

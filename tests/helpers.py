@@ -11,6 +11,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from onnx2snn.graph.graph import Graph, read_graph, write_model
+from onnx2snn.model.file import flatten_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Note, Pass
 
@@ -22,6 +23,11 @@ def parse(text: str, **weights: np.ndarray) -> onnx.ModelProto:
     model = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 21, "onnx2snn" : 1]> g' + text)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     return model
+
+
+def graph_of(model: onnx.ModelProto) -> Graph:
+    """The flat graph of a model, as the first pass gets it."""
+    return read_graph(flatten_model(model))
 
 
 def normal(rng: np.random.Generator, **shapes: tuple[int, ...]) -> Arrays:
@@ -88,7 +94,7 @@ class Rewritten:
 
 def rewrite(rewriting: Pass, model: onnx.ModelProto, values: Arrays) -> Rewritten:
     """Run a pass, which must be idempotent and give a valid model with the same inputs and outputs."""
-    graph, context = read_graph(model), Context(CompileOptions())
+    graph, context = graph_of(model), Context(CompileOptions())
     expected = run(model, values)
     changed = rewriting.run(graph, context)
     written = write_model(graph)

@@ -16,9 +16,9 @@ from typing import Any
 import onnx.printer
 
 import onnx2snn
-from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.cell import Cell
+from onnx2snn.passes.pipeline import PIPELINE
 
 
 def operators() -> str:

@@ -105,7 +105,7 @@ def sweep(
     for options in points:
         CompileOptions(**options)  # says what is wrong before any work
     about = _fingerprint(model, calibration, dataset)
-    known: dict[bool, Statistics] = {}
+    measured: dict[int, Statistics] = {}
     found = []
     places = [cache / f"{_key(about, options)}.json" for options in points]
     cached = [_read(place) for place in places]
@@ -116,7 +116,7 @@ def sweep(
                 progress(describe(options), done / missing)
             done += 1
             try:
-                figures = _measure(model, reference, calibration, dataset, options, known, batch_size)
+                figures = _measure(model, reference, calibration, dataset, options, measured, batch_size)
             except OptionError as error:
                 if "compress" not in options:
                     raise
@@ -156,10 +156,10 @@ def _measure(
     calibration: Dataset,
     dataset: Dataset,
     options: Mapping[str, Any],
-    known: dict[bool, Statistics],
+    measured: dict[int, Statistics],
     batch_size: int,
 ) -> dict[str, Any]:
-    compiled = convert(model, calibration, CompileOptions(**options), known=known)
+    compiled = convert(model, calibration, CompileOptions(**options), measured=measured)
     session = SpikingSession(compiled.model)
     figures = evaluate(
         session, dataset, [session.timesteps], open_reference(reference, session), batch_size=batch_size

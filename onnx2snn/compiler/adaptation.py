@@ -142,15 +142,7 @@ class _Search:
 
     def try_out(self, firing: dict[str, Firing]) -> tuple[_Trial, SpikingSession]:
         """The network in which the neurons fire so, and what it costs on the samples of the search."""
-        context = replace(
-            self._context,
-            firing=dict(firing),
-            neurons=dict(self._context.neurons),
-            notes=list(self._context.notes),
-            corrections={},
-            steps={},
-        )
-        finished = self._finish(clone(self._graph), context)
+        finished = self._finish(clone(self._graph), self._context.fork(firing))
         session = SpikingSession(finished[0])
         output, probabilities = session.artifact.outputs[0], session.artifact.gives_probabilities
         spikes, operations, moved, samples = dict.fromkeys(session.neurons, 0.0), 0.0, 0.0, 0

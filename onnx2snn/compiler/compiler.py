@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -29,73 +28,21 @@ from onnx2snn.emit.stream import emit_stream
 from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.exits import parse_exit
-from onnx2snn.graph.graph import Graph, read_graph
+from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.macs import count_macs
 from onnx2snn.model.check import check_model, check_structure
-from onnx2snn.model.file import digest, flatten_model, load_model, serialize, write_atomically
+from onnx2snn.model.file import digest, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
-from onnx2snn.passes.adapt_firing import AdaptFiring
-from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context, Pass
-from onnx2snn.passes.calibrate import Calibrate
-from onnx2snn.passes.correct_bias import CorrectBias
 from onnx2snn.passes.coverage import Verdict, judge, refusals, report_nodes
-from onnx2snn.passes.describe_activations import DescribeActivations
-from onnx2snn.passes.enclose_islands import EncloseIslands
-from onnx2snn.passes.fold_batchnorm import FoldBatchNorm
 from onnx2snn.passes.integers import use_integers
-from onnx2snn.passes.normalize_pool import NormalizePool
-from onnx2snn.passes.normalize_quantizer import NormalizeQuantizer
-from onnx2snn.passes.normalize_relu import NormalizeRelu
-from onnx2snn.passes.normalize_weights import NormalizeWeights
-from onnx2snn.passes.push_batchnorm import PushBatchNorm
-from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
-from onnx2snn.passes.remove_identity import RemoveIdentity
-from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
-from onnx2snn.passes.replace_relu import ReplaceRelu
-from onnx2snn.passes.round_weights import RoundWeights
-from onnx2snn.passes.split_clip import SplitClip
+from onnx2snn.passes.pipeline import ADMISSION, COMPLETION, CONVERSION, PREPARATION, begin, prepare, run_pass
 from onnx2snn.runtime.session import SpikingSession
-
-logger = logging.getLogger(__name__)
 
 Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
 #: Called with the name of a pass and the share of its work that is done, 0 to 1.
 Progress = Callable[[str, float], None]
-
-#: Passes that need no data: what `inspect` runs.
-PREPARATION: tuple[Pass, ...] = (
-    RemoveIdentity(),
-    NormalizeQuantizer(),
-    NormalizeRelu(),
-    SplitClip(),
-    NormalizePool(),
-    FoldBatchNorm(),
-    PushBatchNorm(),
-)
-
-#: From the prepared graph to one of cells.
-CONVERSION: tuple[Pass, ...] = (
-    RefuseUnsupported(),
-    ApproximateActivations(),
-    RefuseUnsupported(),  # where there are new neurons, more lies between neurons
-    Calibrate(),
-    ReplaceRelu(),
-    ReplaceMaxPool(),
-    EncloseIslands(),
-)
-
-#: What depends on how neurons fire, and runs again where that is tried out.
-COMPLETION: tuple[Pass, ...] = (
-    AdaptFiring(),
-    DescribeActivations(),
-    CorrectBias(),
-    NormalizeWeights(),
-    RoundWeights(),
-)
-
-PIPELINE: tuple[Pass, ...] = (*PREPARATION, *CONVERSION, *COMPLETION)
 
 
 @dataclass(frozen=True)
@@ -178,52 +125,42 @@ def convert(
     preprocessing: Preprocessing | None = None,
     max_samples: int | None = None,
     progress: Progress | None = None,
-    known: dict[bool, Statistics] | None = None,
+    measured: dict[int, Statistics] | None = None,
 ) -> CompiledModel:
     """As `compile`, for one of many conversions of a model on the same data.
 
-    `chosen` has the options, `known` the statistics that earlier conversions measured, of all samples (False)
-    or of the half that compression keeps (True); what is missing is filled in.
+    `chosen` has the options, `measured` the statistics that earlier conversions measured, by the number of
+    samples; what is missing is filled in.
     """
-    started = time.perf_counter()
-    source = _read(model)
-    original = flatten_model(source)
-    graph = read_graph(original)
-    context = Context(chosen, original)
     phases = _Phases(progress)
-    phases.end("read", started)
-    held_back: Dataset | None = None
-    for step in (*PREPARATION, *CONVERSION):
-        if isinstance(step, ApproximateActivations):
-            # Opened only now: a graph that is refused costs no look at the data.
-            context.dataset = _open(calibration, original, preprocessing or Preprocessing(), max_samples)
-            held_back = _hold_back(context)
-        if isinstance(step, Calibrate) and known is not None:
-            context.statistics = known.get(chosen.compress != "none")
-        phases.run(step, graph, context)
-    if known is not None and context.statistics is not None:
-        known[chosen.compress != "none"] = context.statistics
+    with phases.timed("read"):
+        source = _read(model)
+        graph, context = begin(source, chosen)
+    phases.run((*PREPARATION, *ADMISSION), graph, context)
+    # Opened only now: a graph that is refused costs no look at the data.
+    dataset = _open(calibration, context.model, preprocessing or Preprocessing(), max_samples)
+    context.dataset, held_back = _split(dataset, chosen)
+    if measured is not None and len(context.dataset) in measured:
+        context.statistics = measured[len(context.dataset)]
+        context.established.add("ranges_measured")
+    phases.run(CONVERSION, graph, context)
+    if measured is not None and context.statistics is not None:
+        measured[len(context.dataset)] = context.statistics
 
     def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
-        for step in COMPLETION:
-            phases.run(step, graph, context)
-        started = time.perf_counter()
-        finished = _emit(graph, context, digest(source))
-        phases.end("emit", started)
-        return finished
+        phases.run(COMPLETION, graph, context)
+        with phases.timed("emit"):
+            return _emit(graph, context, digest(source))
 
     if held_back is None:
         artifact, report = finish(graph, context)
     else:
-        started = time.perf_counter()
-        if progress is not None:
-            context.advance = partial(progress, "Sensitivity")
-        artifact, report = adapt(graph, context, held_back, finish)
-        phases.end("adapt", started)
+        with phases.timed("adapt"):
+            context.advance = phases.progress_of("Sensitivity", context.advance)
+            artifact, report = adapt(graph, context, held_back, finish)
     if chosen.early_exit is not None:
-        started = time.perf_counter()
-        artifact, report = _exit_early(artifact, report, context, progress)
-        phases.end("early exit", started)
+        with phases.timed("early exit"):
+            artifact, report = _exit_early(artifact, report, context, progress)
     return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
 
 
@@ -251,45 +188,47 @@ def _exit_early(
     return stopping, report | {"early_exit": rule.to_dict()}
 
 
-def _hold_back(context: Context) -> Dataset | None:
-    """Of samples for compression, every other one leaves the calibration data; None where nothing adapts."""
-    dataset, options = context.dataset, context.options
-    assert dataset is not None
+def _split(dataset: Dataset, options: CompileOptions) -> tuple[Dataset, Dataset | None]:
+    """The samples to calibrate on, and those that a search is judged by; None where nothing adapts.
+
+    With compression every other sample is held back.
+    """
     if options.compress == "none":
-        return dataset if options.adapts else None
+        return dataset, dataset if options.adapts else None
     if len(dataset) < 2:
         raise DataError(
             f"{dataset.source}: expected at least 2 samples with --compress, half of which are held back, "
             f"found {len(dataset)}; give more"
         )
-    context.dataset = dataset.every(2)
-    return dataset.every(2, 1)
+    return dataset.every(2), dataset.every(2, 1)
 
 
 @dataclass
 class _Phases:
-    """Runs a compilation's passes, and keeps what it costs, phase by phase."""
+    """What a compilation costs, phase by phase."""
 
     progress: Progress | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     megabytes: dict[str, float] = field(default_factory=dict)
 
-    def run(self, step: Pass, graph: Graph, context: Context) -> None:
-        """One pass, held to what it ensures."""
-        if self.progress is not None:
-            context.advance = partial(self.progress, step.name)
+    def run(self, steps: Iterable[Pass], graph: Graph, context: Context) -> None:
+        """Run passes in order, a phase each."""
+        for step in steps:
+            context.advance = self.progress_of(step.name, context.advance)
             context.advance(0.0)
-        started = time.perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it counts
-            changed = step.run(graph, context)
-        self.end(step.name, started)
-        check_stage(graph, step)
-        logger.info("%s: %s", step.name, "changed the graph" if changed else "nothing to do")
+            with self.timed(step.name):
+                run_pass(step, graph, context)
 
-    def end(self, name: str, started: float) -> None:
-        """A phase that began at `started` is over; a pass may run twice."""
-        spent = self.seconds.get(name, 0.0) + time.perf_counter() - started
-        self.seconds[name] = round(spent, 3)
+    def progress_of(self, name: str, otherwise: Callable[[float], None]) -> Callable[[float], None]:
+        """What a phase calls with the share of its work that is done."""
+        return otherwise if self.progress is None else partial(self.progress, name)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """A phase; one that comes again adds to what it was."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
         peak = peak_memory()
         if peak is not None:
             self.megabytes[name] = round(peak / 2**20, 1)
@@ -305,12 +244,8 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Ins
     Raises:
         ModelError: the model cannot be read.
     """
-    original = flatten_model(_read(model, weights=False))
-    graph = read_graph(original)
-    context = Context(CompileOptions(), original)
-    for step in PREPARATION:
-        step.run(graph, context)
-    return Inspection(judge(original, graph, context.last_notes, strict=strict), count_macs(graph))
+    graph, context = prepare(_read(model, weights=False))
+    return Inspection(judge(context.model, graph, context.last_notes, strict=strict), count_macs(graph))
 
 
 def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
@@ -343,22 +278,15 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     return artifact, report
 
 
-def check_stage(graph: Graph, step: Pass) -> None:
-    """Hold a pass to what it ensures; a failure is a bug of ours, never the user's."""
-    left = sorted({node.op for node in graph.nodes if node.op in step.removes and not node.domain})
-    if left:
-        raise AssertionError(f"pass {step.name} ensures that no {', '.join(left)} is left, but one is")
-
-
 def _options(options: Mapping[str, Any]) -> CompileOptions:
-    try:
-        return CompileOptions(**options)
-    except TypeError as error:
-        known = {field.name for field in fields(CompileOptions)}
+    names = {field.name for field in fields(CompileOptions)}
+    unknown = sorted(set(options) - names)
+    if unknown:
         raise OptionError(
-            f"options: expected some of {', '.join(sorted(known))}, "
-            f"found {', '.join(sorted(set(options) - known))}; see onnx2snn.CompileOptions"
-        ) from error
+            f"options: expected some of {', '.join(sorted(names))}, "
+            f"found {', '.join(unknown)}; see onnx2snn.CompileOptions"
+        )
+    return CompileOptions(**options)
 
 
 def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:

@@ -26,7 +26,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx2snn.engine.engines import errors_only
 from onnx2snn.errors import ModelError, first_line
-from onnx2snn.model.file import IR_VERSION, flatten_model, normalize_model
+from onnx2snn.model.file import IR_VERSION, normalize_model
 from onnx2snn.model.parking import LARGE
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
 
@@ -42,12 +42,15 @@ G_LOGGER.severity = G_LOGGER.CRITICAL
 
 
 def read_graph(model: onnx.ModelProto) -> Graph:
-    """Bring a user's model into the flat graph: normalized, constants and shape arithmetic folded, all named.
+    """Bring a flattened model into the flat graph: normalized, constants and shape arithmetic folded.
+
+    Args:
+        model: as `flatten_model` in `onnx2snn.model.file` gives it; not changed.
 
     Raises:
-        ModelError: see `flatten_model` and `normalize_model` in `onnx2snn.model.file`.
+        ModelError: see `normalize_model` in `onnx2snn.model.file`.
     """
-    normalized = normalize_model(flatten_model(model))
+    normalized = normalize_model(model)
     graph = gs.import_onnx(normalized)
     _stand_in_for_weights(graph, normalized)
     # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from onnx2snn.graph.firing import limit_name, set_firing
 from onnx2snn.graph.graph import Graph
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.replace_relu import describe_threshold
 
 
-class AdaptFiring:
+class AdaptFiring(Pass):
     """Let each neuron fire as `context.firing` says: another limit, thresholds times a factor.
 
-    Which way of firing each layer takes is chosen in `onnx2snn.compiler.adaptation`. Runs before the bias
-    correction, which sees the neurons as they will be.
+    Which way of firing each layer takes is chosen in `onnx2snn.compiler.adaptation`.
     """
 
-    name = "AdaptFiring"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"islands_enclosed"})
+    ensures = frozenset({"firing_chosen"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        firing, context.firing = context.firing, {}
+        firing = context.firing
         for node in graph.nodes:
             if node.name in firing:
                 said, chosen = context.neurons[node.name], firing[node.name]

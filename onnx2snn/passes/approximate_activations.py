@@ -24,11 +24,12 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.univariate import Univariate, find_activations
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
+from onnx2snn.passes.properties import PREPARED
 from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 
-class ApproximateActivations:
+class ApproximateActivations(Pass):
     """With `approximate="relu-sum"`: write smooth activations as sums of ReLUs, which become neurons.
 
     They are fitted on the range that calibration shows, all channels of a layer together.
@@ -39,14 +40,14 @@ class ApproximateActivations:
         2. Keeps what no weights follow, which is exact after the last neuron, and what acts on a graph input.
     """
 
-    name = "ApproximateActivations"
-    removes: frozenset[str] = frozenset()
+    requires = PREPARED
+    ensures = frozenset({"activations_approximated"})
+    invalidates = frozenset({"supported"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
         if context.options.approximate == "none" or context.dataset is None:
             return False
-        context.approximated = True
         weighty = before_weights(graph)
         found = [
             activation

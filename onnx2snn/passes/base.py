@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import onnx
 
@@ -41,15 +42,15 @@ class Context:
         model: the user's model, flattened: every node has a name of its own.
         dataset: calibration samples.
         statistics: what calibration measured on the ANN; set by `Calibrate`.
-        approximated: whether smooth activations have been written as sums of ReLUs, where that was asked for.
         neurons: per neuron node: what the artifact's metadata says of it; set by `ReplaceRelu`.
         rectifiers: per neuron node: the activation that it stands for; set by `ReplaceRelu`.
         activations: per neuron node: a small histogram of its activations, with R and θ; set by
             `DescribeActivations`.
-        firing: per neuron node: how it fires instead of what calibration gave it; set by `adaptation.py`.
+        firing: per neuron node: how it fires instead of what calibration gave it.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         steps: per layer: what the integers of its int8 weights stand for, per channel; set by `RoundWeights`.
         notes: per node, in the order in which the passes spoke of them.
+        established: properties of the graph that passes have ensured.
         advance: called by long passes with the share of their work that is done.
     """
 
@@ -57,20 +58,32 @@ class Context:
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     dataset: Dataset | None = None
     statistics: Statistics | None = None
-    approximated: bool = False
     neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
     activations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    firing: dict[str, Firing] = field(default_factory=dict)
+    firing: Mapping[str, Firing] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     steps: dict[str, Vector] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    established: set[str] = field(default_factory=set)
     advance: Callable[[float], None] = ignore
 
     @property
     def last_notes(self) -> dict[str, Note]:
         """Per node, its last note."""
         return {note.node: note for note in self.notes}
+
+    def fork(self, firing: Mapping[str, Firing]) -> Context:
+        """A context for one of several completions of the same graph, in which neurons fire so."""
+        return replace(
+            self,
+            firing=firing,
+            neurons=dict(self.neurons),
+            notes=list(self.notes),
+            corrections={},
+            steps={},
+            established=set(self.established),
+        )
 
     def note(self, node: str, op: str, outcome: Outcome, reason: str) -> None:
         """Record a note once: passes run again say nothing new."""
@@ -80,20 +93,27 @@ class Context:
             self.notes.append(entry)
 
 
-class Pass(Protocol):
-    """One rewriting of the graph.
+class Pass(ABC):
+    """One rewriting of the graph; its class is named after what it does, its file after its class.
 
     Attributes:
-        name: imperative, as it stands in the pipeline and in the log.
-        removes: operators that no longer occur once the pass has run; checked between passes.
+        requires: properties (see `onnx2snn.passes.properties`) without which it cannot run.
+        ensures: properties that hold once it has run; it is not run where all of them do already.
+        invalidates: properties that may no longer hold.
     """
 
-    name: str
-    removes: frozenset[str]
+    requires: ClassVar[frozenset[str]] = frozenset()
+    ensures: ClassVar[frozenset[str]] = frozenset()
+    invalidates: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def name(self) -> str:
+        """As it stands in the pipeline, the report and the log."""
+        return type(self).__name__
+
+    @abstractmethod
     def run(self, graph: Graph, context: Context) -> bool:
         """Rewrite the graph in place; return whether anything changed. A second run changes nothing."""
-        ...
 
 
 def fold_each(

@@ -5,22 +5,21 @@ from __future__ import annotations
 from onnx2snn.calibration.statistics import Activation, collect_statistics
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.rectifiers import rectifier
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class Calibrate:
+class Calibrate(Pass):
     """Fill `context.statistics`: histograms of every rectifier's output; of a leaky one's input.
 
-    Requires rectifiers in their normal forms. A trained quantiser needs no statistics.
-    Changes nothing in the graph.
+    A trained quantiser needs no statistics. Changes nothing in the graph.
     """
 
-    name = "Calibrate"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"supported", "activations_approximated"})
+    ensures = frozenset({"ranges_measured"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.statistics is not None or context.dataset is None:
+        if context.dataset is None:
             return False
         activations: dict[str, Activation] = {}
         for node in graph.nodes:

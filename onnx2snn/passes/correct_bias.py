@@ -22,11 +22,11 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
 
 
-class CorrectBias:
+class CorrectBias(Pass):
     """Add to each neuron's input current, per channel, what the converted prefix lacks on average.
 
     See `onnx2snn.calibration.bias`: c is measured in one sweep through the net in which every layer sees the
@@ -38,15 +38,15 @@ class CorrectBias:
         3. From anything else, or read by others too → an Add of a constant before this neuron only.
         4. In the schedule `layer`, with `refit`, weights are refitted first (`onnx2snn.calibration.refit`).
         5. The same for the mean of the layer that the outputs are made of.
-    Requires every rectifier and MaxPool replaced. Needs calibration data; runs once.
+    Needs calibration data.
     """
 
-    name = "CorrectBias"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"firing_chosen"})
+    ensures = frozenset({"biases_corrected"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if not context.options.correct_bias or context.dataset is None or context.corrections:
+        if not context.options.correct_bias or context.dataset is None:
             return False
         layered = context.options.schedule == "layer"
         found = measure_corrections(

@@ -8,7 +8,7 @@ import numpy as np
 
 from onnx2snn.graph.graph import Graph, constant
 from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.replace_relu import describe_threshold
 from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
 
@@ -18,16 +18,15 @@ _MOST_BINS = 64
 _DIGITS = 6
 
 
-class DescribeActivations:
+class DescribeActivations(Pass):
     """Fill `context.activations`: what the activations of each neuron layer look like beside its R and θ.
 
-    Requires `Calibrate` and `ReplaceRelu`. A neuron that stands for a trained quantiser has no statistics,
-    and gets no entry. Changes nothing in the graph. Runs behind what sets thresholds, and before they go into
-    the weights.
+    A neuron that stands for a trained quantiser has no statistics, and gets no entry. Changes nothing in the
+    graph.
     """
 
-    name = "DescribeActivations"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"firing_chosen"})
+    ensures = frozenset({"activations_described"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -18,10 +18,10 @@ from onnx2snn.graph.graph import (
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.sections import SHAPE_OPS, divide
 from onnx2snn.ops import DOMAIN, INCREMENT, RUNNING_MEAN
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class EncloseIslands:
+class EncloseIslands(Pass):
     """Let every analog island compute on running means, and give out what makes its own mean exact.
 
     Cases:
@@ -29,11 +29,10 @@ class EncloseIslands:
         2. A tensor of an island that others read, or that is an output → through one Increment.
         3. Keeps them in the schedule `layer`, where every node computes on sums over time.
         4. Keeps what does not change over time, and shape arithmetic.
-    Requires every rectifier and pool replaced, so that what is left is linear or analog.
     """
 
-    name = "EncloseIslands"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"rectifiers_replaced", "pools_replaced"})
+    ensures = frozenset({"islands_enclosed"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -6,12 +6,12 @@ import numpy as np
 
 from onnx2snn.graph.affine import Affine, read_arithmetic, read_batchnorm, scale_outputs, set_constant
 from onnx2snn.graph.graph import Graph, Node, bypass, constant, producer, rank, reroute, sole_consumer, tidy
-from onnx2snn.passes.base import Context, fold_each
+from onnx2snn.passes.base import Context, Pass, fold_each
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-class FoldBatchNorm:
+class FoldBatchNorm(Pass):
     """Fold a BatchNormalization, or arithmetic with a constant per channel, into the linear node before it.
 
     W' = W·scale along the output channels, b' = b·scale + shift.
@@ -27,8 +27,8 @@ class FoldBatchNorm:
            parameters are graph inputs, and when what precedes it is not linear (`PushBatchNorm` may help).
     """
 
-    name = "FoldBatchNorm"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"identities_removed"})
+    ensures = frozenset({"batchnorms_folded"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

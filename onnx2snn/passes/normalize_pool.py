@@ -17,10 +17,10 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.sections import divide
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class NormalizePool:
+class NormalizePool(Pass):
     """Write the maximum over branches or over all positions as ReduceMax, which becomes lateral inhibition.
 
     Cases:
@@ -29,8 +29,8 @@ class NormalizePool:
         3. Keeps a Max of branches that broadcast, and one that depends on no neuron or follows the last.
     """
 
-    name = "NormalizePool"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"rectifiers_normal", "clips_split"})
+    ensures = frozenset({"pools_normal"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -24,7 +24,7 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.rectifiers import clip_bounds
 from onnx2snn.ops import DOMAIN, QUANTIZED_RELU
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +33,7 @@ _MOST_LEVELS = 1 << 16
 _HALF = {"Round": 0.5, "Floor": 0.0, "QuantizeLinear": 0.5}
 
 
-class NormalizeQuantizer:
+class NormalizeQuantizer(Pass):
     """Write the activation that quantisation-aware training exports as QuantizedRelu.
 
     Read off is y = c·k + d with k = clip(floor(a·x + b), least, most), in whatever order the exporter wrote
@@ -50,8 +50,8 @@ class NormalizeQuantizer:
     Round and QuantizeLinear send ties to the even neighbour, a neuron sends them up.
     """
 
-    name = "NormalizeQuantizer"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"identities_removed"})
+    ensures = frozenset({"quantizers_normal"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -20,10 +20,10 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class NormalizeRelu:
+class NormalizeRelu(Pass):
     """Write every rectifier as Relu(x) or Clip(x, 0, c).
 
     Cases:
@@ -34,8 +34,8 @@ class NormalizeRelu:
         4. Keeps anything else as it is.
     """
 
-    name = "NormalizeRelu"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"identities_removed"})
+    ensures = frozenset({"rectifiers_normal"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

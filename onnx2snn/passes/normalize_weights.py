@@ -22,7 +22,7 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.sections import SHAPE_OPS
 from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, LI_POOL, SIGNED_BURST_IF
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.push_batchnorm import push
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -31,7 +31,7 @@ _POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax", LI_POOL.op)
 _NEURONS = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
 
 
-class NormalizeWeights:
+class NormalizeWeights(Pass):
     """Move thresholds of neurons into the weights around them (Li & Zeng 2022).
 
     What is left of a neuron is clip(floor(u'), 0, Γ): no division, no product. In the schedule `layer` the
@@ -44,11 +44,10 @@ class NormalizeWeights:
            reader gets a Mul by θ, which becomes one with a Mul behind it.
         3. Keeps a neuron whose output is the graph's, that stands for a trained quantiser, which is exact as
            it is (until its weights are rounded to int8), or of which a pool would no longer see spikes.
-    Runs behind all that changes weights or biases.
     """
 
-    name = "NormalizeWeights"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"activations_described", "biases_corrected"})
+    ensures = frozenset({"weights_normalized"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -21,12 +21,12 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros
-from onnx2snn.passes.base import Context, fold_each
+from onnx2snn.passes.base import Context, Pass, fold_each
 
 _POOLS = ("MaxPool", "GlobalMaxPool", "LIPool", "AveragePool", "GlobalAveragePool")
 
 
-class PushBatchNorm:
+class PushBatchNorm(Pass):
     """Fold a BatchNormalization that follows an activation into the linear nodes after it.
 
     W' = W·scale along the input channels; the shift becomes bias. Where zero padding lets the kernel see
@@ -43,8 +43,8 @@ class PushBatchNorm:
         5. Keeps the BN, which is linear, when any consumer is none of these or the BN gives an output.
     """
 
-    name = "PushBatchNorm"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"batchnorms_folded", "rectifiers_normal"})
+    ensures = frozenset({"batchnorms_pushed"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -6,11 +6,12 @@ from onnx2snn.errors import ModelError, UnsupportedGraphError
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.sections import is_neuron
 from onnx2snn.graph.univariate import find_activations
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
+from onnx2snn.passes.properties import PREPARED
 
 
-class RefuseUnsupported:
+class RefuseUnsupported(Pass):
     """Stop before any calibration work when the graph cannot become a spiking network.
 
     Cases:
@@ -20,13 +21,14 @@ class RefuseUnsupported:
     Changes nothing in the graph.
     """
 
-    name = "RefuseUnsupported"
-    removes: frozenset[str] = frozenset()
+    requires = PREPARED
+    ensures = frozenset({"supported"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
         smooth = [node.op for activation in find_activations(graph) for node in activation.nodes]
-        waits = context.options.approximate != "none" and not context.approximated and bool(smooth)
+        waits = context.options.approximate != "none" and bool(smooth)
+        waits = waits and "activations_approximated" not in context.established
         strict = context.options.strict and not waits
         refused = refusals(judge(context.model, graph, context.last_notes, strict=strict))
         if refused:

@@ -16,10 +16,10 @@ from onnx2snn.graph.graph import (
     replace_input,
     tidy,
 )
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class RemoveIdentity:
+class RemoveIdentity(Pass):
     """Remove nodes that hand on their input unchanged at inference.
 
     Cases:
@@ -29,8 +29,7 @@ class RemoveIdentity:
         3. Keeps an Identity that gives a graph input, a constant or another output a second name.
     """
 
-    name = "RemoveIdentity"
-    removes: frozenset[str] = frozenset()
+    ensures = frozenset({"identities_removed"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -6,10 +6,10 @@ from onnx2snn.graph.graph import Graph, Node, is_cell, static_dims
 from onnx2snn.graph.sections import divide, is_pool, reduced_axes
 from onnx2snn.ops import DOMAIN, LI_POOL, LI_REDUCE_MAX
 from onnx2snn.ops.li_pool import same_pads
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 
-class ReplaceMaxPool:
+class ReplaceMaxPool(Pass):
     """Turn every maximum pooling whose input changes over time into lateral inhibition pooling.
 
     Cases:
@@ -21,8 +21,8 @@ class ReplaceMaxPool:
         5. Keeps a MaxPool before the first neuron: its input is constant over time, where both are equal.
     """
 
-    name = "ReplaceMaxPool"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"rectifiers_replaced"})
+    ensures = frozenset({"pools_replaced"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

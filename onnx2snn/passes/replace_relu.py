@@ -21,12 +21,12 @@ from onnx2snn.ops import (
     SIGNED_BURST_IF,
 )
 from onnx2snn.options import CompileOptions
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
 from onnx2snn.thresholds.rules import Transfer, choose_ranges
 
 
-class ReplaceRelu:
+class ReplaceRelu(Pass):
     """Turn every rectifier into a neuron; θ = R/levels, with the range R from calibration.
 
     Cases:
@@ -35,11 +35,10 @@ class ReplaceRelu:
         3. LeakyRelu, PRelu → LeakyBurstIF with Γ = max_spikes.
         4. QuantizedRelu → QuantizedIF with θ = q·T: q and N are the trained quantiser's.
         5. In the schedule `layer` → AccumulateFire (LeakyAccumulateFire for 3) with θ = R/N, or θ = q.
-    Requires `Calibrate`. Ensures that no rectifier is left.
     """
 
-    name = "ReplaceRelu"
-    removes = frozenset({"Relu", "LeakyRelu"})
+    requires = frozenset({"ranges_measured"})
+    ensures = frozenset({"rectifiers_replaced"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

@@ -10,7 +10,7 @@ from onnx2snn.graph.affine import Vector, add_bias, read_bias, set_constant
 from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import WEIGHTED, Array, Graph, Node, constant, tidy
 from onnx2snn.graph.sections import divide
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.normalize_weights import is_normalized
 
 #: Largest and least of what int8 is used for; symmetric.
@@ -23,7 +23,7 @@ _BIAS_STEPS = 1 << 30
 _SHARES = np.linspace(1.0, 0.3, 15)
 
 
-class RoundWeights:
+class RoundWeights(Pass):
     """Round weights to int8, with the step that costs the current least.
 
         s = argmin Σ_i E[x_i²]·(W_i - s·W_q,i)²          W_q = clip(round(W/s), -127, 127)
@@ -36,15 +36,15 @@ class RoundWeights:
         2. Before the first neuron weights meet the analog input, and stay as they are.
         3. With more than 129 levels W_q is smaller, so that no two products overflow int16, which is what
            processors without VNNI add them up in.
-    Runs last, with `weights` int8 only. Needs calibration data.
+    With `weights` int8 only. Needs calibration data.
     """
 
-    name = "RoundWeights"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"weights_normalized"})
+    ensures = frozenset({"weights_rounded"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.options.weights == "float" or context.steps or context.dataset is None:
+        if context.options.weights == "float" or context.dataset is None:
             return False
         temporal = divide(graph).temporal
         layers = [

@@ -20,12 +20,12 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.rectifiers import clip_bounds, rectifier
-from onnx2snn.passes.base import Context
+from onnx2snn.passes.base import Context, Pass
 
 _INFINITE = float("inf")
 
 
-class SplitClip:
+class SplitClip(Pass):
     """Write a hidden activation that saturates at other values than zero as rectifiers.
 
     Cases:
@@ -34,11 +34,10 @@ class SplitClip:
         3. Max(x, a) and Min(x, b) with a scalar: the same with an infinite bound.
         4. Keeps what no weights follow, which is exact after the last neuron, what bounds a graph input, and
            bounds that cross, which make a constant.
-    Requires NormalizeRelu.
     """
 
-    name = "SplitClip"
-    removes: frozenset[str] = frozenset()
+    requires = frozenset({"rectifiers_normal"})
+    ensures = frozenset({"clips_split"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""

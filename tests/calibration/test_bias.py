@@ -7,23 +7,24 @@ from onnx2snn.calibration import bias
 from onnx2snn.data.dataset import InputSpec
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.graph.graph import clone, constant, extract, is_cell, operands, read_graph, tidy
+from onnx2snn.graph.graph import clone, constant, extract, is_cell, operands, tidy
 from onnx2snn.graph.sections import is_neuron
 from onnx2snn.ops import CELLS
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.correct_bias import CorrectBias
+from onnx2snn.passes.pipeline import run_pass
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
 from onnx2snn.passes.replace_relu import ReplaceRelu
-from tests.helpers import normal, parse
+from tests.helpers import graph_of, normal, parse
 
 SAMPLES = 24
 
 
 def convert(model, x, **options):
     """The ANN, the converted net before correction and the corrected one, with the context."""
-    ann = read_graph(model)
+    ann = graph_of(model)
     snn = clone(ann)
     shape = tuple(dim if isinstance(dim, int) else None for dim in ann.inputs[0].shape)
     dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), shape)])
@@ -32,7 +33,8 @@ def convert(model, x, **options):
     for step in (Calibrate(), ReplaceRelu(), ReplaceMaxPool()):
         step.run(snn, context)
     before = clone(snn)
-    CorrectBias().run(snn, context)
+    context.established |= CorrectBias.requires
+    run_pass(CorrectBias(), snn, context)
     return ann, before, snn, context
 
 
@@ -122,7 +124,7 @@ def test_mean_currents_become_those_of_the_ann(net, signed, rng):
     ann, before, after, context = convert(model, x, signed=signed)
     assert largest_gap(ann, before, x) > 1e-2
     assert largest_gap(ann, after, x) < 1e-4
-    assert not CorrectBias().run(after, context)
+    assert not run_pass(CorrectBias(), after, context)
 
 
 def reader_of(tensor, graph):
@@ -174,7 +176,7 @@ def test_cost_is_linear_in_depth(rng, monkeypatch):
     weights, x = normal(rng, w=(3, 3)), rng.standard_normal((SAMPLES, 3)).astype(np.float32)
     runs = []
     for depth in (1, 2, 3, 5, 8):
-        graph = read_graph(parse(chain(depth), **weights))
+        graph = graph_of(parse(chain(depth), **weights))
         dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 3))])
         context = Context(CompileOptions(timesteps=4, batch_size=8), dataset=dataset)
         Calibrate().run(graph, context)
@@ -230,7 +232,7 @@ def test_long_runs_are_corrected_on_a_share_of_the_samples(batch, samples, times
     monkeypatch.setattr(bias, "_chunks", count)
     text = f"float[{batch}, 2] x) => (float[{batch}, 2] y) {{ a = Relu(x) y = Neg(a) }}"
     x = np.zeros((samples, 2), np.float32)
-    graph = read_graph(parse(f"agraph ({text}"))
+    graph = graph_of(parse(f"agraph ({text}"))
     dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 2))])
     bias.measure_corrections(graph, dataset, {}, 8, timesteps)
     assert seen == [used]

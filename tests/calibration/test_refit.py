@@ -10,13 +10,13 @@ from onnx2snn.calibration.stages import make_stages
 from onnx2snn.data.dataset import InputSpec
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.graph.graph import is_cell, read_graph
+from onnx2snn.graph.graph import is_cell
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.calibrate import Calibrate
 from onnx2snn.passes.replace_relu import ReplaceRelu
-from tests.helpers import normal, parse
+from tests.helpers import graph_of, normal, parse
 
 #: Any current has an activation of its own.
 LINEAR = Rectifier(slope=np.ones(()))
@@ -48,7 +48,7 @@ def make(rng):
         dims = source[source.index("[") :].removesuffix(" x")
         model = parse(f"(float{dims} x) => (float{dims} y) {{ a = Relu(x) {layer} y = Relu(z) }}", **weights)
         model.graph.output[0].type.tensor_type.ClearField("shape")
-        graph = read_graph(model)
+        graph = graph_of(model)
         shape = tuple(dim if isinstance(dim, int) else 48 for dim in graph.inputs[0].shape)
         x = normal(rng, x=shape)["x"]
         dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, *shape[1:]))])

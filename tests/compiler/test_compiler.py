@@ -17,8 +17,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import onnx2snn
-from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.passes.normalize_weights import NormalizeWeights
+from onnx2snn.passes.pipeline import PIPELINE
 from onnx2snn.runtime.session import SpikingSession
 from tests.helpers import feeds, normal, parse, relative_error, run
 
@@ -159,6 +159,13 @@ def test_report_is_json_and_progress_is_told():
         ({"levels": 0}, "--levels: expected an integer from 1"),
         ({"levels": 5, "max_spikes": 4}, "--levels: expected at most --max-spikes = 4"),
         ({"percentile": 0.0}, "--percentile: expected more than 0"),
+        ({"percentile": "99"}, "--percentile: expected more than 0 and at most 100, found '99'"),
+        ({"percentile": True}, "--percentile: expected more than 0 and at most 100, found True"),
+        ({"timesteps": "8"}, "--timesteps: expected an integer from 1 to 65536, found '8'"),
+        ({"signed": "yes"}, "--signed: expected True or False, found 'yes'"),
+        ({"correct_bias": 1}, "--correct-bias: expected True or False, found 1"),
+        ({"threshold": ["mse"]}, "--threshold: expected one of max, percentile, mse, found ['mse']"),
+        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
         ({"percentile": 100.1}, "--percentile: expected more than 0 and at most 100"),
         ({"threshold": "best"}, "--threshold: expected one of max, percentile, mse, found 'best'"),
         ({"granularity": "pixel"}, "--granularity: expected one of channel, layer, found 'pixel'"),

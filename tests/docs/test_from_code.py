@@ -9,8 +9,8 @@ import onnx.parser
 import pytest
 
 import onnx2snn
-from onnx2snn.compiler.compiler import PIPELINE
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION
+from onnx2snn.passes.pipeline import PIPELINE
 from tests.docs.pages import PAGES, ROOT
 
 _SPEC = importlib.util.spec_from_file_location("from_code", ROOT / "docs/_ext/from_code.py")

@@ -20,8 +20,7 @@ from onnx2snn.artifact.artifact import final_name, is_artifact, take_apart
 from onnx2snn.cli import main
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.graph.graph import read_graph
-from tests.helpers import Arrays, batchnorm, feeds, normal, parse, relative_error, run
+from tests.helpers import Arrays, batchnorm, feeds, graph_of, normal, parse, relative_error, run
 
 GOLDEN = Path(__file__).parent / "golden"
 #: Write the golden files anew: ONNX2SNN_REGENERATE=1 pytest -n0 tests/emit/test_layer.py
@@ -86,7 +85,7 @@ def execute(model: onnx.ModelProto, values: Arrays) -> list[np.ndarray]:
 @pytest.mark.parametrize(("neuron", "code"), [("AccumulateFire", "burst"), ("LeakyAccumulateFire", "radix")])
 def test_golden_text(neuron, code):
     parameters = "slope, theta" if neuron.startswith("Leaky") else "theta"
-    graph = read_graph(
+    graph = graph_of(
         parse(
             f"""(float[N,1,4] x) => (float[N,2] y) {{
                 h = Conv<pads=[1,1]>(x, w1, b1)

@@ -14,8 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
 from onnx2snn.emit.stream import LOOP, PUBLIC_TIMESTEPS, emit_stream
-from onnx2snn.graph.graph import read_graph
-from tests.helpers import Arrays, feeds, normal, parse, relative_error, run
+from tests.helpers import Arrays, feeds, graph_of, normal, parse, relative_error, run
 
 GOLDEN = Path(__file__).parent / "golden"
 #: Write the golden files anew: ONNX2SNN_REGENERATE=1 pytest -n0 tests/emit/test_stream.py
@@ -116,7 +115,7 @@ def loop_body(model: onnx.ModelProto) -> onnx.GraphProto:
 
 @pytest.mark.parametrize("neuron", ["BurstIF", "SignedBurstIF"])
 def test_golden_text(neuron):
-    graph = read_graph(
+    graph = graph_of(
         parse(
             f"""(float[N,1,4] x) => (float[N,2] y) {{
                 h = Conv<pads=[1,1]>(x, w1, b1)
@@ -321,7 +320,7 @@ def test_no_name_is_reserved(name, dynamic, rng):
 
 def test_nodes_that_share_a_name():
     """ONNX allows it; each cell still has states of its own."""
-    graph = read_graph(
+    graph = graph_of(
         parse(
             """(float[N,2] x) => (float[N,2] y) {
                 r = onnx2snn.BurstIF<max_spikes=2>(x, theta1)

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnx2snn.graph.graph import read_graph
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.sections import divide
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 from tests.means import compare
 
 CONSTANTS = {
@@ -29,7 +28,7 @@ CONSTANTS = {
 def islands(body, inputs="float[N,4] x"):
     """Name of the first node → all nodes of its island, in the graph's order."""
     model = parse(f"({inputs}) => (float[] z) {{ r = Relu(x) {body} z = Relu(y) }}", **CONSTANTS)
-    graph = read_graph(model)
+    graph = graph_of(model)
     found: dict[str, list[str]] = {}
     for node, island in find_islands(graph, divide(graph)).items():
         found.setdefault(island, []).append(node)
@@ -137,7 +136,7 @@ def test_what_is_linear_or_does_not_change_is_none(body):
 
 
 def test_what_follows_the_last_neuron_is_none():
-    graph = read_graph(parse("(float[N,4] x) => (float[] y) { r = Relu(x) s = Sigmoid(r) y = Softmax(s) }"))
+    graph = graph_of(parse("(float[N,4] x) => (float[] y) { r = Relu(x) s = Sigmoid(r) y = Softmax(s) }"))
     assert find_islands(graph, divide(graph)) == {}
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import onnx2snn
-from onnx2snn.graph.graph import read_graph
 from onnx2snn.graph.macs import count_macs
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 UNKNOWN = {"per_sample": None, "fed_by_spikes": None, "share": None}
 
@@ -17,7 +16,7 @@ def count(body, inputs="float[N,4] x", outputs="float[] y", **shapes):
     read = {name for node in parse(text).graph.node for name in node.input}
     weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     return count_macs(
-        read_graph(parse(text, **weights, **{name: constants[name] for name in read & {*constants}}))
+        graph_of(parse(text, **weights, **{name: constants[name] for name in read & {*constants}}))
     )
 
 
@@ -77,7 +76,7 @@ def test_the_open_axis_may_hold_more_than_samples(body, inputs, macs):
     }
     used = {name: shape for name, shape in shapes.items() if name in body}
     model = parse(f"({inputs}) => (float[] y) {{ {body} }}", w=np.ones((4, 6), np.float32), **used)
-    assert count_macs(read_graph(model))["per_sample"] == macs
+    assert count_macs(graph_of(model))["per_sample"] == macs
 
 
 def test_a_product_of_activations_counts():

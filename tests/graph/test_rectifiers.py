@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.graph.graph import Constant, Node, Variable, read_graph
+from onnx2snn.graph.graph import Constant, Node, Variable
 from onnx2snn.graph.rectifiers import Rectifier, clip_bounds, rectifier
 from onnx2snn.ops import DOMAIN, FUNCTIONS
-from tests.helpers import parse, run
+from tests.helpers import graph_of, parse, run
 
 CONSTANTS = {
     "zero": np.float32(0),
@@ -23,7 +23,7 @@ CONSTANTS = {
 
 
 def node_of(text, kind="float"):
-    (node,) = read_graph(
+    (node,) = graph_of(
         parse(f"({kind}[N,3] x, float top) => ({kind}[] y) {{ y = {text} }}", **CONSTANTS)
     ).nodes
     return node

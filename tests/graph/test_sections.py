@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph.graph import read_graph
 from onnx2snn.graph.sections import divide
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 CONSTANTS = {
     "zero": np.float32(0),
@@ -19,7 +18,7 @@ CONSTANTS = {
 
 
 def sections(text):
-    graph = read_graph(parse(text, **CONSTANTS))
+    graph = graph_of(parse(text, **CONSTANTS))
     return divide(graph)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.graph.graph import read_graph
 from onnx2snn.graph.univariate import find_activations
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 CONSTANTS = {
     "half": np.float32(0.5),
@@ -57,7 +56,7 @@ def find(body, outputs="float[] y"):
     model = parse(f"(float[N,4] x) => ({outputs}) {{ a = MatMul(x, w) {body} }}", **constants, **weights)
     if any(node.domain for node in model.graph.node):
         model.opset_import.add(domain="com.unknown", version=1)
-    return find_activations(read_graph(model))
+    return find_activations(graph_of(model))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

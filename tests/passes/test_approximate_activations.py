@@ -11,11 +11,11 @@ import pytest
 import onnx2snn
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.data.readers import dataset_from_arrays
-from onnx2snn.graph.graph import read_graph, write_model
+from onnx2snn.graph.graph import write_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.approximate_activations import ApproximateActivations
 from onnx2snn.passes.base import Context
-from tests.helpers import normal, parse, run
+from tests.helpers import graph_of, normal, parse, run
 
 #: From {1} to {0}.
 ACTIVATIONS = {
@@ -57,7 +57,7 @@ def images(rng, count=48):
 
 
 def rewritten(model, x):
-    graph = read_graph(model)
+    graph = graph_of(model)
     context = Context(
         CompileOptions(approximate="relu-sum"), dataset=dataset_from_arrays(x, input_specs(model))
     )

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.graph.graph import read_graph, write_model
+from onnx2snn.graph.graph import write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.enclose_islands import EncloseIslands
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 CONSTANTS = {
     "w": np.eye(4, dtype=np.float32),
@@ -24,7 +24,7 @@ class Enclosed:
         model = parse(
             f"(float[N,4] x, float[N,4] p) => ({outputs}) {{ r = Relu(x) {body} {end} }}", **CONSTANTS
         )
-        self.graph, context = read_graph(model), Context(CompileOptions())
+        self.graph, context = graph_of(model), Context(CompileOptions())
         before = write_model(self.graph).SerializeToString()
         self.changed = EncloseIslands().run(self.graph, context)
         written = write_model(self.graph)

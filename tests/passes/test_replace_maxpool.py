@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from onnx2snn.graph.graph import read_graph, write_model
+from onnx2snn.graph.graph import write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_maxpool import ReplaceMaxPool
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 
 def replace(text):
-    graph, context = read_graph(parse(text)), Context(CompileOptions())
+    graph, context = graph_of(parse(text)), Context(CompileOptions())
     changed = ReplaceMaxPool().run(graph, context)
     written = write_model(graph).SerializeToString()
     assert not ReplaceMaxPool().run(graph, context)

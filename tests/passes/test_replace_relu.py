@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from onnx2snn.calibration.statistics import Statistics
-from onnx2snn.graph.graph import constant, read_graph, write_model
+from onnx2snn.graph.graph import constant, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import ReplaceRelu
 from onnx2snn.thresholds.histogram import ChannelHistogram
-from tests.helpers import parse
+from tests.helpers import graph_of, parse
 
 IMAGE = "(float[N,2,H,W] x) => (float[] y)"
 
@@ -18,7 +18,7 @@ IMAGE = "(float[N,2,H,W] x) => (float[] y)"
 def replace(text, activations, **options):
     """Run the pass with statistics of the activations [C, n] of every tensor."""
     model = parse(text, zero=np.float32(0), three=np.float32(3))
-    graph, statistics = read_graph(model), Statistics()
+    graph, statistics = graph_of(model), Statistics()
     for name, values in activations.items():
         statistics.histograms[name] = ChannelHistogram(len(values))
         statistics.histograms[name].add(np.asarray(values, np.float32))

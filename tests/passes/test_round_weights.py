@@ -7,12 +7,13 @@ import pytest
 
 from onnx2snn.calibration.moments import Moments, measure_moments
 from onnx2snn.data.readers import InputSpec, dataset_from_arrays
-from onnx2snn.graph.graph import constant, read_graph
+from onnx2snn.graph.graph import constant
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes import round_weights
 from onnx2snn.passes.base import Context
+from onnx2snn.passes.pipeline import run_pass
 from onnx2snn.passes.round_weights import RoundWeights
-from tests.helpers import normal, parse
+from tests.helpers import graph_of, normal, parse
 
 #: name → what reads the spikes r [N,4,6,6] or f [N,4]; weights, their axis of output channels
 LAYERS = {
@@ -30,7 +31,7 @@ def rounded(name, rng, monkeypatch=None, moments=None, **changed):
     weights = normal(rng, **shapes) | changed
     text = "(float[N,4,6,6] x) => (float[] y) { one = Constant<value_float=1.0>() "
     text += f'r = onnx2snn.AccumulateFire<levels=15, code="radix", potential=0.5>(x, one) {nodes} }}'
-    graph = read_graph(parse(text, **weights))
+    graph = graph_of(parse(text, **weights))
     data = np.abs(rng.normal(2, 2, (32, 4, 6, 6))).astype(np.float32)
     options = CompileOptions(schedule="layer", code="radix", timesteps=4, weights="int8")
     specs = [InputSpec("x", np.dtype(np.float32), (None, 4, 6, 6))]
@@ -39,8 +40,9 @@ def rounded(name, rng, monkeypatch=None, moments=None, **changed):
         monkeypatch.setattr(
             round_weights, "measure_moments", lambda _, wanted, *__: dict.fromkeys(wanted, moments)
         )
-    assert RoundWeights().run(graph, context)
-    assert not RoundWeights().run(graph, context)
+    context.established |= RoundWeights.requires
+    assert run_pass(RoundWeights(), graph, context)
+    assert not run_pass(RoundWeights(), graph, context)
     layer = next(node for node in graph.nodes if node.op in ("Conv", "Gemm", "MatMul"))
     (step,) = context.steps.values()
     return weights, layer, np.moveaxis(constant(layer.inputs[1]), axis, 0), step, graph
@@ -91,6 +93,6 @@ def test_moments_are_those_of_the_spikes(rng):
     dataset = dataset_from_arrays(data, [InputSpec("x", np.dtype(np.float32), (None, 4, 5, 5))])
     spikes = np.clip(np.floor(data + 0.5), 0, 3)
     for axis, axes in ((1, (0, 2, 3)), (None, (0, 1, 2, 3))):
-        found = measure_moments(read_graph(parse(text)), [("r", axis)], dataset, 7)["r", axis]
+        found = measure_moments(graph_of(parse(text)), [("r", axis)], dataset, 7)["r", axis]
         np.testing.assert_allclose(found.mean, np.atleast_1d(spikes.mean(axis=axes)), rtol=1e-6)
         np.testing.assert_allclose(found.square, np.atleast_1d((spikes**2).mean(axis=axes)), rtol=1e-6)

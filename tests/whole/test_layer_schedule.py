@@ -13,10 +13,9 @@ from benchmarks.topologies import example_feeds, load
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.graph.graph import read_graph
 from onnx2snn.passes import replace_relu
 from onnx2snn.runtime.explicit import simulate
-from tests.helpers import feeds, normal, parse, relative_error, run
+from tests.helpers import feeds, graph_of, normal, parse, relative_error, run
 from tests.layered import DRAWN, STEPS, constants, net, run_both
 
 #: How close to a tie float32 may decide either way.
@@ -120,7 +119,7 @@ def test_dyadic_numbers_spike_exactly_the_same(rng, monkeypatch, code, max_spike
 
 def artifact(text: str, timesteps: int, **weights) -> onnx.ModelProto:
     """A net whose neurons are written by hand."""
-    model = emit_layer(read_graph(parse(text, **weights)))
+    model = emit_layer(graph_of(parse(text, **weights)))
     add_metadata(model, {"options": {"timesteps": timesteps}})
     return model
 

@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
 from onnx2snn.analysis.evaluation import check_source
-from onnx2snn.compiler.compiler import PREPARATION
 from onnx2snn.engine.engines import Engine, EngineOptions, make_engine
 from onnx2snn.errors import ModelError
 from onnx2snn.graph.channels import channel_axis
-from onnx2snn.graph.graph import Graph, Node, extract, read_graph, write_model
+from onnx2snn.graph.graph import Node, extract, write_model
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
-from onnx2snn.model.file import flatten_model, load_model
-from onnx2snn.options import CompileOptions
-from onnx2snn.passes.base import Context
+from onnx2snn.model.file import load_model
+from onnx2snn.passes.pipeline import prepare
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
@@ -63,7 +60,7 @@ class PreparedReference:
     def __init__(self, path: str | Path, session: SpikingSession, threads: int | None = None) -> None:
         source = load_model(path)
         check_source(path, source, session)
-        self._graph, self._options = _prepare(source), EngineOptions(threads=threads)
+        (self._graph, _), self._options = prepare(source), EngineOptions(threads=threads)
         self._small = source.ByteSize() * len(session.neurons) <= _MEMORY
         nodes = {node.name: node for node in self._graph.nodes}
         self.kinds: dict[str, Rectifier] = {}
@@ -113,14 +110,3 @@ class PreparedReference:
             helper.make_empty_tensor_value_info(name) for name in wanted if name not in given
         )
         return make_engine(model, options=self._options)
-
-
-def _prepare(source: Any) -> Graph:
-    """The ANN's graph behind the passes that need no data: equal to it, its activations in normal form."""
-    original = flatten_model(source)
-    graph = read_graph(original)
-    context = Context(CompileOptions(), original)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for step in PREPARATION:
-            step.run(graph, context)
-    return graph
