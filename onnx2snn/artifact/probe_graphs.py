@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.engine.engines import Array
 from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.model.tap import tap
 from onnx2snn.ops import ACCUMULATE_FIRE, DOMAIN, FUNCTIONS, INCREMENT, QUANTIZED_RELU, RUNNING_MEAN
 
 Values = Mapping[str, Array]
@@ -213,9 +214,7 @@ def showing(artifact: Artifact, names: Collection[str]) -> tuple[onnx.ModelProto
     """The step, which also gives some of its tensors."""
     model = onnx.ModelProto()
     model.CopyFrom(artifact.step)
-    present = {item.name for item in model.graph.output}
-    model.graph.output.extend(map(helper.make_empty_tensor_value_info, sorted(set(names) - present)))
-    return model, artifact.carried
+    return tap(model, sorted(names)), artifact.carried
 
 
 def _half(neuron: onnx.NodeProto) -> str:

@@ -22,6 +22,7 @@ from onnx2snn.graph.channels import broadcastable, channel_axis
 from onnx2snn.graph.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.graph.sections import divide
 from onnx2snn.model.file import IR_VERSION
+from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 from onnx2snn.thresholds.histogram import Vector
 
@@ -94,9 +95,7 @@ class Stage:
         inner = [name for name in dict.fromkeys(names) if name not in found]
         if inner:
             if tuple(inner) not in self._inner_engines:
-                part = _on_means(self._part)
-                del part.graph.output[:]
-                part.graph.output.extend(map(helper.make_empty_tensor_value_info, inner))
+                part = tap(_on_means(self._part), inner, only=True)
                 self._inner_engines[tuple(inner)] = OnnxruntimeEngine(part)
             found |= self._inner_engines[tuple(inner)].run(feeds)
         return found

@@ -13,11 +13,13 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
+from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.errors import DataError, ModelError
+from onnx2snn.errors import ModelError
 from onnx2snn.graph.channels import channel_axis, channels_first
 from onnx2snn.graph.graph import Graph, write_model
+from onnx2snn.model.tap import tap
 from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 logger = logging.getLogger(__name__)
@@ -80,11 +82,8 @@ def collect_statistics(
     """
     tensors = graph.tensors()
     axes = {name: channel_axis(tensors[activation.tensor]) for name, activation in activations.items()}
-    model = write_model(graph)
-    del model.graph.output[:]
-    read = dict.fromkeys(activation.tensor for activation in activations.values())
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in read)
-    engine = OnnxruntimeEngine(model)
+    read = [activation.tensor for activation in activations.values()]
+    engine = OnnxruntimeEngine(tap(write_model(graph), read, only=True))
     statistics = Statistics()
 
     def add(name: str) -> None:
@@ -120,10 +119,7 @@ def collect_ranges(
     Raises:
         ModelError, DataError: as `collect_statistics`.
     """
-    model = write_model(graph)
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(tensors))
-    engine = OnnxruntimeEngine(model)
+    engine = OnnxruntimeEngine(tap(write_model(graph), sorted(tensors), only=True))
     histograms = {name: ChannelHistogram(2) for name in tensors}
     done = 0
     for batch, count in calibration_batches(graph, dataset, batch_size):
@@ -179,20 +175,9 @@ def fixed_batch(graph: Graph) -> int | None:
 def calibration_batches(
     graph: Graph, dataset: Dataset, batch_size: int
 ) -> Iterator[tuple[dict[str, npt.NDArray[Any]], int]]:
-    """Batches with their sizes, of the model's own batch size where that is fixed.
+    """Whole batches with their sizes, of the model's own batch size where that is fixed.
 
     Raises:
         DataError: not even one whole batch of the fixed size.
     """
-    fixed = fixed_batch(graph)
-    seen = 0
-    for batch in dataset.batches(fixed or batch_size):
-        count = len(next(iter(batch.values())))
-        if fixed is None or count == fixed:
-            seen += count
-            yield batch, count
-    if not seen:
-        raise DataError(
-            f"{dataset.source}: expected at least {fixed or 1} samples, one batch of the model, "
-            f"found {len(dataset)}; give more, or export the model with a dynamic batch"
-        )
+    return model_batches(dataset, batch_size, fixed_batch(graph), fill=False)

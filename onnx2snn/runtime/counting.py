@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
-from onnx2snn.artifact.artifact import Artifact, final_name, zero_state
+from onnx2snn.artifact.artifact import final_name, zero_state
 from onnx2snn.artifact.fan_out import count_dense
 from onnx2snn.artifact.layouts import by_sample
 from onnx2snn.artifact.spike_counts import event_count, spike_count
 from onnx2snn.artifact.synapses import make_counter
 from onnx2snn.emit.stream import TIMESTEPS
-from onnx2snn.engine.engines import Engine
 from onnx2snn.runtime.inputs import count_samples
 from onnx2snn.runtime.results import Checkpoint, Work
-from onnx2snn.runtime.stepper import make_stepper
+from onnx2snn.runtime.runner import Network, Step
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Array]
@@ -29,67 +27,46 @@ class Counting:
     """The counting graphs of an artifact, loaded.
 
     Args:
-        artifact: the network.
-        load: loads a graph.
+        network: its artifact.
 
     Attributes:
         uncounted: see `EventCounter`.
     """
 
-    def __init__(self, artifact: Artifact, load: Callable[[onnx.ModelProto], Engine]) -> None:
-        counter = make_counter(artifact)
-        self._artifact, self.uncounted = artifact, counter.uncounted
-        self._load, self._counter = load, counter
-        self._counts = counter.carried
-        self._carried = (*artifact.carried, *counter.carried)
-        self._step, self._synapses = load(counter.step), load(counter.synapses)
+    def __init__(self, network: Network) -> None:
+        self._network, self._artifact = network, network.artifact
+        self._counter = make_counter(network.artifact)
+        self.uncounted = self._counter.uncounted
+        self._counts = [value.before for value in self._counter.carried]
+        carried = (*self._artifact.carried, *self._counter.carried)
+        self._step = Step(network.load(self._counter.step), carried)
+        self._synapses = network.load(self._counter.synapses)
 
-    def checkpoints(
-        self,
-        bridge: Callable[[dict[str, Array]], dict[str, Array]],
-        feeds: dict[str, Array],
-        wanted: Sequence[int],
-        sums: Sequence[str],
-        read_out: Callable[[Values, Values, int], dict[str, Array]],
-    ) -> list[Checkpoint]:
-        """Run samples, with a checkpoint after each of the timesteps wanted, which ascend.
-
-        Args:
-            bridge: what the step reads beside the state, from the inputs.
-            feeds: the inputs.
-            wanted: numbers of timesteps.
-            sums: the carried values that `read_out` reads.
-            read_out: the outputs after some timesteps.
-        """
+    def checkpoints(self, feeds: dict[str, Array], wanted: Sequence[int]) -> list[Checkpoint]:
+        """Run samples, with a checkpoint after each of the timesteps wanted, which ascend."""
         samples = count_samples(self._artifact.inputs, feeds)
         started, seconds = time.perf_counter(), 0.0
-        given = bridge(feeds)
-        told = {*sums, *(value.before for value in self._counts)}
-        stepper = make_stepper(self._step, self._carried, given)
+        runner = self._network.start(feeds, self._step)
         checkpoints = []
-        layered = self._artifact.schedule == "layer"
-        for number in wanted if layered else range(1, wanted[-1] + 1):
-            stepper.advance()
-            if number in wanted:
-                state = stepper.carried(told)
-                outputs = read_out(given, state, number)
-                seconds += time.perf_counter() - started
-                counts = self._count(given, state, samples)
-                checkpoints.append(Checkpoint(number, outputs, **counts, seconds=seconds))
-                started = time.perf_counter()
+        for number in wanted:
+            runner.advance_to(number)
+            outputs, state = runner.outputs(), runner.carried(self._counts)
+            seconds += time.perf_counter() - started
+            counts = self._count(runner.bridge, state, samples)
+            checkpoints.append(Checkpoint(number, outputs, **counts, seconds=seconds))
+            started = time.perf_counter()
         return checkpoints
 
-    def fan_out(self, bridge: Values, timesteps: int) -> dict[str, float]:
+    def fan_out(self, feeds: dict[str, Array]) -> dict[str, float]:
         """Synaptic operations that a spike of each neuron causes on average, pools on its way included."""
-        stepper = make_stepper(self._step, self._carried, bridge)
-        for _ in range(timesteps):
-            stepper.advance()
-        state = stepper.carried([value.before for value in self._counts])
+        runner = self._network.start(feeds, self._step)
+        runner.advance_to(self._artifact.timesteps)
+        state = runner.carried(self._counts)
         counts = {spike_count(c): state[f"{spike_count(c)}/in"] for c in self._artifact.spiking}
         caused = dict.fromkeys((cell.name for cell in self._artifact.neurons), 0.0)
         for cell in self._artifact.spiking:
             alone = {n: a if n == spike_count(cell) else np.zeros_like(a) for n, a in counts.items()}
-            results = self._synapses.run({**bridge, **alone})
+            results = self._synapses.run({**runner.bridge, **alone})
             for name in self._artifact.sources(cell):
                 caused[name] += sum(float(value.sum()) for value in results.values())
         sent = {cell.name: float(counts[spike_count(cell)].sum()) for cell in self._artifact.neurons}
@@ -99,14 +76,14 @@ class Counting:
         """What is computed for a sample beside spikes; the inputs only give the shapes."""
         samples = count_samples(self._artifact.inputs, feeds)
         parts = (self._artifact.prefix, self._counter.step, self._artifact.head)
-        known = {**feeds, **zero_state(self._carried)}
+        known = {**feeds, **zero_state(self._step.carried)}
         macs: list[dict[str, int]] = []
         for part in parts:
             if part is None:
                 macs.append({})
                 continue
             counted, names = count_dense(part)
-            results = self._load(counted).run(known)
+            results = self._network.load(counted).run(known)
             macs.append({layer: _share(results[name], samples) for name, layer in names.items()})
             # Each part reads what those before it gave; a step's sums stand for the mean, of the same shape.
             known |= results
@@ -131,7 +108,7 @@ class Counting:
         if self._counter.still is None:
             return 0
         silent = {name: np.zeros_like(known[name]) for name in map(spike_count, self._artifact.spiking)}
-        results = self._load(self._counter.still).run({**known, **silent})
+        results = self._network.load(self._counter.still).run({**known, **silent})
         found = self._counter.layers
         return sum(_share(value, samples) for name, value in results.items() if found[name] in layers)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ from onnx2snn.errors import OptionError
 from onnx2snn.exits import ExitRule, parse_exit
 from onnx2snn.runtime.inputs import shape_text
 from onnx2snn.runtime.results import Run
-from onnx2snn.runtime.stepper import Stepper, select_rows
+from onnx2snn.runtime.runner import Runner
 
 Array = npt.NDArray[Any]
-Values = Mapping[str, Array]
 
 #: Decided samples leave the batch once no more than this share is left: moving the others costs time as well.
 _WORTH_LEAVING = 0.75
@@ -59,23 +57,12 @@ def check_scores(name: str, scores: Array) -> None:
         )
 
 
-def run_until_decided(
-    stepper: Stepper,
-    bridge: Values,
-    read_out: Callable[[Values, Stepper, int], dict[str, Array]],
-    rule: ExitRule,
-    samples: int,
-    steps: int,
-    *,
-    apart: bool,
-) -> Run:
+def run_until_decided(runner: Runner, rule: ExitRule, samples: int, steps: int, *, apart: bool) -> Run:
     """Step until every sample is decided, the decided ones leaving once they are a quarter of the batch.
 
     Args:
-        stepper: before its first timestep.
-        bridge: what the step and the head read beside the state.
-        read_out: the outputs after some timesteps, class scores first.
-        rule: when a sample is decided.
+        runner: before its first timestep.
+        rule: when a sample is decided, by the first output's class scores.
         samples: N.
         steps: T, by which every sample stops.
         apart: whether samples do not depend on each other, so that they may leave.
@@ -88,8 +75,8 @@ def run_until_decided(
     still = np.ones(samples, bool)
     results: dict[str, Array] = {}
     for number in range(1, steps + 1):
-        stepper.advance()
-        outputs = read_out(bridge, stepper, number)
+        runner.advance()
+        outputs = runner.outputs()
         for name, values in outputs.items():
             _check_rows(name, values, len(rows))
         first, scores = next(iter(outputs.items()))
@@ -104,8 +91,8 @@ def run_until_decided(
             break
         if apart and left.mean() <= _WORTH_LEAVING:
             places = np.flatnonzero(left)
-            bridge = select_rows(bridge, places)
-            stepper, rows = stepper.select(places), rows[places]
+            runner.keep(places)
+            rows = rows[places]
     return Run(steps, results, timesteps_used=used)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import onnx
 
-from onnx2snn.artifact.artifact import Artifact, Carried, zero_state
+from onnx2snn.artifact.artifact import Carried, zero_state
 from onnx2snn.artifact.probe_graphs import (
     SHIFT,
     ExactNeuron,
@@ -21,8 +21,8 @@ from onnx2snn.artifact.probe_graphs import (
     showing,
     taught,
 )
-from onnx2snn.engine.engines import Array, Engine
-from onnx2snn.runtime.stepper import Stepper, make_stepper
+from onnx2snn.engine.engines import Array
+from onnx2snn.runtime.runner import Network, Runner, Step
 
 Values = Mapping[str, Array]
 #: Bytes of weights that the parts behind exact neurons may have together.
@@ -51,32 +51,20 @@ class Prober:
     """Changed step graphs of an artifact.
 
     Args:
-        artifact: the network; not of integers.
-        load: loads a graph.
-        bridge: what the step and the head read beside the state, from the inputs.
-        read_out: the outputs, from the bridge, the carried values and the number of timesteps.
+        network: its artifact; not of integers.
     """
 
-    def __init__(
-        self,
-        artifact: Artifact,
-        load: Callable[[onnx.ModelProto], Engine],
-        bridge: Callable[[dict[str, Array]], dict[str, Array]],
-        read_out: Callable[[Values, Values, int], dict[str, Array]],
-    ) -> None:
-        self._artifact, self._load = artifact, load
-        self._bridge, self._read_out = bridge, read_out
-        self._engines: dict[tuple[str, ...], tuple[Engine, tuple[Carried, ...]]] = {}
+    def __init__(self, network: Network) -> None:
+        self._artifact, self._network = network.artifact, network
+        self._steps: dict[tuple[str, ...], Step] = {}
 
     def record(self, feeds: dict[str, Array], timesteps: int) -> Recording:
         """Run samples; the schedule `layer` takes its own number of timesteps."""
-        engine, carried = self._engine(("record",), lambda: recording(self._artifact))
+        step = self._step(("record",), lambda: recording(self._artifact))
         steps = 1 if self._artifact.schedule == "layer" else timesteps
-        bridge = self._bridge(feeds)
-        stepper = make_stepper(engine, carried, bridge)
-        for _ in range(steps):
-            stepper.advance()
-        state = stepper.carried([value.before for value in carried])
+        runner = self._network.start(feeds, step)
+        runner.advance_to(timesteps)
+        state = runner.carried([value.before for value in step.carried])
         samples = len(next(iter(feeds.values())))
         currents, sent, activity = (
             {
@@ -85,7 +73,7 @@ class Prober:
             }
             for what in ("current", "sent", "activity")
         )
-        return Recording(self._read_out(bridge, state, timesteps), currents, sent, activity)
+        return Recording(runner.outputs(), currents, sent, activity)
 
     def teach(
         self, feeds: dict[str, Array], told: Values, exact: Sequence[ExactNeuron] = ()
@@ -100,14 +88,14 @@ class Prober:
         Returns:
             neuron → its current, [N, …], in the artifact's units; and the outputs.
         """
-        engine, carried = self._engine(("teach",), lambda: taught(self._artifact, list(told), exact))
-        bridge = self._bridge(feeds)
+        step = self._step(("teach",), lambda: taught(self._artifact, list(told), exact))
+        bridge = self._network.bridge(feeds)
         given = {
             neuron.output[0]: told[neuron.name].astype(dtype_of(self._artifact, neuron))
             for neuron in self._artifact.neurons
             if neuron.name in told
         }
-        results = engine.run({**bridge, **zero_state(carried), **given})
+        results = step.engine.run({**bridge, **zero_state(step.carried), **given})
         results |= given
         state = {
             value.before: results[value.after] for value in self._artifact.carried if value.after in results
@@ -117,7 +105,7 @@ class Prober:
             neuron.name: _for_each(results[after(neuron, "current")], samples)
             for neuron in self._artifact.neurons
         }
-        return currents, self._read_out(bridge, state, 1)
+        return currents, self._network.read_out(bridge, state, 1)
 
     def outputs_with_each(
         self, exact: Sequence[ExactNeuron], feeds: dict[str, Array], shifts: Values, timesteps: int
@@ -136,8 +124,8 @@ class Prober:
         for start in range(0, len(exact), together):
             yield from self._outputs_with_some(exact[start : start + together], feeds, shifts, timesteps)
             if together < len(exact):  # each has weights of its own
-                self._engines = {
-                    key: value for key, value in self._engines.items() if key[0] not in ("tail", "trunk")
+                self._steps = {
+                    key: step for key, step in self._steps.items() if key[0] not in ("tail", "trunk")
                 }
 
     def _outputs_with_some(
@@ -145,33 +133,31 @@ class Prober:
     ) -> Iterator[dict[str, Array]]:
         tails = {neuron.name: find_tail(self._artifact, neuron) for neuron in exact}
         wanted = {name for tail in tails.values() for name in tail.reads}
-        engine, carried = self._engine(("trunk", *sorted(tails)), lambda: showing(self._artifact, wanted))
-        bridge = self._bridge(feeds)
+        step = self._step(("trunk", *sorted(tails)), lambda: showing(self._artifact, wanted))
         moves = {one.name: np.asarray(shifts[one.name] / one.unit, np.float32) for one in exact}
-        steppers: dict[str, Stepper] = {}
-        trunk = make_stepper(engine, carried, bridge)
-        for _ in range(1 if self._artifact.schedule == "layer" else timesteps):
+        trunk = self._network.start(feeds, step)
+        runners: dict[str, Runner] = {}
+        while trunk.timesteps < timesteps:
             trunk.advance()
-            values = {**bridge, **trunk.results()}
+            values = {**trunk.bridge, **trunk.results()}
             for name, tail in tails.items():
                 given = {**values, SHIFT: moves[name]}
-                if name not in steppers:
-                    load = partial(tail.model, given)
-                    engine, carried = self._engine(("tail", name), load)
-                    steppers[name] = make_stepper(engine, carried, given)
-                    steppers[name].advance()
+                if name not in runners:
+                    step = self._step(("tail", name), partial(tail.model, given))
+                    runners[name] = self._network.follow(given, step)
+                    runners[name].advance()
                 else:
-                    steppers[name].advance(given)
+                    runners[name].advance(given)
         base = trunk.carried([value.before for value in self._artifact.carried])
         for name, tail in tails.items():
-            own = steppers[name].carried([value.before for value in tail.carried])
-            yield self._read_out(bridge, {**base, **own}, timesteps)
+            own = runners[name].carried([value.before for value in tail.carried])
+            yield self._network.read_out(trunk.bridge, {**base, **own}, timesteps)
 
-    def _engine(self, key: tuple[str, ...], make: Callable[[], Graph]) -> tuple[Engine, tuple[Carried, ...]]:
-        if key not in self._engines:
+    def _step(self, key: tuple[str, ...], make: Callable[[], Graph]) -> Step:
+        if key not in self._steps:
             model, carried = make()
-            self._engines[key] = self._load(model), carried
-        return self._engines[key]
+            self._steps[key] = Step(self._network.load(model), carried)
+        return self._steps[key]
 
 
 def _for_each(values: Array, samples: int) -> Array:

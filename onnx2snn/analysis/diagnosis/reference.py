@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from onnx import helper
 
 from onnx2snn.analysis.evaluation import check_source
 from onnx2snn.engine.engines import Engine, EngineOptions, make_engine
@@ -17,6 +16,7 @@ from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import Node, extract, write_model
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
 from onnx2snn.model.file import load_model
+from onnx2snn.model.tap import tap
 from onnx2snn.passes.pipeline import prepare
 from onnx2snn.runtime.session import SpikingSession
 
@@ -77,7 +77,10 @@ class PreparedReference:
                 "none of these names; compile the network again with this version"
             )
         self._outputs = [tensor.name for tensor in self._graph.outputs]
-        self._engine = self._load_whole()
+        inside = (t.name for node in self._nodes.values() for t in (node.inputs[0], node.outputs[0]))
+        given = {item.name for item in self._graph.inputs}
+        whole = tap(write_model(self._graph), [name for name in inside if name not in given])
+        self._engine = make_engine(whole, options=self._options)
         self._tails: dict[str, Engine] = {}
 
     def run(self, feeds: Mapping[str, Array]) -> Activity:
@@ -99,14 +102,3 @@ class PreparedReference:
             if self._small:
                 self._tails[name] = tail
         return tail.run({**feeds, tensor: after.astype(self._graph.tensors()[tensor].dtype, copy=False)})
-
-    def _load_whole(self) -> Engine:
-        model = write_model(self._graph)
-        given = {item.name for item in (*model.graph.input, *model.graph.output)}
-        wanted = dict.fromkeys(
-            tensor.name for node in self._nodes.values() for tensor in (node.inputs[0], node.outputs[0])
-        )
-        model.graph.output.extend(
-            helper.make_empty_tensor_value_info(name) for name in wanted if name not in given
-        )
-        return make_engine(model, options=self._options)

@@ -1,0 +1,157 @@
+"""Run an artifact in time: the prefix once, step after step, and what reads the outputs out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx
+
+from onnx2snn.artifact.artifact import Artifact, Carried, final_name
+from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
+from onnx2snn.runtime.stepper import Stepper, make_stepper, select_rows
+
+Values = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One timestep of a network, ready to run.
+
+    Attributes:
+        engine: has its graph.
+        carried: what goes back into it.
+    """
+
+    engine: Engine
+    carried: tuple[Carried, ...]
+
+
+class Network:
+    """The parts of an artifact, each loaded when it is first run.
+
+    Args:
+        artifact: the network.
+        backend: runs its parts.
+        options: for the backend.
+    """
+
+    def __init__(self, artifact: Artifact, backend: Backend, options: EngineOptions) -> None:
+        self.artifact, self.backend = artifact, backend
+        self._options = options
+        self._used: tuple[dict[str, tuple[int, ...]], Stepper] | None = None
+
+    def load(self, model: onnx.ModelProto, states: Mapping[str, str] | None = None) -> Engine:
+        """Any graph, on the network's backend; `states` as for `make_engine`."""
+        return make_engine(model, self.backend, self._options, states)
+
+    @cached_property
+    def step(self) -> Step:
+        """One timestep, as it is in the artifact."""
+        # What goes from step to step and is not read behind the last one may lie in memory as it likes, if
+        # it begins as a single number: one for each channel would not follow where the layout goes.
+        private = {
+            value.before: value.after
+            for value in self.artifact.carried
+            if value.before not in self.sums() and value.initial.size == 1
+        }
+        return Step(self.load(self.artifact.step, private), self.artifact.carried)
+
+    @cached_property
+    def _prefix(self) -> Engine | None:
+        return None if self.artifact.prefix is None else self.load(self.artifact.prefix)
+
+    @cached_property
+    def _head(self) -> Engine:
+        return self.load(self.artifact.head)
+
+    @cached_property
+    def _summed(self) -> list[Carried]:
+        """What adds up over time, and is read behind the last step."""
+        read = {item.name for item in self.artifact.head.graph.input}
+        return [value for value in self.artifact.carried if final_name(value) in read]
+
+    def bridge(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """What the step and the head read beside the state: inputs, and what the prefix makes of them."""
+        return feeds if self._prefix is None else feeds | self._prefix.run(feeds)
+
+    def start(self, feeds: dict[str, Array], step: Step | None = None) -> Runner:
+        """A run before its first timestep, in which every timestep sees the same inputs.
+
+        Args:
+            feeds: the inputs.
+            step: a changed timestep; the artifact's by default.
+        """
+        return self.follow(self.bridge(feeds), step or self.step)
+
+    def start_again(self, feeds: dict[str, Array]) -> Runner:
+        """As `start`, in the memory of the last run started so, which must be over, if the shapes allow."""
+        bridge = self.bridge(feeds)
+        shapes = {name: array.shape for name, array in bridge.items()}
+        if self._used is not None and self._used[0] == shapes:
+            self._used[1].restart(bridge)
+        else:
+            self._used = shapes, make_stepper(self.step.engine, self.step.carried, bridge)
+        return Runner(self, bridge, self._used[1])
+
+    def follow(self, bridge: dict[str, Array], step: Step) -> Runner:
+        """A run that begins behind the prefix, or that is a part of another's timesteps."""
+        return Runner(self, bridge, make_stepper(step.engine, step.carried, bridge))
+
+    def read_out(self, bridge: Values, state: Values, timesteps: int) -> dict[str, Array]:
+        """The outputs, from what was carried out of the last of some timesteps."""
+        available = dict(bridge)
+        available |= {final_name(value): state[value.before] for value in self._summed}
+        available[TIMESTEPS] = np.asarray(timesteps, dtype=np.int64)
+        return self._head.run(available)
+
+    def sums(self) -> list[str]:
+        """The carried values that `read_out` reads."""
+        return [value.before for value in self._summed]
+
+
+class Runner:
+    """A run between two timesteps.
+
+    In the schedule `layer` all timesteps are one step.
+
+    Attributes:
+        bridge: what each step reads beside the state.
+        timesteps: how many have been run.
+    """
+
+    def __init__(self, network: Network, bridge: dict[str, Array], stepper: Stepper) -> None:
+        self._network, self._stepper = network, stepper
+        self.bridge, self.timesteps = bridge, 0
+
+    def advance(self, bridge: dict[str, Array] | None = None) -> None:
+        """One step; with `bridge` on other values than so far, of the same shapes."""
+        self._stepper.advance(bridge)
+        self.bridge = self.bridge if bridge is None else bridge
+        artifact = self._network.artifact
+        self.timesteps += artifact.timesteps if artifact.schedule == "layer" else 1
+
+    def advance_to(self, timesteps: int) -> None:
+        """As many steps as it takes."""
+        while self.timesteps < timesteps:
+            self.advance()
+
+    def carried(self, names: Collection[str]) -> dict[str, Array]:
+        """Some carried values, by input name of the step."""
+        return self._stepper.carried(names)
+
+    def results(self) -> dict[str, Array]:
+        """All that the last step gave."""
+        return self._stepper.results()
+
+    def outputs(self) -> dict[str, Array]:
+        """The network's outputs after the timesteps so far."""
+        return self._network.read_out(self.bridge, self.carried(self._network.sums()), self.timesteps)
+
+    def keep(self, rows: Array) -> None:
+        """Go on with some of the samples only, by their places [n] in the batch."""
+        self.bridge = select_rows(self.bridge, rows)
+        self._stepper = self._stepper.select(rows)
