@@ -33,7 +33,7 @@ TensorType = tuple[int, tuple[int | None, ...] | None]
 _FLOAT: TensorType = (onnx.TensorProto.FLOAT, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Carried:
     """A value that the loop carries: input and output name in the step model, value before the first step."""
 
@@ -205,7 +205,7 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
         if value.after in outputs:
             after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
     types = _types(model)
-    types |= {final_name(value): types.get(value.after, _FLOAT) for value in carried}
+    types |= {final_name(value): _ranked(types.get(value.after, _FLOAT)) for value in carried}
     part = partial(_part, model, weights, types)
     step, head = part("layers", body, crossing), part("head", after, outputs)
     fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
@@ -345,10 +345,14 @@ def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, Tensor
             types[item.name] = (tensor.elem_type, dims)
     for item in (item for body in bodies for item in body.input[2:]):
         # The final value has the shape of what was added, not of what was there at first.
-        element, dims = types[item.name]
-        final = None if dims is None else (None,) * len(dims)
-        types[item.name.removesuffix("/in") + "/final"] = (element, final)
+        types[item.name.removesuffix("/in") + "/final"] = _ranked(types[item.name])
     return types | {TIMESTEPS: (onnx.TensorProto.INT64, ())}
+
+
+def _ranked(type_: TensorType) -> TensorType:
+    """The type, without sizes: those that ONNX infers behind a pool need not be onnxruntime's."""
+    element, dims = type_
+    return element, None if dims is None else (None,) * len(dims)
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, Any]:

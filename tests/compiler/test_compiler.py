@@ -386,6 +386,30 @@ def test_pool_of_spikes_is_exact(kernel, stride, pad, dilation, ceil, signed, se
     np.testing.assert_allclose(outputs["y"], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad", "size"), [(1, 2, 0, 6), (2, 3, 0, 6), (2, 2, 1, 5), (3, 3, 1, 5)]
+)
+def test_pools_whose_last_window_lies_behind_the_input(kernel, stride, pad, size, schedule, rng):
+    """ONNX's shape inference counts it, onnxruntime's kernel does not; a session runs where the file does."""
+    text = f"""(float[N,2,{size},{size}] x) => (float[N,2,P,Q] y) {{
+        r = Relu(x)
+        y = MaxPool<kernel_shape=[{kernel},{kernel}], strides=[{stride},{stride}], ceil_mode=1,
+            pads=[{pad},{pad},{pad},{pad}]>(r)
+    }}"""
+    x = rng.standard_normal((4, 2, size, size)).astype(np.float32)
+    model = onnx2snn.compile(parse(text), x, schedule=schedule, timesteps=6).model
+    (expected,) = run(model, {"x": x})
+    for session in (
+        SpikingSession(model),
+        SpikingSession(model, native=False),
+        SpikingSession(model, "numpy"),
+    ):
+        for _ in range(2):  # in the memory of the run before
+            np.testing.assert_array_equal(session.run(x).outputs["y"], expected)
+        np.testing.assert_array_equal(session.run_counted(x, [6])[0].outputs["y"], expected)
+
+
 # --- the public surface -----------------------------------------------------------------------------------
 
 
