@@ -205,7 +205,10 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
         if value.after in outputs:
             after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
     types = _types(model)
-    types |= {final_name(value): _ranked(types.get(value.after, _FLOAT)) for value in carried}
+    final = {final_name(value): types.get(value.after, _FLOAT) for value in carried}
+    # ONNX's inference counts windows behind the input that onnxruntime's pools leave out.
+    inexact = any(item.name == "ceil_mode" and item.i for node in body for item in node.attribute)
+    types |= {name: _ranked(type_) for name, type_ in final.items()} if inexact else final
     part = partial(_part, model, weights, types)
     step, head = part("layers", body, crossing), part("head", after, outputs)
     fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
@@ -350,7 +353,7 @@ def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, Tensor
 
 
 def _ranked(type_: TensorType) -> TensorType:
-    """The type, without sizes: those that ONNX infers behind a pool need not be onnxruntime's."""
+    """The type, without sizes."""
     element, dims = type_
     return element, None if dims is None else (None,) * len(dims)
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.ops import CELLS, DOMAIN, LI_POOL
+from onnx2snn.ops import CELLS, DOMAIN
 
 
 def neuron_before(
@@ -34,7 +34,7 @@ def neuron_before(
         if node.domain == DOMAIN and CELLS[node.op_type].kind == "neuron":
             return node, factors
         source = node.input[0]
-        if node.op_type in (LI_POOL.op, "MaxPool"):
+        if standard_op(node) == "MaxPool":
             places = len(helper.get_node_attr_value(node, "kernel_shape"))
         elif node.op_type == "Mul" and places:
             source, factor = node.input if node.input[1] in weights else reversed(node.input)
@@ -46,3 +46,9 @@ def neuron_before(
             return None
         node = producers.get(source)
     return None
+
+
+def standard_op(node: onnx.NodeProto) -> str:
+    """The standard operator that a node is, on sums over time."""
+    ours = CELLS.get(node.op_type) if node.domain == DOMAIN else None
+    return (ours.acts_as if ours else "") or node.op_type

@@ -13,7 +13,9 @@ from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.engine.engines import Array
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.model.tap import tap
-from onnx2snn.ops import ACCUMULATE_FIRE, DOMAIN, FUNCTIONS, INCREMENT, QUANTIZED_RELU, RUNNING_MEAN
+from onnx2snn.ops import DOMAIN, QUANTIZED_RELU, body_of
+from onnx2snn.ops.increment import CELL as INCREMENT
+from onnx2snn.ops.running_mean import CELL as RUNNING_MEAN
 
 Values = Mapping[str, Array]
 
@@ -105,7 +107,7 @@ def taught(
             if any(value.after == node.output[0] for value in artifact.carried):
                 graph.output.append(_info(node.output[0], dtype))
     if any(neuron.kind.step is not None for neuron in exact):
-        model.functions.append(FUNCTIONS[QUANTIZED_RELU.name])
+        model.functions.append(QUANTIZED_RELU)
     return model, carried
 
 
@@ -141,7 +143,7 @@ class Tail:
         outputs = [helper.make_empty_tensor_value_info(value.after) for value in self.carried]
         graph = helper.make_graph(self.nodes, "tail", inputs, outputs, [*weights, *self.weights])
         used = {node.op_type for node in self.nodes if node.domain == DOMAIN}
-        functions = [FUNCTIONS[op] for op in sorted(used)]
+        functions = [body_of(op) for op in sorted(used)]
         model = helper.make_model(
             graph, opset_imports=step.opset_import, ir_version=step.ir_version, functions=functions
         )
@@ -235,7 +237,7 @@ def _half_less(
 def holds_half(neuron: onnx.NodeProto) -> bool:
     """Whether a neuron's current has the 1/2 in it that rounds."""
     values = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
-    return bool(neuron.op_type == ACCUMULATE_FIRE.op and values["potential"] == 0)
+    return bool(values.get("potential") == 0)
 
 
 def _activation(

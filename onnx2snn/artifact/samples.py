@@ -11,7 +11,7 @@ import onnx.shape_inference
 from onnx import helper, numpy_helper
 
 from onnx2snn.engine.engines import Array
-from onnx2snn.ops import DOMAIN
+from onnx2snn.ops import CELLS, DOMAIN
 
 #: Operators that work on each value by itself.
 ELEMENTWISE = (
@@ -51,7 +51,9 @@ def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str]
     for part in parts:
         view = _View(part, shared)
         for node in part.graph.node:
-            rule = _RULES.get((node.domain, node.op_type), _never)
+            rule = _RULES.get(node.op_type, _never)
+            if node.domain:
+                rule = _rule_of_cell(node)
             if not all(map(view.is_shared, node.output)) and not rule(node, view):
                 return False
         shared = view.shared
@@ -179,23 +181,28 @@ def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
     return next((helper.get_attribute_value(item) for item in node.attribute if item.name == name), default)
 
 
-#: (domain, operator) → whether a node of it keeps samples apart.
-_RULES: dict[tuple[str, str], Callable[[onnx.NodeProto, _View], bool]] = {
-    **{("", op): _elementwise for op in ELEMENTWISE},
-    **{("", op): _by_weights for op in _BY_CHANNEL},
-    **{(DOMAIN, op): _elementwise for op in ("BurstIF", "SignedBurstIF")},
-    (DOMAIN, "LIPool"): _always,
-    ("", "Concat"): _along_axis(0),
-    ("", "Flatten"): _flatten,
-    ("", "Gemm"): _by_matrix,
-    ("", "LayerNormalization"): _along_axis(-1),
-    ("", "MatMul"): _by_matrix,
-    ("", "Pad"): _pad,
-    ("", "ReduceMax"): _reduce,
-    ("", "ReduceMean"): _reduce,
-    ("", "ReduceSum"): _reduce,
-    ("", "Reshape"): _reshape,
-    ("", "Slice"): _slice,
-    ("", "Softmax"): _along_axis(-1),
-    ("", "Transpose"): _transpose,
+def _rule_of_cell(node: onnx.NodeProto) -> Callable[[onnx.NodeProto, _View], bool]:
+    cell = CELLS.get(node.op_type) if node.domain == DOMAIN else None
+    if cell is None or not cell.keeps_samples:
+        return _never
+    return _always if cell.kind == "pool" else _elementwise
+
+
+#: Operator → whether a node of it keeps samples apart.
+_RULES: dict[str, Callable[[onnx.NodeProto, _View], bool]] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(_BY_CHANNEL, _by_weights),
+    "Concat": _along_axis(0),
+    "Flatten": _flatten,
+    "Gemm": _by_matrix,
+    "LayerNormalization": _along_axis(-1),
+    "MatMul": _by_matrix,
+    "Pad": _pad,
+    "ReduceMax": _reduce,
+    "ReduceMean": _reduce,
+    "ReduceSum": _reduce,
+    "Reshape": _reshape,
+    "Slice": _slice,
+    "Softmax": _along_axis(-1),
+    "Transpose": _transpose,
 }

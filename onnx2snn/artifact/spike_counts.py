@@ -10,8 +10,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, Carried
-from onnx2snn.artifact.pools import neuron_before
-from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, LI_POOL, LI_REDUCE_MAX
+from onnx2snn.artifact.pools import neuron_before, standard_op
+from onnx2snn.ops import CELLS, DOMAIN
 
 Array = npt.NDArray[Any]
 Nodes = list[onnx.NodeProto]
@@ -83,7 +83,8 @@ class _CellCounter:
             units = numpy_helper.from_array(unit)
             nodes.append(helper.make_node("Constant", [], [divisor], value=units))
         if unit is not None and (unit == 1).all():
-            never_negative = cell.op_type == BURST_IF.op
+            neuron = CELLS[cell.op_type].neuron if cell.domain else None
+            never_negative = neuron is not None and not neuron.takes_back
             sent = [_as_float(cell.output[0], size)] if never_negative else _magnitude(cell.output[0], size)
             return _with_events(sent, size)
         nodes += [
@@ -113,12 +114,14 @@ class _CellCounter:
             return product if product is not None and (product > 0).all() else None
         if node.op_type == "Concat":
             return _joined([self._unit(item) for item in node.input], node)
-        if node.op_type not in (*_MOVING, LI_POOL.op, LI_REDUCE_MAX.op, "Cast"):
+        pools = node.domain == DOMAIN and CELLS[node.op_type].kind == "pool"
+        if node.op_type not in (*_MOVING, "Cast") and not pools:
             return None
         unit = self._unit(node.input[0])
         if unit is None or unit.size == 1 or node.op_type == "Cast":
             return unit
-        pooled = len(helper.get_node_attr_value(node, "kernel_shape")) if node.op_type == LI_POOL.op else 0
+        windows = pools and standard_op(node) == "MaxPool"
+        pooled = len(helper.get_node_attr_value(node, "kernel_shape")) if windows else 0
         return unit if unit.ndim == 1 + pooled else None  # a place of its own for every channel
 
     def _count_code(

@@ -354,7 +354,9 @@ def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _spike_dtype(cell: Node) -> np.dtype[Any]:
-    most = int(cell.attrs["levels"] if "levels" in cell.attrs else cell.attrs["max_spikes"])
+    neuron = CELLS[cell.op].neuron
+    assert neuron is not None
+    most = int(cell.attrs[neuron.limit])
     return np.min_scalar_type(-most - 1)  # -128 fits int8, +128 does not
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, DOMAIN, LI_POOL, SIGNED_BURST_IF
+from onnx2snn.ops import CELLS, DOMAIN
 
 #: The domain of onnxruntime's operators on blocks.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -34,18 +34,18 @@ Dims = Mapping[str, Sequence[int | None]]
 #: Every size of blocks divides it. Of so many channels a tensor in blocks has no padding.
 _WIDEST = 16
 
-#: What acts on each element for itself.
+#: Pools that have a native kernel, which knows blocks.
+_POOLS = {(DOMAIN, cell.op) for cell in CELLS.values() if cell.native and cell.kind == "pool"}
+#: What acts on each element for itself; of our operators those whose kernels take in a residual sum.
 _ELEMENTWISE = {
     *(("", op) for op in ("Add", "Sub", "Mul", "Div", "Floor", "Clip", "Relu", "Neg", "Min", "Max")),
-    *((DOMAIN, cell.op) for cell in (ACCUMULATE_FIRE, BURST_IF, SIGNED_BURST_IF)),
+    *((DOMAIN, cell.op) for cell in CELLS.values() if cell.native and cell.kind == "neuron"),
 }
 #: What gives as many samples as it is given.
 _KEEP_SAMPLES = _ELEMENTWISE | {
-    (DOMAIN, LI_POOL.op),
+    *_POOLS,
     *((BLOCKED_DOMAIN, op) for op in ("Conv", "MaxPool", "AveragePool", "ReorderInput", "ReorderOutput")),
 }
-#: The kernels that take in a residual sum.
-_MERGING = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
 
 
 def keep_blocked(
@@ -91,7 +91,8 @@ def _merge_residuals(graph: onnx.GraphProto, rows: Mapping[str, str]) -> None:
     constants = {item.name for item in graph.initializer}
     merged: list[onnx.NodeProto] = []
     for neuron in graph.node:
-        if neuron.domain != DOMAIN or neuron.op_type not in _MERGING or not neuron.input[0].endswith(_BLOCKS):
+        fires = neuron.domain == DOMAIN and (DOMAIN, neuron.op_type) in _ELEMENTWISE
+        if not fires or not neuron.input[0].endswith(_BLOCKS):
             continue
         total = makers.get(neuron.input[0])
         if total is None or total.op_type != "Add" or readers[neuron.input[0]] > 1:
@@ -199,7 +200,7 @@ class _Rewriting:
 
     def _add_in_blocks(self, node: onnx.NodeProto) -> bool:
         """Add an elementwise node on blocks; False where it has to stay as it is."""
-        pools = (node.domain, node.op_type) == (DOMAIN, LI_POOL.op)
+        pools = (node.domain, node.op_type) in _POOLS
         if (node.domain, node.op_type) not in _ELEMENTWISE and not pools:
             return False
         like = next((self._blocked[name] for name in node.input if name in self._blocked), None)

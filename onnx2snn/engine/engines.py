@@ -26,7 +26,7 @@ from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.model.file import IR_VERSION, serialize
-from onnx2snn.ops import BURST_IF, CELLS, DOMAIN, OPSET_VERSION, SIGNED_BURST_IF, Cell
+from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION, Cell
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +198,10 @@ def _in_place(model: onnx.ModelProto, states: Mapping[str, str]) -> frozenset[st
         node.input[1]
         for node in model.graph.node
         if node.domain == DOMAIN
-        and node.op_type in (BURST_IF.op, SIGNED_BURST_IF.op)
+        and (cell := CELLS.get(node.op_type)) is not None
+        and cell.native
+        and cell.kind == "neuron"
+        and cell.states
         and node.input[1] in states
         and readers[node.input[1]] == 1
     )

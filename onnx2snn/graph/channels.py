@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.graph.graph import Tensor, constant, operands, producer, rank
+from onnx2snn.graph.graph import Tensor, constant, operands, producer, rank, standard_op
 
 _CHANNELS_SECOND = frozenset(
     {
@@ -18,7 +18,6 @@ _CHANNELS_SECOND = frozenset(
         "Gemm",
         "GlobalAveragePool",
         "GlobalMaxPool",
-        "LIPool",
         "MaxPool",
     }
 )
@@ -39,7 +38,7 @@ def _axis(tensor: Tensor) -> int | None:
     if dims is None or dims < 2:
         return None
     node = producer(tensor)
-    if node is None or node.op in _CHANNELS_SECOND:
+    if node is None or standard_op(node) in _CHANNELS_SECOND:
         return 1
     if node.op == "MatMul":
         return dims - 1

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx2snn.graph.graph import Constant, Graph, Node, constant, is_cell, producer, unique_name
+from onnx2snn.graph.graph import Constant, Graph, Node, constant, is_cell, neuron_of, producer, unique_name
 from onnx2snn.graph.rectifiers import Rectifier
-from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, CELLS, SIGNED_BURST_IF
+from onnx2snn.ops import CELLS
 from onnx2snn.options import MOST_SPIKES, CompileOptions
 
 #: Factors on θ that spike compression tries (Wang et al. 2025 take 1 to 10).
 SCALES = (1.0, 1.4, 2.0, 2.8, 4.0, 6.0, 10.0)
 #: Spikes a timestep that may stand for the range where Γ is chosen layer by layer.
 LEVELS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-
-_ADAPTABLE = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,11 @@ class Firing:
     scale: float
 
 
-def limit_name(node: Node) -> str:
-    """The attribute that holds a neuron's limit."""
-    return "levels" if node.op == ACCUMULATE_FIRE.op else "max_spikes"
-
-
 def set_firing(graph: Graph, node: Node, firing: Firing) -> None:
     """Let a neuron fire in another way than calibration chose."""
-    theta = np.asarray(constant(node.inputs[-1]))
-    node.attrs[limit_name(node)] = firing.limit
+    theta, neuron = np.asarray(constant(node.inputs[-1])), CELLS[node.op].neuron
+    assert neuron is not None
+    node.attrs[neuron.limit] = firing.limit
     value = np.asarray(theta * theta.dtype.type(firing.scale), theta.dtype)
     node.inputs[-1] = Constant(unique_name(graph, f"{node.name}/threshold"), value)
 
@@ -54,7 +48,9 @@ def is_adaptable(node: Node, kind: Rectifier | None) -> bool:
     """
     source = producer(node.inputs[0]) if node.inputs else None
     fed_spikes = source is not None and is_cell(source) and CELLS[source.op].sends_units
-    return node.op in _ADAPTABLE and kind is not None and kind.step is None and not fed_spikes
+    neuron = neuron_of(node)
+    adaptable = neuron is not None and neuron.adaptable
+    return adaptable and kind is not None and kind.step is None and not fed_spikes
 
 
 def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing]:
@@ -65,13 +61,15 @@ def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing
     numbers of levels; a neuron that can take spikes back may have headroom, for others it changes nothing. A
     neuron that must not exceed a ceiling gets none.
     """
-    limit = int(node.attrs[limit_name(node)])
+    neuron = CELLS[node.op].neuron
+    assert neuron is not None
+    limit = int(node.attrs[neuron.limit])
     base = Firing(limit, 1.0)
     if options.spike_budget is None:
         found: Iterable[Firing] = (Firing(math.ceil(limit / scale), scale) for scale in SCALES)
     else:
-        times = options.timesteps if node.op == ACCUMULATE_FIRE.op else 1
-        headroom = (0, 1) if node.op == SIGNED_BURST_IF.op else (0,)
+        times = options.timesteps if neuron.fires_once else 1
+        headroom = (0, 1) if neuron.takes_back else (0,)
         found = (
             Firing((math.ceil(levels) + more) * times, options.range_levels / levels)
             for levels in LEVELS

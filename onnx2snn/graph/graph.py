@@ -28,7 +28,8 @@ from onnx2snn.engine.engines import errors_only
 from onnx2snn.errors import ModelError, first_line
 from onnx2snn.model.file import IR_VERSION, normalize_model
 from onnx2snn.model.parking import LARGE
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
+from onnx2snn.ops.cell import Neuron
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def write_model(graph: Graph) -> onnx.ModelProto:
             f"model: it has values of a type that cannot be written ({first_line(error)}); "
             "export the model in float32"
         ) from error
-    model.functions.extend(FUNCTIONS[op] for op in own if op not in CELLS)
+    model.functions.extend(body_of(op) for op in own if op not in CELLS)
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "", ""
     return model
@@ -202,6 +203,16 @@ def tidy(graph: Graph) -> Graph:
 def is_cell(node: Node) -> bool:
     """Whether the node is one of our stateful spiking operators."""
     return node.domain == DOMAIN and node.op in CELLS
+
+
+def neuron_of(node: Node) -> Neuron | None:
+    """What the node is as a neuron; None for any other."""
+    return CELLS[node.op].neuron if is_cell(node) else None
+
+
+def standard_op(node: Node) -> str:
+    """The standard operator that the node is, on sums over time; its own name if it is none."""
+    return (CELLS[node.op].acts_as if is_cell(node) else "") or str(node.op)
 
 
 def constant(tensor: Tensor) -> Array | None:

@@ -9,13 +9,14 @@ neuron holds it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.ops.cell import Array, Cell, State, function_body
+from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body
 
 FUNCTION = function_body("""
 AccumulateFire <levels, code, potential> (current, threshold) => (output) {
@@ -51,11 +52,11 @@ def initial_state(parameters: Sequence[Array]) -> State:
 def count_spikes(
     current: Array, parameters: Sequence[Array], attributes: Mapping[str, Any]
 ) -> npt.NDArray[np.int64]:
-    """Count the spikes k of every neuron, leaky or not.
+    """Count the spikes k of every neuron, of a PReLU or not.
 
     Args:
         current: U, [N, C, …].
-        parameters: (θ,), or (slope, θ) of a leaky neuron, which counts below zero as well; none of an
+        parameters: (θ,), or (slope, θ) of a PReLU's neuron, which counts below zero as well; none of an
             integer neuron, whose current is whole.
         attributes: of the node.
     """
@@ -87,4 +88,38 @@ def spike_train(counts: Array, code: str, levels: int, timesteps: int) -> Array:
     return np.stack([sign * np.clip(size - t * burst, 0, burst) for t in range(timesteps)])
 
 
-ACCUMULATE_FIRE = Cell("AccumulateFire", "neuron", (), FUNCTION, step, initial_state)
+def set_up(kind: Any, options: Any) -> Setting:
+    """θ = R/N; or θ = q, with the levels that the net was trained with."""
+    levels = options.total_levels if kind.step is None else kind.levels
+    limit = options.max_spikes
+    if kind.step is None and not math.isinf(kind.ceiling):
+        limit = options.range_levels
+    attributes = {"levels": levels, "code": options.code, "potential": 0.5}
+    share = levels if kind.step is None else 1
+    return Setting(lambda reach: reach / share, attributes, levels, limit)
+
+
+def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
+    """N, whatever T."""
+    del timesteps
+    return int(attributes["levels"])
+
+
+CELL = Cell(
+    "AccumulateFire",
+    "neuron",
+    (),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: options.schedule == "layer" and kind.slope is None,
+        set_up,
+        most_spikes,
+        limit="levels",
+        fires_once=True,
+        adaptable=True,
+        scales=True,
+    ),
+    native=True,
+)

@@ -9,12 +9,13 @@ A spike fires when u ≥ θ, so ties fire. Γ = `max_spikes`; Γ = 1 is the clas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from onnx2snn.ops.cell import Array, Cell, State, function_body
+from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body
 
 FUNCTION = function_body("""
 BurstIF <max_spikes> (current, potential, threshold) => (output, next_potential) {
@@ -48,4 +49,33 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return (np.asarray(threshold / 2, dtype=threshold.dtype),)
 
 
-BURST_IF = Cell("BurstIF", "neuron", ("potential",), FUNCTION, step, initial_state)
+def set_up(kind: Any, options: Any) -> Setting:
+    """θ = R/levels; where the activation has a ceiling, no headroom: it saturates at Γ·θ = R."""
+    levels = options.range_levels
+    limit = options.max_spikes if math.isinf(kind.ceiling) else levels
+    return Setting(lambda reach: reach / levels, {"max_spikes": limit}, levels, limit)
+
+
+def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
+    """Γ·T."""
+    return int(attributes["max_spikes"]) * timesteps
+
+
+CELL = Cell(
+    "BurstIF",
+    "neuron",
+    ("potential",),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: (
+            options.schedule == "stream" and not options.signed and kind.slope is None and kind.step is None
+        ),
+        set_up,
+        most_spikes,
+        adaptable=True,
+        scales=True,
+    ),
+    native=True,
+)

@@ -22,6 +22,50 @@ Step = Callable[[Array, State, Sequence[Array], Mapping[str, Any]], tuple[Array,
 
 
 @dataclass(frozen=True)
+class Setting:
+    """How a neuron is set up for one activation.
+
+    Attributes:
+        threshold: θ from the range R of the activation, or from the step q of a trained quantiser.
+        attributes: of the node.
+        levels: spikes that stand for R: a timestep, or a run where the neuron fires once.
+        max_spikes: Γ, the most spikes a timestep.
+    """
+
+    threshold: Callable[[Array], Array]
+    attributes: dict[str, Any]
+    levels: float
+    max_spikes: int
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """What only neurons have: which activations they stand for, and how their spikes are to be read.
+
+    Attributes:
+        suits: whether it is the one for a `Rectifier` under `CompileOptions`; of all neurons the first one
+            that says so is taken.
+        set_up: its parameters then.
+        most_spikes: the most spikes of a run, from the node's attributes and T.
+        limit: the attribute that says how many spikes it may send: a timestep, or a run if it fires once.
+        fires_once: it takes in all timesteps of its input first (schedule `layer`), and its spikes are the
+            number k, sent as the code has it.
+        takes_back: whether it may send a negative spike for one that came too early.
+        adaptable: whether a search may choose its thresholds and its limit.
+        scales: whether it does the same on u/θ with θ = 1, so that θ may move into the weights around it.
+    """
+
+    suits: Callable[[Any, Any], bool]
+    set_up: Callable[[Any, Any], Setting]
+    most_spikes: Callable[[Mapping[str, Any], int], int]
+    limit: str = "max_spikes"
+    fires_once: bool = False
+    takes_back: bool = False
+    adaptable: bool = False
+    scales: bool = False
+
+
+@dataclass(frozen=True)
 class Cell:
     """A stateful operator `(x_t, *state, *parameters) -> (y_t, *next_state)`.
 
@@ -35,9 +79,13 @@ class Cell:
         function: the body in standard ONNX operators.
         step: the same in NumPy: `(x_t, state, parameters, attributes) -> (y_t, next_state)`.
         initial_state: state before the first timestep, from the parameters; it broadcasts to any batch.
+        neuron: what only a neuron has; None for any other.
         graded: whether its spikes may carry something else than θ each; then it has a state `sent`, the net
-            number of spikes so far.
+            number of spikes so far, unless it fires once.
         keeps_rank: whether its states have as many axes as its output.
+        acts_as: the standard operator that it is on sums over time; what holds for that holds for it.
+        keeps_samples: whether samples of a batch do not meet in it, so that they may run in any groups.
+        native: whether the library of native kernels has it.
     """
 
     op: str
@@ -46,8 +94,12 @@ class Cell:
     function: onnx.FunctionProto
     step: Step
     initial_state: Callable[[Sequence[Array]], State]
+    neuron: Neuron | None = None
     graded: bool = False
     keeps_rank: bool = True
+    acts_as: str = ""
+    keeps_samples: bool = True
+    native: bool = False
 
     @property
     def sends_units(self) -> bool:

@@ -49,4 +49,4 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return zero(), zero()
 
 
-INCREMENT = Cell("Increment", "rate", ("scaled", "elapsed"), FUNCTION, step, initial_state)
+CELL = Cell("Increment", "rate", ("scaled", "elapsed"), FUNCTION, step, initial_state, acts_as="Identity")

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.ops.accumulate_fire import initial_state
-from onnx2snn.ops.cell import Array, Cell, State, function_body
+from onnx2snn.ops.accumulate_fire import initial_state, most_spikes, set_up
+from onnx2snn.ops.cell import Array, Cell, Neuron, State, function_body
 
 FUNCTION = function_body("""
 IntegerAccumulateFire <levels, code> (current) => (spikes) {
@@ -35,4 +35,13 @@ def step(
     return np.clip(current, 0, attributes["levels"]), state
 
 
-INTEGER_ACCUMULATE_FIRE = Cell("IntegerAccumulateFire", "neuron", (), FUNCTION, step, initial_state)
+CELL = Cell(
+    "IntegerAccumulateFire",
+    "neuron",
+    (),
+    FUNCTION,
+    step,
+    initial_state,
+    # No activation becomes one: `onnx2snn.passes.integers` puts it in the place of an AccumulateFire.
+    Neuron(lambda *_: False, set_up, most_spikes, limit="levels", fires_once=True),
+)

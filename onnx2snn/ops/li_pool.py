@@ -104,4 +104,6 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-LI_POOL = Cell("LIPool", "pool", ("total", "pooled"), FUNCTION, step, initial_state)
+CELL = Cell(
+    "LIPool", "pool", ("total", "pooled"), FUNCTION, step, initial_state, acts_as="MaxPool", native=True
+)

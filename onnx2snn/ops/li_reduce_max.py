@@ -40,6 +40,14 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return zero(), zero()
 
 
-LI_REDUCE_MAX = Cell(
-    "LIReduceMax", "pool", ("total", "pooled"), FUNCTION, step, initial_state, keeps_rank=False
+CELL = Cell(
+    "LIReduceMax",
+    "pool",
+    ("total", "pooled"),
+    FUNCTION,
+    step,
+    initial_state,
+    keeps_rank=False,
+    acts_as="ReduceMax",
+    keeps_samples=False,  # it may reduce over them
 )

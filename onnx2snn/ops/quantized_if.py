@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.ops.cell import Array, Cell, State, function_body, zero
+from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body, zero
 
 FUNCTION = function_body("""
 QuantizedIF <levels, timesteps>
@@ -63,4 +63,29 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return np.asarray(threshold / 2, dtype=threshold.dtype), zero(), zero()
 
 
-QUANTIZED_IF = Cell("QuantizedIF", "neuron", ("potential", "sent", "elapsed"), FUNCTION, step, initial_state)
+def set_up(kind: Any, options: Any) -> Setting:
+    """θ = q·T, and the levels that the net was trained with."""
+    attributes = {"levels": kind.levels, "timesteps": options.timesteps}
+    return Setting(lambda q: q * options.timesteps, attributes, kind.levels / options.timesteps, kind.levels)
+
+
+def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
+    """What is due after so many of the timesteps that it was made for."""
+    return int(timesteps * attributes["levels"] // attributes["timesteps"])
+
+
+CELL = Cell(
+    "QuantizedIF",
+    "neuron",
+    ("potential", "sent", "elapsed"),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: options.schedule == "stream" and kind.step is not None,
+        set_up,
+        most_spikes,
+        limit="levels",
+        takes_back=True,
+    ),
+)

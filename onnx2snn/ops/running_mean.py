@@ -40,4 +40,4 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return zero(), zero()
 
 
-RUNNING_MEAN = Cell("RunningMean", "rate", ("total", "elapsed"), FUNCTION, step, initial_state)
+CELL = Cell("RunningMean", "rate", ("total", "elapsed"), FUNCTION, step, initial_state, acts_as="Identity")

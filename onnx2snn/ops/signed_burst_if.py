@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from onnx2snn.ops.burst_if import initial_state as initial_burst_state
-from onnx2snn.ops.cell import Array, Cell, State, function_body, zero
+from onnx2snn.ops.burst_if import most_spikes, set_up
+from onnx2snn.ops.cell import Array, Cell, Neuron, State, function_body, zero
 
 # max(-Γ, -n) as a lower bound equals clipping to ±Γ first and then keeping n + s at zero or more.
 FUNCTION = function_body("""
@@ -54,4 +55,22 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return (*initial_burst_state(parameters), zero())
 
 
-SIGNED_BURST_IF = Cell("SignedBurstIF", "neuron", ("potential", "sent"), FUNCTION, step, initial_state)
+CELL = Cell(
+    "SignedBurstIF",
+    "neuron",
+    ("potential", "sent"),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: (
+            options.schedule == "stream" and options.signed and kind.slope is None and kind.step is None
+        ),
+        set_up,
+        most_spikes,
+        takes_back=True,
+        adaptable=True,
+        scales=True,
+    ),
+    native=True,
+)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onnx2snn.graph.firing import limit_name, set_firing
-from onnx2snn.graph.graph import Graph
+from onnx2snn.graph.firing import set_firing
+from onnx2snn.graph.graph import Graph, neuron_of
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.replace_relu import describe_threshold
 
@@ -21,14 +21,15 @@ class AdaptFiring(Pass):
         """See `Pass.run`."""
         firing = context.firing
         for node in graph.nodes:
-            if node.name in firing:
-                said, chosen = context.neurons[node.name], firing[node.name]
-                levels = said["levels"] / chosen.scale
+            neuron = neuron_of(node)
+            if node.name in firing and neuron is not None:
+                before, chosen = context.neurons[node.name], firing[node.name]
                 set_firing(graph, node, chosen)
-                per_step = context.options.timesteps if limit_name(node) == "levels" else 1
-                context.neurons[node.name] = said | {
+                per_step = context.options.timesteps if neuron.fires_once else 1
+                levels = chosen.limit if neuron.fires_once else round(before["levels"] / chosen.scale, 3)
+                context.neurons[node.name] = before | {
                     "max_spikes": -(-chosen.limit // per_step),
-                    "levels": chosen.limit if limit_name(node) == "levels" else round(levels, 3),
+                    "levels": levels,
                     "threshold": describe_threshold(node.inputs[-1].values),
                     "theta": node.inputs[-1].name,
                 }

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.graph.graph import Graph, constant
-from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE
+from onnx2snn.graph.graph import Graph, constant, neuron_of
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.replace_relu import describe_threshold
 from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
@@ -37,8 +36,9 @@ class DescribeActivations(Pass):
             if said is None or histogram is None:
                 continue
             theta = np.asarray(constant(node.inputs[-1]), np.float64).reshape(-1)
-            layered = node.op in (ACCUMULATE_FIRE.op, LEAKY_ACCUMULATE_FIRE.op)
-            most = theta * (said["levels"] if layered else said["max_spikes"])
+            neuron = neuron_of(node)
+            once = neuron is not None and neuron.fires_once
+            most = theta * (said["levels"] if once else said["max_spikes"])
             context.activations[node.name] = {
                 **_histogram(histogram.merged()),
                 "clipped": _rounded(_clipped(histogram, most)),

@@ -17,7 +17,9 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.sections import SHAPE_OPS, divide
-from onnx2snn.ops import DOMAIN, INCREMENT, RUNNING_MEAN
+from onnx2snn.ops import DOMAIN
+from onnx2snn.ops.increment import CELL as INCREMENT
+from onnx2snn.ops.running_mean import CELL as RUNNING_MEAN
 from onnx2snn.passes.base import Context, Pass
 
 

@@ -46,7 +46,8 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros
-from onnx2snn.ops import DOMAIN, INTEGER_ACCUMULATE_FIRE
+from onnx2snn.ops import DOMAIN
+from onnx2snn.ops.integer_accumulate_fire import CELL as INTEGER_ACCUMULATE_FIRE
 from onnx2snn.options import MOST_SPIKES
 from onnx2snn.passes.normalize_weights import is_normalized
 

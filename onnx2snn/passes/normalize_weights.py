@@ -13,22 +13,22 @@ from onnx2snn.graph.graph import (
     Tensor,
     Variable,
     constant,
+    is_cell,
     is_output,
+    neuron_of,
     producer,
     rank,
     sole_consumer,
+    standard_op,
     tidy,
     unique_name,
 )
 from onnx2snn.graph.sections import SHAPE_OPS
-from onnx2snn.ops import ACCUMULATE_FIRE, BURST_IF, LI_POOL, SIGNED_BURST_IF
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.push_batchnorm import push
 
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax", LI_POOL.op)
-#: The neurons whose spikes are worth θ each, whatever they are fed.
-_NEURONS = (ACCUMULATE_FIRE.op, BURST_IF.op, SIGNED_BURST_IF.op)
+_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
 
 
 class NormalizeWeights(Pass):
@@ -53,11 +53,11 @@ class NormalizeWeights(Pass):
         """See `Pass.run`."""
         changed = False
         # From the last to the first: a θ meets the 1/θ of the neurons behind it and becomes one product.
-        for cell in reversed([node for node in graph.nodes if node.op in _NEURONS]):
+        for cell in reversed([node for node in graph.nodes if _scales(node)]):
             exact = context.options.weights == "float" and _is_trained(cell, context)
             theta = None if exact else _thresholds(graph, cell)
             if theta is not None and _scale_current(graph, cell, theta):
-                if cell.op == ACCUMULATE_FIRE.op:
+                if "potential" in cell.attrs:
                     cell.attrs["potential"] = 0.0
                 one = np.ones((), cell.inputs[1].dtype)
                 cell.inputs[1] = Constant(unique_name(graph, f"{cell.name}/one"), one)
@@ -71,7 +71,12 @@ class NormalizeWeights(Pass):
 
 def is_normalized(node: Node) -> bool:
     """Whether a node is a neuron whose current arrives in units of θ, and which sends spikes of one each."""
-    return bool(node.op == ACCUMULATE_FIRE.op and not node.attrs["potential"])
+    return is_cell(node) and node.attrs.get("potential") == 0
+
+
+def _scales(node: Node) -> bool:
+    neuron = neuron_of(node)
+    return neuron is not None and neuron.scales
 
 
 def _is_trained(cell: Node, context: Context) -> bool:
@@ -92,7 +97,7 @@ def _thresholds(graph: Graph, cell: Node) -> Vector | None:
         or value.size not in (1, channels)
     ):
         return None
-    if any(reader.op in _POOLS and not _passes(graph, reader) for reader in output.outputs):
+    if any(standard_op(reader) in _POOLS and not _passes(graph, reader) for reader in output.outputs):
         return None
     return np.broadcast_to(value.astype(np.float64).reshape(-1), (channels,))
 
@@ -109,7 +114,7 @@ def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
     """Let U/θ + 1/2 arrive instead of U; False where that takes more than it saves."""
     current = cell.inputs[0]
     source = producer(current)
-    start = 0.5 if cell.op == ACCUMULATE_FIRE.op else 0.0  # the others have a state for it
+    start = float(cell.attrs.get("potential", 0.0))  # the others have a state for it
     if source is None or sole_consumer(graph, current) is not cell:
         return False
     affine = Affine(1 / theta, np.full_like(theta, start))

@@ -17,13 +17,14 @@ from onnx2snn.graph.graph import (
     is_output,
     rank,
     sole_consumer,
+    standard_op,
     static_dims,
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros
 from onnx2snn.passes.base import Context, Pass, fold_each
 
-_POOLS = ("MaxPool", "GlobalMaxPool", "LIPool", "AveragePool", "GlobalAveragePool")
+_POOLS = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
 
 
 class PushBatchNorm(Pass):
@@ -59,7 +60,7 @@ def push(graph: Graph, node: Node) -> str | None:
     result = node.outputs[0]
     if is_output(graph, result):
         return "it gives an output of the graph"
-    while len(result.outputs) == 1 and result.outputs[0].op in (*_POOLS, "Pad", "Slice"):
+    while len(result.outputs) == 1 and standard_op(result.outputs[0]) in (*_POOLS, "Pad", "Slice"):
         pool = result.outputs[0]
         reason = _commutes(graph, pool, affine)
         if reason is not None:
@@ -90,7 +91,7 @@ def push(graph: Graph, node: Node) -> str | None:
 def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if is_output(graph, pool.outputs[0]) or len(pool.outputs) > 1:
         return f"the output of '{pool.name}' is an output of the graph, or has indices"
-    if pool.op in ("MaxPool", "GlobalMaxPool", "LIPool"):
+    if standard_op(pool) in ("MaxPool", "GlobalMaxPool"):
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
     if pool.op == "Pad":

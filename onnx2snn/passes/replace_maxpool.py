@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from onnx2snn.graph.graph import Graph, Node, is_cell, static_dims
 from onnx2snn.graph.sections import divide, is_pool, reduced_axes
-from onnx2snn.ops import DOMAIN, LI_POOL, LI_REDUCE_MAX
+from onnx2snn.ops import DOMAIN
+from onnx2snn.ops.li_pool import CELL as LI_POOL
 from onnx2snn.ops.li_pool import same_pads
+from onnx2snn.ops.li_reduce_max import CELL as LI_REDUCE_MAX
 from onnx2snn.passes.base import Context, Pass
 
 

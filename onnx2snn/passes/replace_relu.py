@@ -11,15 +11,7 @@ from onnx2snn.errors import OptionError
 from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, is_cell, unique_name
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
-from onnx2snn.ops import (
-    ACCUMULATE_FIRE,
-    BURST_IF,
-    DOMAIN,
-    LEAKY_ACCUMULATE_FIRE,
-    LEAKY_BURST_IF,
-    QUANTIZED_IF,
-    SIGNED_BURST_IF,
-)
+from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
@@ -47,11 +39,11 @@ class ReplaceRelu(Pass):
             kind = None if is_cell(node) else rectifier(node)
             if kind is None:
                 continue
-            op, node_inputs, attributes, said = _convert(graph, node, kind, context)
+            op, inputs, attributes, description = _convert(graph, node, kind, context)
             what = "a rectifier of its input" if kind.step is None else f"the {kind.levels} levels it has"
             context.note(node.name, node.op, "spiking", f"{op}: {what}")
-            context.rectifiers[node.name], context.neurons[node.name] = kind, said
-            node.op, node.domain, node.inputs, node.attrs = op, DOMAIN, node_inputs, attributes
+            context.rectifiers[node.name], context.neurons[node.name] = kind, description
+            node.op, node.domain, node.inputs, node.attrs = op, DOMAIN, inputs, attributes
             changed = True
         return changed
 
@@ -62,46 +54,33 @@ def _convert(
     """Operator, inputs, attributes and description of the neuron that a rectifier becomes."""
     options, source = context.options, node.inputs[0]
     dtype = source.dtype or np.float32
-    layered = options.schedule == "layer"
-    if kind.step is not None:
-        return _convert_quantiser(graph, node, kind, options)
-    saturated = options.max_spikes if math.isinf(kind.ceiling) else options.range_levels
-    levels, max_spikes = options.range_levels, saturated
-    per_threshold = options.total_levels if layered else levels
-    values = _representable(_ranges(node, kind, context) / per_threshold, dtype)
-    theta = _threshold(graph, node, broadcastable(values, node.outputs[0], dtype))
-    if kind.slope is not None:
-        op = LEAKY_ACCUMULATE_FIRE.op if layered else LEAKY_BURST_IF.op
-        slope = Constant(unique_name(graph, f"{node.name}/slope"), np.asarray(kind.slope, dtype))
-        inputs = [source, slope, theta]
+    if kind.step is not None and options.schedule == "layer" and kind.levels > options.total_levels:
+        raise OptionError(_too_few_levels(node, kind.levels, options))
+    op, neuron = next(
+        (cell.op, cell.neuron)
+        for cell in CELLS.values()
+        if cell.neuron is not None and cell.neuron.suits(kind, options)
+    )
+    setting = neuron.set_up(kind, options)
+    if kind.step is None:
+        values = _representable(setting.threshold(_ranges(node, kind, context)), dtype)
+        theta = broadcastable(values, node.outputs[0], dtype)
     else:
-        stream = SIGNED_BURST_IF.op if options.signed else BURST_IF.op
-        op = ACCUMULATE_FIRE.op if layered else stream
-        inputs = [source, theta]
-    said = _describe(op, theta, kind, levels, max_spikes)
-    if layered:
-        attributes = {"levels": per_threshold, "code": options.code, "potential": 0.5}
-        return op, inputs, attributes, said | {"levels": per_threshold}
-    return op, inputs, {"max_spikes": max_spikes}, said
-
-
-def _convert_quantiser(
-    graph: Graph, node: Node, kind: Rectifier, options: CompileOptions
-) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
-    """As `_convert`: the trained quantiser has q and N of its own, and the neuron is exact."""
-    source = node.inputs[0]
-    step = np.asarray(kind.step, np.float64)
-    if options.schedule == "layer":
-        if kind.levels > options.total_levels:
-            raise OptionError(_too_few_levels(node, kind.levels, options))
-        theta = _threshold(graph, node, np.asarray(step, source.dtype or np.float32))
-        said = _describe(ACCUMULATE_FIRE.op, theta, kind, kind.levels, options.max_spikes)
-        attributes = {"levels": kind.levels, "code": options.code, "potential": 0.5}
-        return ACCUMULATE_FIRE.op, [source, theta], attributes, said
-    theta = _threshold(graph, node, np.asarray(step * options.timesteps, source.dtype or np.float32))
-    timed = {"levels": kind.levels, "timesteps": options.timesteps}
-    said = _describe(QUANTIZED_IF.op, theta, kind, kind.levels / options.timesteps, kind.levels)
-    return QUANTIZED_IF.op, [source, theta], timed, said
+        theta = np.asarray(setting.threshold(np.asarray(kind.step, np.float64)), dtype)
+    parameters = [Constant(unique_name(graph, f"{node.name}/threshold"), theta)]
+    if kind.slope is not None:
+        slope = Constant(unique_name(graph, f"{node.name}/slope"), np.asarray(kind.slope, dtype))
+        parameters.insert(0, slope)
+    description = {
+        "op": op,
+        "max_spikes": setting.max_spikes,
+        "levels": setting.levels,
+        "channels": int(np.size(theta)),
+        "threshold": describe_threshold(theta),
+        "clip": None if math.isinf(kind.ceiling) else kind.ceiling,
+        "theta": parameters[-1].name,
+    }
+    return op, [source, *parameters], setting.attributes, description
 
 
 def _too_few_levels(node: Node, levels: int, options: CompileOptions) -> str:
@@ -129,25 +108,9 @@ def _ranges(node: Node, kind: Rectifier, context: Context) -> Vector:
     return choose_ranges(histogram, options.threshold, transfer, kind.ceiling)
 
 
-def _threshold(graph: Graph, node: Node, value: Any) -> Constant:
-    return Constant(unique_name(graph, f"{node.name}/threshold"), value)
-
-
 def _representable(threshold: Vector, dtype: Any) -> Vector:
     """Keep θ (and θ/2) a normal number of its dtype: a channel of tiny activations must not divide by 0."""
     return np.maximum(threshold, 4.0 * float(np.finfo(dtype).tiny))
-
-
-def _describe(op: str, theta: Constant, kind: Rectifier, levels: float, max_spikes: int) -> dict[str, Any]:
-    return {
-        "op": op,
-        "max_spikes": max_spikes,
-        "levels": levels,
-        "channels": int(np.size(theta.values)),
-        "threshold": describe_threshold(theta.values),
-        "clip": None if math.isinf(kind.ceiling) else kind.ceiling,
-        "theta": theta.name,
-    }
 
 
 def describe_threshold(theta: Any) -> dict[str, float]:

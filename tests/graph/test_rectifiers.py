@@ -5,7 +5,7 @@ import pytest
 
 from onnx2snn.graph.graph import Constant, Node, Variable
 from onnx2snn.graph.rectifiers import Rectifier, clip_bounds, rectifier
-from onnx2snn.ops import DOMAIN, FUNCTIONS
+from onnx2snn.ops import DOMAIN, QUANTIZED_RELU
 from tests.helpers import graph_of, parse, run
 
 CONSTANTS = {
@@ -131,7 +131,7 @@ def test_is_the_quantiser_of_the_function_body(step):
     model = parse(
         f"(float[N,3] x) => (float[] y) {{ y = onnx2snn.QuantizedRelu<levels=3>(x, {step}) }}", **CONSTANTS
     )
-    model.functions.append(FUNCTIONS["QuantizedRelu"])
+    model.functions.append(QUANTIZED_RELU)
     found = rectifier(quantized(CONSTANTS[step]))(X / 4)
     np.testing.assert_array_equal(found, run(model, {"x": X / 4})[0])
     assert np.unique(found / CONSTANTS[step]).tolist() == [0, 1, 2, 3]

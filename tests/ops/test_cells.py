@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.engine.native import find_kernels
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, FUNCTIONS, OPSET_VERSION
+from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, QUANTIZED_RELU
 from onnx2snn.ops.li_pool import max_pool
 from tests.helpers import run
 
@@ -514,7 +514,7 @@ def quantized_relu(levels):
     return OnnxruntimeEngine(
         helper.make_model(
             helper.make_graph([node], "relu", *infos),
-            functions=[FUNCTIONS["QuantizedRelu"]],
+            functions=[QUANTIZED_RELU],
             opset_imports=opsets,
             ir_version=10,
         )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx2snn.ops.accumulate_fire import spike_train
-from onnx2snn.ops.li_pool import LI_POOL
+from onnx2snn.ops.li_pool import CELL as LI_POOL
 
 #: name → k, code, N, T, the spikes over time
 CASES = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.ops import BURST_IF
+from onnx2snn.ops.burst_if import CELL as BURST_IF
 from onnx2snn.thresholds.histogram import ChannelHistogram
 from onnx2snn.thresholds.rules import RULES, Transfer, choose_ranges
 

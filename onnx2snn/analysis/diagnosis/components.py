@@ -25,7 +25,7 @@ import onnx
 from onnx import helper
 
 from onnx2snn.graph.rectifiers import Rectifier
-from onnx2snn.ops import ACCUMULATE_FIRE, LEAKY_ACCUMULATE_FIRE, QUANTIZED_IF
+from onnx2snn.ops import CELLS
 
 Array = npt.NDArray[Any]
 
@@ -69,20 +69,16 @@ def levels_of(neuron: onnx.NodeProto, parameters: list[Array], unit: Array, time
 
     Args:
         neuron: its node in the artifact.
-        parameters: θ last; a leaky one's slope first.
+        parameters: θ last; the slope of a PReLU's first.
         unit: what 1 stands for in the ANN.
         timesteps: T.
     """
     attributes = {item.name: helper.get_attribute_value(item) for item in neuron.attribute}
     *slopes, theta = parameters
-    layered = neuron.op_type in (ACCUMULATE_FIRE.op, LEAKY_ACCUMULATE_FIRE.op)
-    step = np.asarray(theta * unit, np.float32) / np.float32(1 if layered else timesteps)
-    if layered:
-        most = attributes["levels"]
-    elif neuron.op_type == QUANTIZED_IF.op:
-        most = timesteps * attributes["levels"] // attributes["timesteps"]
-    else:
-        most = attributes["max_spikes"] * timesteps
+    kind = CELLS[neuron.op_type].neuron
+    assert kind is not None
+    step = np.asarray(theta * unit, np.float32) / np.float32(1 if kind.fires_once else timesteps)
+    most = kind.most_spikes(attributes, timesteps)
     return Levels(step, most, -most if slopes else 0, slopes[0] if slopes else None)
 
 

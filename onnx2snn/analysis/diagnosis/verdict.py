@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnx2snn.analysis.diagnosis.components import LayerTally
-from onnx2snn.ops import BURST_IF
+from onnx2snn.ops import CELLS
 
 #: A part of the error below this share of a layer's squared error is not worth a word …
 _LEAST_HARM = 0.02
@@ -134,7 +134,9 @@ def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
     if options.get("spike_budget") is not None:
         return "a larger --spike-budget"
     if kind == "timing":
-        signed = "--signed, or " if op == BURST_IF.op else ""
+        neuron = CELLS[op].neuron
+        hasty = neuron is not None and not (neuron.takes_back or neuron.fires_once)
+        signed = "--signed, or " if hasty else ""
         return f"{signed}--schedule layer; more timesteps help too"
     levels, most = options.get("levels"), options.get("max_spikes")
     if options.get("code") == "radix":

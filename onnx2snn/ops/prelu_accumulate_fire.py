@@ -1,4 +1,4 @@
-"""Leaky accumulate-and-fire neuron: below zero it sends negative spikes, which carry slope·θ each.
+"""Accumulate-and-fire neuron of a PReLU: below zero it sends negative spikes, which carry slope·θ each.
 
     k = clip(floor(U/θ + 1/2), -N, N)          y = θ·g(k)          g(k) = k for k ≥ 0, slope·k for k < 0
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.ops.accumulate_fire import count_spikes, initial_state
-from onnx2snn.ops.cell import Array, Cell, State, function_body
+from onnx2snn.ops.accumulate_fire import count_spikes, initial_state, most_spikes, set_up
+from onnx2snn.ops.cell import Array, Cell, Neuron, State, function_body
 
 FUNCTION = function_body("""
 LeakyAccumulateFire <levels, code, potential> (current, slope, threshold) => (output) {
@@ -44,4 +44,20 @@ def step(
     return np.where(spikes < 0, slope * spikes, spikes) * threshold, state
 
 
-LEAKY_ACCUMULATE_FIRE = Cell("LeakyAccumulateFire", "neuron", (), FUNCTION, step, initial_state, graded=True)
+# Its name in artifacts is older than the rule that a leaky neuron is one whose potential leaks.
+CELL = Cell(
+    "LeakyAccumulateFire",
+    "neuron",
+    (),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: options.schedule == "layer" and kind.slope is not None,
+        set_up,
+        most_spikes,
+        limit="levels",
+        fires_once=True,
+    ),
+    graded=True,
+)

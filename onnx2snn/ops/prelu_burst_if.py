@@ -1,4 +1,4 @@
-"""Leaky burst integrate-and-fire neuron: a signed neuron whose negative side has a gain of its own.
+"""Burst integrate-and-fire neuron of a PReLU: a signed neuron whose negative side has a gain of its own.
 
     u = v + I_t
     s_t = clip(floor(u/θ), -Γ, Γ)                   n_t = n_{t-1} + s_t
@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.ops.cell import Array, Cell, State, function_body, zero
+from onnx2snn.ops.burst_if import most_spikes, set_up
+from onnx2snn.ops.cell import Array, Cell, Neuron, State, function_body, zero
 
 FUNCTION = function_body("""
 LeakyBurstIF <max_spikes>
@@ -64,6 +65,19 @@ def initial_state(parameters: Sequence[Array]) -> State:
     return np.asarray(threshold / 2, dtype=threshold.dtype), zero()
 
 
-LEAKY_BURST_IF = Cell(
-    "LeakyBurstIF", "neuron", ("potential", "sent"), FUNCTION, step, initial_state, graded=True
+# Its name in artifacts is older than the rule that a leaky neuron is one whose potential leaks.
+CELL = Cell(
+    "LeakyBurstIF",
+    "neuron",
+    ("potential", "sent"),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda kind, options: options.schedule == "stream" and kind.slope is not None,
+        set_up,
+        most_spikes,
+        takes_back=True,
+    ),
+    graded=True,
 )
