@@ -34,7 +34,9 @@ def _measure(net: Net, options: dict[str, Any], samples: int) -> dict[str, float
     found = evaluate(session, net.test(samples), [session.timesteps], reference)
     figures = ("accuracy", "agreement", "spikes_per_sample", "synaptic_operations_per_sample")
     return {name: found[name][0] for name in figures} | {
-        "seconds": sum(compiled.report["seconds"].get(name, 0.0) for name in ("adapt", "CorrectBias"))
+        "seconds": sum(
+            compiled.report.to_dict()["seconds"].get(name, 0.0) for name in ("adapt", "CorrectBias")
+        )
     }
 
 

@@ -69,7 +69,7 @@ def measure(
     wanted, found = OnnxruntimeEngine(model).run(feeds), OnnxruntimeEngine(compiled.model).run(feeds)
     outputs = [_relative(found[name], wanted[name]) for name in wanted]
     differences = [_relative(_turns(found[name]), _turns(wanted[name])) for name in wanted]
-    return Error(max(outputs), max(differences), compiled.report.get("macs", {}).get("share"))
+    return Error(max(outputs), max(differences), compiled.report.macs.share)
 
 
 def options_for(name: str) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from rich.table import Table
 import onnx2snn
 from benchmarks.nets import NETS
 from onnx2snn.analysis.evaluation import evaluate, open_reference
-from onnx2snn.report import Subject, write_report
+from onnx2snn.report.page import write_report
 from onnx2snn.report.recording import record
+from onnx2snn.report.subject import Subject
 
 
 @click.command()

@@ -8,7 +8,6 @@ After every timestep the scores so far, the mean of the output, tell how sure th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.errors import OptionError
+from onnx2snn.records import Record
 
 Criterion = Literal["confidence", "entropy"]
 
@@ -26,7 +26,7 @@ _DEFAULTS: dict[str, float] = {"confidence": 0.9, "entropy": 0.1}
 
 
 @dataclass(frozen=True)
-class ExitRule:
+class ExitRule(Record):
     """When a sample needs no further timestep.
 
     Attributes:
@@ -44,20 +44,6 @@ class ExitRule:
         threshold = np.float32(self.thresholds[min(timestep, len(self.thresholds)) - 1])
         value = measure(self.criterion, scores, probabilities=self.probabilities)
         return value >= threshold if self.criterion == "confidence" else value <= threshold
-
-    def to_dict(self) -> dict[str, Any]:
-        """The rule as JSON-able values, for an artifact's metadata."""
-        return {
-            "criterion": self.criterion,
-            "thresholds": list(self.thresholds),
-            "probabilities": self.probabilities,
-        }
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> ExitRule:
-        """The rule that an artifact's metadata holds."""
-        thresholds = tuple(map(float, values["thresholds"]))
-        return ExitRule(values["criterion"], thresholds, bool(values["probabilities"]))
 
 
 def measure(

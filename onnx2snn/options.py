@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, get_args
 
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import parse_exit
+from onnx2snn.records import Record
 from onnx2snn.thresholds.rules import RULES
 
 Granularity = Literal["channel", "layer"]
@@ -52,7 +53,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class CompileOptions:
+class CompileOptions(Record):
     """Options of `onnx2snn.compile` and of the command `onnx2snn compile`.
 
     Attributes:
@@ -180,6 +181,10 @@ class CompileOptions:
         """Whether layers choose how they fire."""
         return self.spike_budget is not None or self.compress != "none"
 
+    def to_dict(self) -> dict[str, Any]:
+        """All options, in the order of their definition."""
+        return asdict(self)
+
     def _check_adaptation(self) -> None:
         """Read `auto` and its budget, and hold compression to what it can do."""
         given: object = self.max_spikes
@@ -265,10 +270,6 @@ class CompileOptions:
                 f"--weights: expected at most {MOST_SPIKES} levels with int8, which uint8 holds, found "
                 f"{self.total_levels}; give fewer --timesteps"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The options as JSON-able values, in the order of their definition."""
-        return asdict(self)
 
 
 def parse_budget(budget: object) -> tuple[float, bool]:

@@ -89,7 +89,7 @@ def compare(
     means = {name: results[name] if name in spiking else values[name] for name in inputs}
     assert all(np.any(means[name]) for name in spiking)
     roles: dict[str, set[str]] = {}
-    for node in compiled.report["nodes"]:
+    for node in compiled.report.to_dict()["nodes"]:
         if node["node"].removesuffix("_out") not in (*spiking, *names) or node["op"] != "Relu":
             roles.setdefault(node["op"], set()).add(node["role"])
     return Compared([results[name] for name in names], run(part, means), roles, compiled.model)

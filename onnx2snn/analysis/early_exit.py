@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
+from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
 from onnx2snn.exits import ExitRule
+from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ExitFigures(Record):
+    """What an early exit gives.
+
+    Attributes:
+        rule: when a sample is decided.
+        mean_timesteps: that a sample took.
+        histogram: samples that stopped after 1 to T timesteps.
+        accuracy: None without labels.
+        agreement: with the ANN; None without it.
+        spikes_per_sample, synaptic_operations_per_sample, energy: until then.
+        samples_per_second: with it.
+        speedup: against all timesteps.
+    """
+
+    rule: ExitRule
+    mean_timesteps: float
+    histogram: list[int]
+    accuracy: float | None
+    agreement: float | None
+    spikes_per_sample: float
+    synaptic_operations_per_sample: float
+    energy: Energy
+    samples_per_second: float
+    speedup: float
 
 
 class ExitTally:
@@ -63,24 +92,24 @@ class ExitTally:
 
     def figures(
         self, work: Work, energy_model: EnergyModel | None, *, labelled: bool, compared: bool
-    ) -> dict[str, Any]:
-        """JSON-able: as in an evaluation, and `mean_timesteps`, `histogram` (of 1 to T), `speedup`."""
+    ) -> ExitFigures:
+        """What it gave on all samples."""
         used = np.concatenate(self._used)
         samples = len(used)
         operations = self._operations / samples
         activity = Activity([float(used.mean())], [operations], [self._events / samples])
-        return {
-            "rule": self._rule.to_dict(),
-            "mean_timesteps": float(used.mean()),
-            "histogram": np.bincount(used, minlength=self._timesteps + 1)[1:].tolist(),
-            "accuracy": self._correct / samples if labelled else None,
-            "agreement": self._agreeing / samples if compared else None,
-            "spikes_per_sample": self._spikes / samples,
-            "synaptic_operations_per_sample": operations,
-            "energy": estimate_energy(work, activity, energy_model),
-            "samples_per_second": samples / self._seconds[1],
-            "speedup": self._seconds[0] / self._seconds[1],
-        }
+        return ExitFigures(
+            rule=self._rule,
+            mean_timesteps=float(used.mean()),
+            histogram=np.bincount(used, minlength=self._timesteps + 1)[1:].tolist(),
+            accuracy=self._correct / samples if labelled else None,
+            agreement=self._agreeing / samples if compared else None,
+            spikes_per_sample=self._spikes / samples,
+            synaptic_operations_per_sample=operations,
+            energy=estimate_energy(work, activity, energy_model),
+            samples_per_second=samples / self._seconds[1],
+            speedup=self._seconds[0] / self._seconds[1],
+        )
 
 
 def _seconds(

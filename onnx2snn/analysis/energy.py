@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from onnx2snn.errors import OptionError, first_line
+from onnx2snn.records import Record
 
 if TYPE_CHECKING:
     from onnx2snn.runtime.results import Work
@@ -42,7 +43,7 @@ _FIRST_LAYER: dict[FirstLayer, str] = {
 
 
 @dataclass(frozen=True)
-class EnergyModel:
+class EnergyModel(Record):
     """What operations take.
 
     Attributes:
@@ -82,6 +83,91 @@ class EnergyModel:
             del charged["a neuron update"]
         told = ", ".join(f"{format_joules(joules)} {name}" for name, joules in charged.items())
         return f"{self.name}: {told}"
+
+
+@dataclass(frozen=True)
+class Convention(Record):
+    """What one model says by one convention; lists have one entry for each number of timesteps.
+
+    Attributes:
+        bursts: `spikes` or `events`.
+        first_layer: `once` or `every timestep`.
+        sentence: both in words.
+        snn_joules_per_sample: energy of the SNN, in joules.
+        ratio: the same over the ANN's; None where the ANN multiplies nothing.
+    """
+
+    bursts: Bursts
+    first_layer: FirstLayer
+    sentence: str
+    snn_joules_per_sample: list[float]
+    ratio: list[float | None]
+
+
+@dataclass(frozen=True)
+class Charge(Record):
+    """What one energy model says of a network.
+
+    Attributes:
+        model: its name.
+        parameters: it.
+        convention: what it charges, and the usual convention, as a sentence.
+        ann_joules_per_sample: energy of the ANN, in joules.
+        snn_joules_per_sample, ratio: by the usual convention: each spike counts, first layers once.
+        conventions: all four.
+    """
+
+    model: str
+    parameters: EnergyModel
+    convention: str
+    ann_joules_per_sample: float
+    snn_joules_per_sample: list[float]
+    ratio: list[float | None]
+    conventions: list[Convention]
+
+
+@dataclass(frozen=True)
+class Energy(Charge):
+    """What the chosen model says, what was counted, and what all the other models say.
+
+    Attributes:
+        ann_macs_per_sample: multiply-accumulates of the ANN.
+        ann_flops_per_sample: the same in FLOPs, as the model's source counts them.
+        prefix_macs_per_sample: those before the first neuron.
+        analog_macs_per_sample: those of the SNN that read no spikes, for each number of timesteps.
+        neuron_updates_per_sample: neurons times timesteps.
+        synaptic_operations_per_sample, synaptic_events_per_sample: as in `Activity`.
+        models: name → what another model says.
+    """
+
+    ann_macs_per_sample: int
+    ann_flops_per_sample: float
+    prefix_macs_per_sample: int
+    analog_macs_per_sample: list[float]
+    neuron_updates_per_sample: list[float]
+    synaptic_operations_per_sample: list[float]
+    synaptic_events_per_sample: list[float]
+    models: dict[str, Charge]
+
+
+@dataclass(frozen=True)
+class AnnEnergy(Record):
+    """Energy of one inference of the ANN, from shapes alone.
+
+    Attributes:
+        model: name of the energy model.
+        parameters: it.
+        ann_macs_per_sample, ann_flops_per_sample: zero padding counts.
+        ann_joules_per_sample: in joules.
+        models: name → joules by another model.
+    """
+
+    model: str
+    parameters: EnergyModel
+    ann_macs_per_sample: int
+    ann_flops_per_sample: float
+    ann_joules_per_sample: float
+    models: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -141,61 +227,46 @@ def load_energy_model(named: str | None = None) -> EnergyModel:
     return model
 
 
-def estimate_energy(work: Work, activity: Activity, model: EnergyModel | None = None) -> dict[str, Any]:
+def estimate_energy(work: Work, activity: Activity, model: EnergyModel | None = None) -> Energy:
     """Energy a sample of the ANN, and of the SNN after each number of timesteps.
 
     Args:
         work: what is computed beside spikes.
         activity: what spikes did.
         model: what operations take; the default one if None.
-
-    Returns:
-        JSON-able. Of the model: `model`, `parameters`, `convention`, `ann_joules_per_sample`,
-        `snn_joules_per_sample` and `ratio` (each spike counts, first layers once), `conventions` (all four,
-        each with `bursts`, `first_layer`, `sentence` and its own figures). Of the network:
-        `ann_macs_per_sample`, `ann_flops_per_sample`, `prefix_macs_per_sample`, `analog_macs_per_sample`,
-        `neuron_updates_per_sample`, `synaptic_operations_per_sample`, `synaptic_events_per_sample`. And
-        `models`: name → what all the other models say.
     """
     chosen = model or load_energy_model()
     others = (other for other in builtin_models().values() if other.name != chosen.name)
-    return {
-        **_charge(work, activity, chosen),
-        "ann_macs_per_sample": work.ann_macs,
-        "ann_flops_per_sample": work.ann_macs * chosen.flops_per_mac,
-        "prefix_macs_per_sample": work.prefix_macs,
-        "analog_macs_per_sample": _analog_macs(work, activity, "once"),
-        "neuron_updates_per_sample": _neuron_updates(work, activity),
-        "synaptic_operations_per_sample": list(activity.synaptic_operations),
-        "synaptic_events_per_sample": list(activity.synaptic_events),
-        "models": {other.name: _charge(work, activity, other) for other in others},
-    }
+    return Energy(
+        **vars(_charge(work, activity, chosen)),
+        ann_macs_per_sample=work.ann_macs,
+        ann_flops_per_sample=work.ann_macs * chosen.flops_per_mac,
+        prefix_macs_per_sample=work.prefix_macs,
+        analog_macs_per_sample=_analog_macs(work, activity, "once"),
+        neuron_updates_per_sample=_neuron_updates(work, activity),
+        synaptic_operations_per_sample=list(activity.synaptic_operations),
+        synaptic_events_per_sample=list(activity.synaptic_events),
+        models={other.name: _charge(work, activity, other) for other in others},
+    )
 
 
-def estimate_from_shapes(macs: int, model: EnergyModel | None = None) -> dict[str, Any]:
-    """Energy of one inference of the ANN, JSON-able.
+def estimate_from_shapes(macs: int, model: EnergyModel | None = None) -> AnnEnergy:
+    """Energy of one inference of the ANN.
 
     Args:
         macs: multiply-accumulates of the ANN.
         model: what operations take; the default one if None.
-
-    Returns:
-        `model`, `parameters`, `ann_macs_per_sample`, `ann_flops_per_sample`, `ann_joules_per_sample`, and
-        `models`: name → joules of the ANN by all the other models.
     """
     chosen = model or load_energy_model()
-    return {
-        "model": chosen.name,
-        "parameters": asdict(chosen),
-        "ann_macs_per_sample": macs,
-        "ann_flops_per_sample": macs * chosen.flops_per_mac,
-        "ann_joules_per_sample": macs * chosen.joules_per_mac,
-        "models": {
-            other.name: macs * other.joules_per_mac
-            for other in builtin_models().values()
-            if other.name != chosen.name
-        },
-    }
+    others = (other for other in builtin_models().values() if other.name != chosen.name)
+    return AnnEnergy(
+        chosen.name,
+        chosen,
+        macs,
+        macs * chosen.flops_per_mac,
+        macs * chosen.joules_per_mac,
+        {other.name: macs * other.joules_per_mac for other in others},
+    )
 
 
 def format_joules(joules: float) -> str:
@@ -208,43 +279,34 @@ def format_joules(joules: float) -> str:
     return f"{joules / 1e-15:.3g} fJ"
 
 
-def _charge(work: Work, activity: Activity, model: EnergyModel) -> dict[str, Any]:
+def _charge(work: Work, activity: Activity, model: EnergyModel) -> Charge:
     """What one model says by every convention, the default first."""
     ann = work.ann_macs * model.joules_per_mac
     conventions = []
     for bursts, counted in _BURSTS.items():
         for first_layer, charged in _FIRST_LAYER.items():
             arriving = activity.synaptic_operations if bursts == "spikes" else activity.synaptic_events
+            analog = _analog_macs(work, activity, first_layer)
             joules = [
                 macs * model.joules_per_analog_mac
                 + operations * model.joules_per_synaptic_operation
                 + updates * model.joules_per_neuron_update
                 for macs, operations, updates in zip(
-                    _analog_macs(work, activity, first_layer),
-                    arriving,
-                    _neuron_updates(work, activity),
-                    strict=True,
+                    analog, arriving, _neuron_updates(work, activity), strict=True
                 )
             ]
-            conventions.append(
-                {
-                    "bursts": bursts,
-                    "first_layer": first_layer,
-                    "sentence": f"{counted}; {charged}",
-                    "snn_joules_per_sample": joules,
-                    "ratio": [value / ann if ann else None for value in joules],
-                }
-            )
+            ratio = [value / ann if ann else None for value in joules]
+            conventions.append(Convention(bursts, first_layer, f"{counted}; {charged}", joules, ratio))
     usual = conventions[0]
-    return {
-        "model": model.name,
-        "parameters": asdict(model),
-        "convention": f"{model.prices}; {usual['sentence']}",
-        "ann_joules_per_sample": ann,
-        "snn_joules_per_sample": usual["snn_joules_per_sample"],
-        "ratio": usual["ratio"],
-        "conventions": conventions,
-    }
+    return Charge(
+        model.name,
+        model,
+        f"{model.prices}; {usual.sentence}",
+        ann,
+        usual.snn_joules_per_sample,
+        usual.ratio,
+        conventions,
+    )
 
 
 def _analog_macs(work: Work, activity: Activity, first_layer: FirstLayer) -> list[float]:

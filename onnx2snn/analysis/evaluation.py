@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from onnx2snn.analysis.early_exit import ExitTally
-from onnx2snn.analysis.energy import Activity, EnergyModel, estimate_energy
+from onnx2snn.analysis.early_exit import ExitFigures, ExitTally
+from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset, InputSpec
@@ -20,6 +20,7 @@ from onnx2snn.engine.engines import Engine, make_engine
 from onnx2snn.errors import DataError, ModelError
 from onnx2snn.exits import ExitRule
 from onnx2snn.model.file import digest, load_model
+from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
 
@@ -112,6 +113,41 @@ def _describe(spec: InputSpec) -> str:
     return f"{spec.dtype} [{', '.join('any' if size is None else str(size) for size in spec.shape)}]"
 
 
+@dataclass(frozen=True)
+class Evaluation(Record):
+    """Figures of a network over a data set; lists have one entry for each number of timesteps.
+
+    Attributes:
+        samples: how many.
+        timesteps: the numbers.
+        accuracy: None without labels, or where the output is not [N, classes].
+        agreement: share of samples with the ANN's answer; None without a reference, or as above.
+        output_error: relative L2 distance from the ANN's output; None without a reference.
+        reference_accuracy: the ANN's.
+        spikes_per_sample: of all neurons.
+        spikes_by_neuron: neuron layer → spikes a sample, at the last number of timesteps.
+        synaptic_operations_per_sample: spikes times connections.
+        samples_per_second: without the counting.
+        energy: estimated.
+        early_exit: what one gives, where that was asked for.
+        uncounted: layers that read values which change but are no spikes: charged as MACs.
+    """
+
+    samples: int
+    timesteps: list[int]
+    accuracy: list[float | None]
+    agreement: list[float | None]
+    output_error: list[float | None]
+    reference_accuracy: float | None
+    spikes_per_sample: list[float]
+    spikes_by_neuron: dict[str, float]
+    synaptic_operations_per_sample: list[float]
+    samples_per_second: list[float]
+    energy: Energy
+    early_exit: ExitFigures | None = None
+    uncounted: list[str] = field(default_factory=list)
+
+
 class _Tally:
     """Sums over the samples seen so far, one entry for each number of timesteps."""
 
@@ -173,7 +209,7 @@ def evaluate(
     early_exit: ExitRule | None = None,
     energy_model: EnergyModel | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Evaluate one output (the first) over a data set, after each of several numbers of timesteps.
 
     Args:
@@ -185,14 +221,6 @@ def evaluate(
         early_exit: also measure what it gives, with at most the largest of `timesteps`.
         energy_model: what operations take; the default one if None.
         progress: called with the number of samples done after each batch.
-
-    Returns:
-        JSON-able figures: `samples`, `timesteps`, `accuracy`, `agreement`, `output_error` (relative L2),
-        `reference_accuracy`, `spikes_per_sample`, `synaptic_operations_per_sample`, `spikes_by_neuron` (at
-        the last), `uncounted` (layers that read values which change but are no spikes: charged as MACs),
-        `energy` (see `onnx2snn.analysis.energy`), `samples_per_second`; with an early exit `early_exit`, see
-        `onnx2snn.analysis.early_exit`. Lists have one entry for each of `timesteps`; accuracy is None without
-        labels, agreement without a reference, both where the output is not [N, classes].
 
     Raises:
         DataError: labels past the output's classes.
@@ -224,12 +252,27 @@ def evaluate(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
-    figures = _figures(tally, wanted, labelled=labelled, compared=compared, classes=classes)
-    operations, events = (tally.operations / tally.samples).tolist(), (tally.events / tally.samples).tolist()
-    figures["energy"] = estimate_energy(work, Activity(wanted, operations, events), energy_model)
-    if exits is not None:
-        figures["early_exit"] = exits.figures(work, energy_model, labelled=labelled, compared=compared)
-    return figures | {"uncounted": list(session.uncounted)}
+    samples = tally.samples
+    nothing: list[float | None] = [None] * len(wanted)
+    norm = np.sqrt(tally.reference_norm)
+    operations, events = (tally.operations / samples).tolist(), (tally.events / samples).tolist()
+    return Evaluation(
+        samples=samples,
+        timesteps=wanted,
+        accuracy=(tally.correct / samples).tolist() if labelled else nothing,
+        agreement=(tally.agreeing / samples).tolist() if compared and classes else nothing,
+        output_error=(np.sqrt(tally.error) / norm).tolist() if compared and norm else nothing,
+        reference_accuracy=tally.reference_correct / samples if labelled and compared else None,
+        spikes_per_sample=(tally.spikes / samples).tolist(),
+        spikes_by_neuron={name: count / samples for name, count in tally.spikes_by_neuron.items()},
+        synaptic_operations_per_sample=operations,
+        samples_per_second=(samples / tally.seconds).tolist(),
+        energy=estimate_energy(work, Activity(wanted, operations, events), energy_model),
+        early_exit=None
+        if exits is None
+        else exits.figures(work, energy_model, labelled=labelled, compared=compared),
+        uncounted=list(session.uncounted),
+    )
 
 
 def top1(scores: Array) -> Array | None:
@@ -245,28 +288,3 @@ def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array 
         check_labels(dataset, output, classes)
     labels: Array = dataset.labels[batch]
     return labels
-
-
-def _figures(
-    tally: _Tally,
-    timesteps: list[int],
-    *,
-    labelled: bool,
-    compared: bool,
-    classes: int,
-) -> dict[str, Any]:
-    samples = tally.samples
-    nothing = [None] * len(timesteps)
-    norm = np.sqrt(tally.reference_norm)
-    return {
-        "samples": samples,
-        "timesteps": timesteps,
-        "accuracy": (tally.correct / samples).tolist() if labelled else nothing,
-        "agreement": (tally.agreeing / samples).tolist() if compared and classes else nothing,
-        "output_error": (np.sqrt(tally.error) / norm).tolist() if compared and norm else nothing,
-        "reference_accuracy": tally.reference_correct / samples if labelled and compared else None,
-        "spikes_per_sample": (tally.spikes / samples).tolist(),
-        "spikes_by_neuron": {name: count / samples for name, count in tally.spikes_by_neuron.items()},
-        "synaptic_operations_per_sample": (tally.operations / samples).tolist(),
-        "samples_per_second": (samples / tally.seconds).tolist(),
-    }

@@ -7,10 +7,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -23,6 +23,7 @@ from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.options import CompileOptions
+from onnx2snn.records import Record
 from onnx2snn.runtime.session import SpikingSession
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "layer": {"schedule": "layer"},
     "radix": {"schedule": "layer", "code": "radix"},
 }
-#: What a point keeps of its evaluation.
-_FIGURES = ("accuracy", "agreement", "spikes_per_sample", "synaptic_operations_per_sample")
 #: Runs that are timed, of one batch.
 _TIMED = 3
 
@@ -69,6 +68,67 @@ class Grid:
                     yield given | widest | {"compress": "energy", "max_loss": loss}
 
 
+@dataclass(frozen=True)
+class Point(Record):
+    """One conversion and what it reaches.
+
+    Attributes:
+        name: its options in a few words.
+        options: what it was compiled with.
+        accuracy, agreement, spikes_per_sample, synaptic_operations_per_sample: see `Evaluation`.
+        joules_per_sample: energy, estimated.
+        energy_ratio: the same over the ANN's.
+        milliseconds_per_sample: to run.
+        reference_accuracy: the ANN's.
+        best: whether no other point is as good for less energy; known once all points are.
+        knee: whether more energy helps little beyond it.
+    """
+
+    name: str
+    options: dict[str, Any]
+    accuracy: float | None
+    agreement: float | None
+    spikes_per_sample: float
+    synaptic_operations_per_sample: float
+    joules_per_sample: float
+    energy_ratio: float | None
+    milliseconds_per_sample: float
+    reference_accuracy: float | None
+    best: bool | None = None
+    knee: bool | None = None
+
+    def quality(self, measure: str) -> float:
+        """Its accuracy or agreement; one that has none is worst."""
+        value = self.accuracy if measure == "accuracy" else self.agreement
+        return -1.0 if value is None else value
+
+
+@dataclass(frozen=True)
+class Sweep(Record):
+    """The points of a sweep, by ascending energy.
+
+    Attributes:
+        samples: that each was evaluated on.
+        measure: `accuracy`, or `agreement` without labels.
+        reference_accuracy: the ANN's.
+        points: all of them.
+        command: the line that compiles the knee.
+        source_sha256: of the ANN.
+    """
+
+    samples: int
+    measure: Literal["accuracy", "agreement"]
+    reference_accuracy: float | None
+    points: list[Point]
+    command: str | None = None
+    source_sha256: str | None = None
+
+    @property
+    def knee(self) -> Point:
+        """The point beyond which more energy helps little."""
+        return next(point for point in self.points if point.knee)
+
+
 def sweep(
     model: onnx.ModelProto,
     reference: str | Path,
@@ -79,7 +139,7 @@ def sweep(
     *,
     batch_size: int = 64,
     progress: Callable[[str, float], None] | None = None,
-) -> dict[str, Any]:
+) -> Sweep:
     """Convert and evaluate at every point of a grid; what the cache has is not done again.
 
     Args:
@@ -92,11 +152,6 @@ def sweep(
         batch_size: samples a batch.
         progress: called with what is being done and the share of what the cache lacks that is.
 
-    Returns:
-        JSON-able: `samples`, `measure` (`accuracy`, or `agreement` without labels), `reference_accuracy`,
-        `points` (figures and `options` of each, by ascending energy, `best` where no other point is as good
-        for less, `knee` at one of them).
-
     Raises:
         DataError: neither labels nor class scores to measure by.
         OutputError: a cache that cannot be written.
@@ -106,31 +161,31 @@ def sweep(
         CompileOptions(**options)  # says what is wrong before any work
     about = _fingerprint(model, calibration, dataset)
     measured: dict[int, Statistics] = {}
-    found = []
+    tried: list[Point] = []
     places = [cache / f"{_key(about, options)}.json" for options in points]
     cached = [_read(place) for place in places]
     missing, done = cached.count(None), 0
-    for options, place, figures in zip(points, places, cached, strict=True):
-        if figures is None:
+    for options, place, point in zip(points, places, cached, strict=True):
+        if point is None:
             if progress is not None:
                 progress(describe(options), done / missing)
             done += 1
             try:
-                figures = _measure(model, reference, calibration, dataset, options, measured, batch_size)
+                point = _measure(model, reference, calibration, dataset, options, measured, batch_size)
             except OptionError as error:
                 if "compress" not in options:
                     raise
                 # Nothing to choose, in a net that was trained with its own levels, say.
                 logger.warning("%s is left out: %s", describe(options), error)
                 continue
-            write_atomically(place, (json.dumps(figures, indent=2) + "\n").encode())
-        if figures["accuracy"] is None and figures["agreement"] is None:
+            write_atomically(place, (json.dumps(point.to_dict(), indent=2) + "\n").encode())
+        if point.accuracy is None and point.agreement is None:
             raise DataError(
                 "sweep: expected class scores to measure by, found an output without; use evaluate, whose "
                 "output_error needs none"
             )
-        found.append(figures)
-    return _summary(found, len(dataset))
+        tried.append(point)
+    return _summary(tried, len(dataset))
 
 
 def describe(options: Mapping[str, Any]) -> str:
@@ -158,7 +213,7 @@ def _measure(
     options: Mapping[str, Any],
     measured: dict[int, Statistics],
     batch_size: int,
-) -> dict[str, Any]:
+) -> Point:
     compiled = convert(model, calibration, CompileOptions(**options), measured=measured)
     session = SpikingSession(compiled.model)
     figures = evaluate(
@@ -170,35 +225,33 @@ def _measure(
         started = time.perf_counter()
         session.run(batch)
         seconds.append(time.perf_counter() - started)
-    return {
-        "name": describe(options),
-        "options": dict(options),
-        **{name: figures[name][0] for name in _FIGURES},
-        "joules_per_sample": figures["energy"]["snn_joules_per_sample"][0],
-        "energy_ratio": figures["energy"]["ratio"][0],
-        "milliseconds_per_sample": 1e3 * median(seconds[1:]) / len(next(iter(batch.values()))),
-        "reference_accuracy": figures["reference_accuracy"],
-    }
+    return Point(
+        describe(options),
+        dict(options),
+        figures.accuracy[0],
+        figures.agreement[0],
+        figures.spikes_per_sample[0],
+        figures.synaptic_operations_per_sample[0],
+        joules_per_sample=figures.energy.snn_joules_per_sample[0],
+        energy_ratio=figures.energy.ratio[0],
+        milliseconds_per_sample=1e3 * median(seconds[1:]) / len(next(iter(batch.values()))),
+        reference_accuracy=figures.reference_accuracy,
+    )
 
 
-def _summary(points: list[dict[str, Any]], samples: int) -> dict[str, Any]:
-    measure = "accuracy" if points[0]["accuracy"] is not None else "agreement"
-    ordered = sorted(points, key=lambda point: (point["joules_per_sample"], -point[measure]))
+def _summary(points: list[Point], samples: int) -> Sweep:
+    measure: Literal["accuracy", "agreement"] = "accuracy" if points[0].accuracy is not None else "agreement"
+    ordered = sorted(points, key=lambda point: (point.joules_per_sample, -point.quality(measure)))
     best, reached = [], -1.0
     for number, point in enumerate(ordered):
-        if point[measure] > reached:
+        if point.quality(measure) > reached:
             best.append(number)
-            reached = point[measure]
-    at = find_knee([(ordered[n]["joules_per_sample"], ordered[n][measure]) for n in best])
+            reached = point.quality(measure)
+    at = find_knee([(ordered[n].joules_per_sample, ordered[n].quality(measure)) for n in best])
     rows = [
-        {**point, "best": number in best, "knee": number == best[at]} for number, point in enumerate(ordered)
+        replace(point, best=number in best, knee=number == best[at]) for number, point in enumerate(ordered)
     ]
-    return {
-        "samples": samples,
-        "measure": measure,
-        "reference_accuracy": points[0]["reference_accuracy"],
-        "points": rows,
-    }
+    return Sweep(samples, measure, points[0].reference_accuracy, rows)
 
 
 def find_knee(front: Sequence[tuple[float, float]]) -> int:
@@ -232,7 +285,7 @@ def _key(about: str, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{about} {json.dumps(options, sort_keys=True)}".encode()).hexdigest()[:32]
 
 
-def _read(place: Path) -> dict[str, Any] | None:
+def _read(place: Path) -> Point | None:
     """What the cache has of a point; a file that is none counts as nothing."""
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
@@ -242,4 +295,7 @@ def _read(place: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise OutputError(f"{place}: cannot be read ({error.strerror}); choose another --cache") from error
-    return found if isinstance(found, dict) and "joules_per_sample" in found else None
+    try:
+        return Point.from_dict(found)
+    except (AttributeError, TypeError):
+        return None

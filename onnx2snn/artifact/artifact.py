@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.pools import neuron_before
+from onnx2snn.artifact.records import Metadata
 from onnx2snn.data.readers import InputSpec
 from onnx2snn.emit.early_exit import remove_early_exit
 from onnx2snn.emit.metadata import METADATA_PREFIX
@@ -66,11 +67,15 @@ class Artifact:
     cells: tuple[onnx.NodeProto, ...]
     metadata: dict[str, Any]
 
+    @cached_property
+    def record(self) -> Metadata:
+        """What the artifact says of itself, with types."""
+        return Metadata.from_dict(self.metadata)
+
     @property
     def exit_rule(self) -> ExitRule | None:
         """The early exit that the file was compiled with."""
-        said = self.metadata.get("early_exit")
-        return None if said is None else ExitRule.from_dict(said)
+        return self.record.early_exit
 
     @property
     def gives_probabilities(self) -> bool:

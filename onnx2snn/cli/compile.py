@@ -204,20 +204,20 @@ def compile_command(
         advance("save", 0.0)
         compiled.save(target)
     out = console_for(json_file)
-    out.print(tables.role_table(compiled.report["roles"]))
-    say(out, "work", tables.macs_line(compiled.report["macs"]))
-    if "adaptation" in compiled.report:
-        said = compiled.report["adaptation"]
-        out.print(tables.adaptation_table(said["layers"], compiled.report["neurons"]))
-        say(out, "adapted", tables.adaptation_line(said))
-    if "early_exit" in compiled.report:
-        say(out, "early exit", tables.rule_line(compiled.report["early_exit"]))
-    if "layers" in compiled.report:
-        say(out, "int8", tables.layers_line(compiled.report["layers"]))
-    samples = compiled.report["calibration"]["samples"]
+    done = compiled.report
+    out.print(tables.role_table(done.roles))
+    say(out, "work", tables.macs_line(done.macs))
+    if done.adaptation is not None:
+        out.print(tables.adaptation_table(done.adaptation.layers, done.neurons))
+        say(out, "adapted", tables.adaptation_line(done.adaptation))
+    if done.early_exit is not None:
+        say(out, "early exit", tables.rule_line(done.early_exit))
+    if done.layers is not None:
+        say(out, "int8", tables.layers_line(done.layers))
+    samples = done.calibration.samples
     size = target.stat().st_size / 1e6
     say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
-    report(out, report_file, model, compiled.report, take_apart(compiled.model).metadata)
+    report(out, report_file, model, done, take_apart(compiled.model).record)
     following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
     say(out, "next", shlex.join(following), whole=True)
-    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **compiled.report})
+    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **done.to_dict()})

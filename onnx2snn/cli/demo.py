@@ -75,7 +75,7 @@ def demo(out: str) -> None:
             open_reference(model, session),
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
-    console.print(tables.role_table(compiled.report["roles"]))
+    console.print(tables.role_table(compiled.report.roles))
     console.print()
     console.print(tables.evaluation_table(figures))
     print_reference(console, figures)

@@ -98,11 +98,11 @@ def diagnose(
             progress=lambda share: advance("diagnose", share),
         )
     out = console_for(json_file)
-    for sentence in found["verdict"]:
+    for sentence in found.verdict:
         out.print(sentence)
     out.print()
     out.print(tables.diagnosis_table(found))
     out.print(tables.DIAGNOSIS_LEGEND, style="dim")
-    samples = partial(record, session, dataset, found["timesteps"])
-    report(out, report_file, snn, found, session.artifact.metadata, samples)
-    write_json(json_file, found)
+    samples = partial(record, session, dataset, found.timesteps)
+    report(out, report_file, snn, found, session.artifact.record, samples)
+    write_json(json_file, found.to_dict())

@@ -39,6 +39,7 @@ from onnx2snn.model.file import write_atomically
 from onnx2snn.report import tables
 
 if TYPE_CHECKING:
+    from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.runtime.session import SpikingSession
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
@@ -127,8 +128,8 @@ def evaluate(
     out = console_for(json_file)
     _print_figures(out, figures)
     samples = partial(record, session, dataset, steps[-1])
-    report(out, report_file, snn, figures, session.artifact.metadata, samples)
-    write_json(json_file, figures)
+    report(out, report_file, snn, figures, session.artifact.record, samples)
+    write_json(json_file, figures.to_dict())
 
 
 @click.command(
@@ -202,12 +203,12 @@ def run(
             say(out, "on average", f"{values_.mean():.2f} timesteps: {_first(values_)}")
 
 
-def _print_figures(out: Console, figures: dict[str, Any]) -> None:
+def _print_figures(out: Console, figures: Evaluation) -> None:
     out.print(tables.evaluation_table(figures))
-    if "early_exit" in figures:
+    if figures.early_exit is not None:
         out.print()
-        out.print(tables.exit_table(figures["early_exit"]))
-        say(out, "early exit", tables.exit_line(figures["early_exit"], figures["timesteps"][-1]))
+        out.print(tables.exit_table(figures.early_exit))
+        say(out, "early exit", tables.exit_line(figures.early_exit, figures.timesteps[-1]))
     out.print()
     out.print(tables.energy_table(figures))
     print_reference(out, figures)

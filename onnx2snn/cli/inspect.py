@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 import onnx2snn
 from onnx2snn.cli.commands import Command
@@ -13,6 +14,9 @@ from onnx2snn.cli.options import energy_option
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.model.file import load_model
 from onnx2snn.report import tables
+
+if TYPE_CHECKING:
+    from onnx2snn.artifact.records import Metadata
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -35,50 +39,57 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
     """
     from onnx2snn.analysis.energy import estimate_from_shapes, load_energy_model
     from onnx2snn.artifact.artifact import is_artifact, take_apart
+    from onnx2snn.artifact.records import Metadata
     from onnx2snn.passes.coverage import count_roles
 
     check_outputs([model, energy_model], {"--json": json_path(json_file)})
     prices = load_energy_model(energy_model)
-    report: dict[str, Any]
     with progress_bar() as advance:
         loaded = load_model(model, weights=False)
         advance("inspect", 0.0)
-        if is_artifact(loaded):
-            artifact = take_apart(loaded)
-            roles = count_roles(artifact.metadata.get("nodes", []))
-            report = {"kind": "snn", "roles": roles, **artifact.metadata}
+        compiled = is_artifact(loaded)
+        if compiled:
+            held = take_apart(loaded).metadata
+            roles = count_roles(Metadata.from_dict(held).nodes)
+            report: dict[str, Any] = {"kind": "snn", "roles": roles, **held}
         else:
             report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
-    macs = report.get("macs", {}).get("per_sample")
-    if macs is not None:
-        report["energy"] = estimate_from_shapes(macs, prices)
+    found = Metadata.from_dict(report)
+    macs = None if found.macs is None else found.macs.per_sample
+    energy = None if macs is None else estimate_from_shapes(macs, prices)
     out = console_for(json_file)
-    out.print(tables.node_table(report["nodes"]))
+    out.print(tables.node_table(found.nodes))
     out.print()
-    if report["kind"] == "snn":
-        out.print(tables.neuron_table(report["neurons"]))
-        out.print()
-        options = report["options"]
-        layered = report["schedule"] == "layer"
-        spikes = "Γ by layer" if "adaptation" in report else f"Γ = {options['max_spikes']}"
-        schedule = f"schedule layer, code {options['code']}" if layered else spikes
-        say(out, "compiled", f"by onnx2snn {report['version']}, T = {options['timesteps']}, {schedule}")
-    if "adaptation" in report:
-        say(out, "adapted", tables.adaptation_line(report["adaptation"]))
-    if "early_exit" in report:
-        say(out, "early exit", tables.rule_line(report["early_exit"]))
-    out.print(tables.role_table(report["roles"]))
-    if "macs" in report:
-        say(out, "work", tables.macs_line(report["macs"]))
-    if macs:
-        say(out, "energy", tables.energy_line(report["energy"]))
-    if not report["roles"]["spiking"] and not report["roles"]["refused"]:
+    if compiled:
+        _print_network(out, found)
+    roles = count_roles(found.nodes)
+    out.print(tables.role_table(roles))
+    if found.macs is not None:
+        say(out, "work", tables.macs_line(found.macs))
+    if energy is not None and macs:
+        say(out, "energy", tables.energy_line(energy))
+    if not roles["spiking"] and not roles["refused"]:
         say(
             out,
             "note",
             "no neurons: compile refuses a net without a ReLU, unless --approximate relu-sum finds some",
         )
-    write_json(json_file, report)
+    write_json(json_file, report if energy is None else report | {"energy": energy.to_dict()})
+
+
+def _print_network(out: Console, found: Metadata) -> None:
+    """What a compiled network says of itself."""
+    out.print(tables.neuron_table(found.neurons))
+    out.print()
+    options = found.options
+    layered = found.schedule == "layer"
+    spikes = "Γ by layer" if found.adaptation is not None else f"Γ = {options['max_spikes']}"
+    schedule = f"schedule layer, code {options['code']}" if layered else spikes
+    say(out, "compiled", f"by onnx2snn {found.version}, T = {options['timesteps']}, {schedule}")
+    if found.adaptation is not None:
+        say(out, "adapted", tables.adaptation_line(found.adaptation))
+    if found.early_exit is not None:
+        say(out, "early exit", tables.rule_line(found.early_exit))
 
 
 @click.command(cls=Command, examples=["onnx2snn doctor", "onnx2snn doctor --json -"])

@@ -109,7 +109,7 @@ energy_option = click.option(
 def _check_report(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """Say before any work what a report lacks."""
     if value is not None:
-        from onnx2snn.report import check_report
+        from onnx2snn.report.page import check_report
 
         check_report(value)
     return value

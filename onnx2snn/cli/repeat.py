@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
 
+from onnx2snn.artifact.records import Metadata
 from onnx2snn.cli.terminal import progress_bar, say
-from onnx2snn.report import Subject, write_report
+from onnx2snn.records import Record
+from onnx2snn.report.page import write_report
 from onnx2snn.report.recording import Recording
+from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import file_name
 
 
@@ -20,8 +23,8 @@ def report(
     out: Console,
     path: str | None,
     name: str,
-    figures: Mapping[str, Any],
-    metadata: Mapping[str, Any] | None = None,
+    figures: Record,
+    metadata: Metadata | None = None,
     record: Callable[[], Recording] | None = None,
 ) -> None:
     """Write the report of the current command, if it is asked for one.
@@ -30,7 +33,7 @@ def report(
         out: where to say so.
         path: the page; None for none.
         name: the file that the command was about.
-        figures: what it found, as its `--json` has it.
+        figures: what it found.
         metadata: what the artifact says of itself.
         record: runs some samples for the raster.
     """
@@ -39,7 +42,7 @@ def report(
     command = str(click.get_current_context().info_name)
     with progress_bar("report") as advance:
         recording = None if record is None else record()
-        subject = Subject(command, name, figures, typed_command(), metadata or {}, recording)
+        subject = Subject(command, name, figures, typed_command(), metadata or Metadata(), recording)
         write_report(path, subject, lambda done: advance("report", done))
     say(out, "report", path)
 

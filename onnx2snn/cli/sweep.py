@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -29,6 +30,9 @@ from onnx2snn.data.readers import open_dataset
 from onnx2snn.errors import OptionError, OutputError
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.report import plots, tables
+
+if TYPE_CHECKING:
+    from onnx2snn.analysis.sweep import Sweep
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -137,19 +141,18 @@ def sweep(
         found = run_sweep(
             ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
         )
-    (knee,) = (point for point in found["points"] if point["knee"])
     limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
-    words = [*limit, *typed, *shlex.split(command(knee["options"]))]
-    found["command"] = shlex.join(["onnx2snn", "compile", model, "--calib", calib, *words])
+    words = [*limit, *typed, *shlex.split(command(found.knee.options))]
+    found = replace(found, command=shlex.join(["onnx2snn", "compile", model, "--calib", calib, *words]))
     out = console_for(json_file)
-    _print_points(out, found, knee["name"])
+    _print_points(out, found)
     if plot is not None:
         plots.plot_sweep(found, plot)
         say(out, "plot", plot)
     if report_file is not None:
         line = shlex.join(["onnx2snn", "compile", file_name(model), "--calib", file_name(calib), *words])
-        report(out, report_file, model, found | {"command": line, "source_sha256": digest(ann)})
-    write_json(json_file, found)
+        report(out, report_file, model, replace(found, command=line, source_sha256=digest(ann)))
+    write_json(json_file, found.to_dict())
 
 
 def _make_cache(folder: Path) -> Path:
@@ -162,14 +165,14 @@ def _make_cache(folder: Path) -> Path:
     return folder
 
 
-def _print_points(out: Console, found: dict[str, Any], knee: str) -> None:
+def _print_points(out: Console, found: Sweep) -> None:
     out.print(tables.sweep_table(found))
-    if found["measure"] == "agreement":
+    if found.measure == "agreement":
         say(out, "note", "no labels, so no accuracy: the answers are compared with the ANN's")
-    elif found["reference_accuracy"] is not None:
-        say(out, "ANN", tables.percent(found["reference_accuracy"]))
-    say(out, "knee", f"{knee}:")
-    say(out, "  ", found["command"], whole=True)
+    elif found.reference_accuracy is not None:
+        say(out, "ANN", tables.percent(found.reference_accuracy))
+    say(out, "knee", f"{found.knee.name}:")
+    say(out, "  ", str(found.command), whole=True)
 
 
 def _kinds(text: str, known: Collection[str]) -> list[str]:

@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from onnx2snn.artifact.records import Adaptation, LayerAdaptation
 from onnx2snn.calibration.frontier import Frontier, make_frontier
 from onnx2snn.calibration.sensitivity import Sensitivity, divergence, measure_sensitivity
 from onnx2snn.calibration.statistics import fixed_batch
+from onnx2snn.compiler.report import CompileReport
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.metadata import add_metadata
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 #: The artifact and its report.
-Finished = tuple[onnx.ModelProto, dict[str, Any]]
+Finished = tuple[onnx.ModelProto, CompileReport]
 #: Completes a converted graph.
 Finish = Callable[[Graph, Context], Finished]
 
@@ -91,16 +93,16 @@ def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) ->
     """
     search = _Search(graph, context, finish)
     if context.options.compress != "none":
-        trial, said = _compress(search, held_back)
+        trial, adaptation = _compress(search, held_back)
     else:
-        trial, said = _spend(search)
+        trial, adaptation = _spend(search)
     artifact, report = trial.finished
-    add_metadata(artifact, {"adaptation": said})
-    return artifact, report | {"adaptation": said}
+    add_metadata(artifact, {"adaptation": adaptation.to_dict()})
+    return artifact, replace(report, adaptation=adaptation)
 
 
 class _Search:
-    """What both searches need."""
+    """Networks that fire in other ways, finished, run and counted."""
 
     def __init__(self, graph: Graph, context: Context, finish: Finish) -> None:
         assert context.dataset is not None
@@ -196,7 +198,7 @@ class _Search:
         return {name: found.ways[way] for (name, found), way in zip(measured.items(), taken, strict=True)}
 
 
-def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
+def _spend(search: _Search) -> tuple[_Trial, Adaptation]:
     """The least divergence within a budget of spikes, which are counted, not only predicted."""
     base, _ = search.try_out({})
     amount, is_share = parse_budget(search.options.spike_budget)
@@ -220,11 +222,10 @@ def _spend(search: _Search) -> tuple[_Trial, dict[str, Any]]:
     if not fitting:
         logger.warning("--spike-budget: no network was found that keeps to %.0f spikes a sample", budget)
     best = min(fitting or trials, key=lambda trial: trial.divergence if fitting else trial.total)
-    said = {"mode": "spike_budget", "budget": budget, "met": bool(fitting)}
-    return best, said | _savings(base, best)
+    return best, _savings(base, best, Adaptation("spike_budget", budget=budget, met=bool(fitting)))
 
 
-def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, Any]]:
+def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, Adaptation]:
     """The least cost whose loss, measured on samples held back, is within the bound."""
     options = search.options
     bound = _MAX_LOSS if options.max_loss is None else options.max_loss
@@ -255,16 +256,16 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, dict[str, An
             best = min(best, trial, key=lambda tried: _cost(tried, options.compress))
         else:
             low = (low + high) / 2
-    said = {
-        "mode": "compress",
-        "saves": options.compress,
-        "max_loss": bound,
-        "loss": best.loss,
-        "measure": quality.measure,
-        "held_back": len(held_back),
-        "met": best is not base,
-    }
-    return best, said | _savings(base, best)
+    found = Adaptation(
+        "compress",
+        saves=options.compress,
+        max_loss=bound,
+        loss=best.loss,
+        measure=quality.measure,
+        held_back=len(held_back),
+        met=best is not base,
+    )
+    return best, _savings(base, best, found)
 
 
 def _cost(trial: _Trial, compress: str) -> float:
@@ -278,19 +279,19 @@ def _costs(
     return costs, [found.divergence for found in measured.values()]
 
 
-def _savings(base: _Trial, chosen: _Trial) -> dict[str, Any]:
-    return {
-        "spikes_per_sample": [base.total, chosen.total],
-        "synaptic_operations_per_sample": [base.operations, chosen.operations],
-        "layers": {
-            name: {
-                "scale": chosen.firing[name].scale if name in chosen.firing else 1.0,
-                "spikes": chosen.spikes[name],
-                "without": spikes,
-            }
+def _savings(base: _Trial, chosen: _Trial, adaptation: Adaptation) -> Adaptation:
+    """The adaptation with what it changed."""
+    return replace(
+        adaptation,
+        spikes_per_sample=(base.total, chosen.total),
+        synaptic_operations_per_sample=(base.operations, chosen.operations),
+        layers={
+            name: LayerAdaptation(
+                chosen.firing[name].scale if name in chosen.firing else 1.0, chosen.spikes[name], spikes
+            )
             for name, spikes in base.spikes.items()
         },
-    }
+    )
 
 
 def _fan_out(session: SpikingSession, dataset: Dataset, batch_size: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ import onnx
 
 import onnx2snn
 from onnx2snn.artifact.artifact import input_specs, is_artifact
+from onnx2snn.artifact.records import CalibrationRecord
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.compiler.adaptation import adapt
 from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.compiler.memory import peak_memory
+from onnx2snn.compiler.report import CompileReport, Inspection
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset, dataset_from_arrays, open_dataset
 from onnx2snn.emit.early_exit import add_early_exit
@@ -35,7 +37,7 @@ from onnx2snn.model.file import digest, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
-from onnx2snn.passes.coverage import Verdict, judge, refusals, report_nodes
+from onnx2snn.passes.coverage import judge, refusals
 from onnx2snn.passes.integers import use_integers
 from onnx2snn.passes.pipeline import ADMISSION, COMPLETION, CONVERSION, PREPARATION, begin, prepare, run_pass
 from onnx2snn.runtime.session import SpikingSession
@@ -46,37 +48,16 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """What a conversion would make of an ANN.
-
-    Attributes:
-        nodes: a verdict for each of the user's nodes.
-        macs: how many multiply-accumulates a sample there are, and the share that spikes would feed.
-    """
-
-    nodes: list[Verdict]
-    macs: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The inspection as JSON-able values, as in the report of a compilation."""
-        return report_nodes(self.nodes) | {"macs": self.macs}
-
-
-@dataclass(frozen=True)
 class CompiledModel:
     """A compiled spiking network.
 
     Attributes:
         model: the artifact; runs in a stock onnxruntime.
-        report: `nodes` (a verdict for each of the user's nodes), `roles` (how many of each), `macs` (a
-            sample, and the share that spikes feed), `neurons`, `activations` (a small histogram of each
-            neuron layer's activations with its R and θ), with int8 weights `layers` (which compute in
-            integers, and why others do not), `options`, `calibration`, `seconds` by phase, and
-            `peak_megabytes` (of the process until the end of a phase, where the system tells); all JSON-able.
+        report: what became of every node, how neurons fire, and what it took.
     """
 
     model: onnx.ModelProto
-    report: dict[str, Any]
+    report: CompileReport
 
     def save(self, path: str | Path) -> None:
         """Write the artifact, whole or not at all.
@@ -147,7 +128,7 @@ def convert(
     if measured is not None and context.statistics is not None:
         measured[len(context.dataset)] = context.statistics
 
-    def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, CompileReport]:
         phases.run(COMPLETION, graph, context)
         with phases.timed("emit"):
             return _emit(graph, context, digest(source))
@@ -161,12 +142,13 @@ def convert(
     if chosen.early_exit is not None:
         with phases.timed("early exit"):
             artifact, report = _exit_early(artifact, report, context, progress)
-    return CompiledModel(artifact, report | {"seconds": phases.seconds, "peak_megabytes": phases.megabytes})
+    report = replace(report, seconds=phases.seconds, peak_megabytes=phases.megabytes)
+    return CompiledModel(artifact, report)
 
 
 def _exit_early(
-    artifact: onnx.ModelProto, report: dict[str, Any], context: Context, progress: Progress | None
-) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    artifact: onnx.ModelProto, report: CompileReport, context: Context, progress: Progress | None
+) -> tuple[onnx.ModelProto, CompileReport]:
     """Let the artifact stop by itself, by the user's rule or by one from the calibration data."""
     options, dataset = context.options, context.dataset
     assert options.early_exit is not None
@@ -185,7 +167,7 @@ def _exit_early(
     add_metadata(stopping, {"early_exit": rule.to_dict()})
     check_structure(stopping, "the artifact (this is a bug, please report it)")
     make_engine(stopping)
-    return stopping, report | {"early_exit": rule.to_dict()}
+    return stopping, replace(report, early_exit=rule)
 
 
 def _split(dataset: Dataset, options: CompileOptions) -> tuple[Dataset, Dataset | None]:
@@ -248,25 +230,37 @@ def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Ins
     return Inspection(judge(context.model, graph, context.last_notes, strict=strict), count_macs(graph))
 
 
-def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, CompileReport]:
     """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
     options, original, dataset = context.options, context.model, context.dataset
     assert dataset is not None
     verdicts = judge(original, graph, context.last_notes)
     if refusals(verdicts):
         raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
-    report = _report(verdicts, graph, context, dataset)
-    if options.weights == "int8":
-        report["layers"] = use_integers(graph, context.steps, context.neurons)
+    assert context.statistics is not None
+    macs = count_macs(graph)
+    layers = use_integers(graph, context.steps, context.neurons) if options.weights == "int8" else None
+    report = CompileReport(
+        verdicts,
+        macs,
+        context.neurons,
+        context.activations,
+        options,
+        CalibrationRecord(context.statistics.samples, dataset.source),
+        layers,
+    )
     if options.schedule == "layer":
         artifact = emit_layer(graph)
     else:
         artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
+    metadata = report.to_dict()
+    for name in ("roles", "seconds", "peak_megabytes"):
+        del metadata[name]
     add_metadata(
         artifact,
         {
-            **{key: value for key, value in report.items() if key not in ("roles", "seconds")},
+            **metadata,
             "preprocessing": dataset.preprocessing.to_dict(),
             "schedule": options.schedule,
             "source_sha256": source_sha256,
@@ -322,15 +316,3 @@ def _open(
     else:
         dataset = dataset_from_arrays(calibration, inputs, preprocessing, max_samples)
     return dataset
-
-
-def _report(verdicts: list[Verdict], graph: Graph, context: Context, dataset: Dataset) -> dict[str, Any]:
-    assert context.statistics is not None
-    return {
-        **report_nodes(verdicts),
-        "macs": count_macs(graph),
-        "neurons": context.neurons,
-        "activations": dict(context.activations),
-        "options": context.options.to_dict(),
-        "calibration": {"samples": context.statistics.samples, "source": dataset.source},
-    }

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from onnx2snn.graph.graph import WEIGHTED, Graph, Node, Tensor, operands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.sections import SHAPE_OPS, divide, is_neuron
+from onnx2snn.records import Record
 
 
-def count_macs(graph: Graph) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Macs(Record):
+    """Multiply-accumulates a sample; all None where a layer's size is left open by the model.
+
+    Attributes:
+        per_sample: of the ANN; zero padding counts.
+        fed_by_spikes: those of them that read nothing but spikes.
+        share: these over those; None where there are none.
+    """
+
+    per_sample: int | None
+    fed_by_spikes: int | None
+    share: float | None
+
+
+def count_macs(graph: Graph) -> Macs:
     """Multiply-accumulates a sample, and those of them that read nothing but spikes.
 
     Args:
         graph: an ANN whose rectifiers and pools are in normal form, or what they became.
 
-    Returns:
-        `per_sample`, `fed_by_spikes` and `share`; all None where a layer's size is left open by the model.
-        The axis whose size is open counts as the batch, the inputs' first where all are known; zero padding
-        counts.
+    The axis whose size is open counts as the batch, the inputs' first where all are known.
     """
     sections = divide(graph)
     copies, batch = _count_copies(graph), _fixed_batch(graph)
@@ -37,12 +50,12 @@ def count_macs(graph: Graph) -> dict[str, Any]:
         if node.op in WEIGHTED and not node.domain:
             macs = _macs(node, copies, batch)
             if macs is None:
-                return {"per_sample": None, "fed_by_spikes": None, "share": None}
+                return Macs(None, None, None)
             linear = why_not_linear(node, sections.temporal) is None
             total, fed = total + macs, fed + (macs if only_spikes and linear else 0)
         elif is_neuron(node) or (only_spikes and _passes_spikes(node, sections.temporal, sections.cells)):
             spikes.update(tensor.name for tensor in node.outputs)
-    return {"per_sample": total, "fed_by_spikes": fed, "share": fed / total if total else None}
+    return Macs(total, fed, fed / total if total else None)
 
 
 def _passes_spikes(node: Node, temporal: frozenset[str], cells: frozenset[str]) -> bool:

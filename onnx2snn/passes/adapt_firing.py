@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from onnx2snn.artifact.records import Spread
 from onnx2snn.graph.firing import set_firing
 from onnx2snn.graph.graph import Graph, neuron_of
 from onnx2snn.passes.base import Context, Pass
-from onnx2snn.passes.replace_relu import describe_threshold
 
 
 class AdaptFiring(Pass):
@@ -26,11 +28,12 @@ class AdaptFiring(Pass):
                 before, chosen = context.neurons[node.name], firing[node.name]
                 set_firing(graph, node, chosen)
                 per_step = context.options.timesteps if neuron.fires_once else 1
-                levels = chosen.limit if neuron.fires_once else round(before["levels"] / chosen.scale, 3)
-                context.neurons[node.name] = before | {
-                    "max_spikes": -(-chosen.limit // per_step),
-                    "levels": levels,
-                    "threshold": describe_threshold(node.inputs[-1].values),
-                    "theta": node.inputs[-1].name,
-                }
+                levels = chosen.limit if neuron.fires_once else round(before.levels / chosen.scale, 3)
+                context.neurons[node.name] = replace(
+                    before,
+                    max_spikes=-(-chosen.limit // per_step),
+                    levels=levels,
+                    threshold=Spread.of(node.inputs[-1].values),
+                    theta=node.inputs[-1].name,
+                )
         return bool(firing)

@@ -6,10 +6,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import onnx
 
+from onnx2snn.artifact.records import ActivationRecord, NeuronRecord
 from onnx2snn.calibration.statistics import Statistics, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.graph.firing import Firing
@@ -58,9 +59,9 @@ class Context:
     model: onnx.ModelProto = field(default_factory=onnx.ModelProto)
     dataset: Dataset | None = None
     statistics: Statistics | None = None
-    neurons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    neurons: dict[str, NeuronRecord] = field(default_factory=dict)
     rectifiers: dict[str, Rectifier] = field(default_factory=dict)
-    activations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    activations: dict[str, ActivationRecord] = field(default_factory=dict)
     firing: Mapping[str, Firing] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     steps: dict[str, Vector] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class Context:
             firing=firing,
             neurons=dict(self.neurons),
             notes=list(self.notes),
+            activations={},
             corrections={},
             steps={},
             established=set(self.established),

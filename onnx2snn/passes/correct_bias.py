@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
@@ -65,7 +67,7 @@ class CorrectBias(Pass):
         for key, correction in context.corrections.items():
             if key in nodes and is_cell(nodes[key]):
                 _correct_input(graph, nodes[key], correction)
-                context.neurons[key]["correction"] = written(correction)
+                context.neurons[key] = replace(context.neurons[key], correction=written(correction))
             else:
                 _correct_tensor(graph, tensors[key], correction)
         tidy(graph)

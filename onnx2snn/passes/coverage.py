@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import onnx
 
+from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
 from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands
 from onnx2snn.graph.islands import find_islands
@@ -18,39 +19,11 @@ from onnx2snn.model.file import NEWER
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Note
 
-Role = Literal["spiking", "linear", "analog", "folded", "refused"]
-ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
-
 _PLACES: dict[Section, str] = {
     "prefix": "before the first neuron: computed once",
     "head": "after the last neuron: applied once, to the mean",
     "body": "acts on every timestep as it is",
 }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one node is or becomes.
-
-    Attributes:
-        node: its name in the user's graph.
-        op: its operator there.
-        role: see `ROLES`.
-        reason: one phrase.
-        remedy: for refused nodes, what the user can do; else empty.
-        island: name of the first node of the analog island that the node belongs to; else empty.
-    """
-
-    node: str
-    op: str
-    role: Role
-    reason: str
-    remedy: str = ""
-    island: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """The verdict as JSON-able values."""
-        return asdict(self)
 
 
 def judge(
@@ -101,15 +74,10 @@ def refusals(verdicts: Iterable[Verdict]) -> list[Refusal]:
     return [Refusal(v.node, v.op, v.reason, v.remedy) for v in verdicts if v.role == "refused"]
 
 
-def report_nodes(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """`nodes` and `roles`, as every report has them."""
-    nodes = [verdict.to_dict() for verdict in verdicts]
-    return {"nodes": nodes, "roles": count_roles(nodes)}
-
-
-def count_roles(nodes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Nodes (verdicts as `to_dict` gives them) by role, every role named."""
-    return {role: sum(node["role"] == role for node in nodes) for role in ROLES}
+def count_roles(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Nodes by role, every role named."""
+    counts = Counter(verdict.role for verdict in verdicts)
+    return {role: counts[role] for role in ROLES}
 
 
 class _Surroundings:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from onnx2snn.artifact.records import ActivationRecord, Spread
 from onnx2snn.graph.graph import Graph, constant, neuron_of
 from onnx2snn.passes.base import Context, Pass
-from onnx2snn.passes.replace_relu import describe_threshold
 from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
 
 #: Most bins of a layer's histogram.
@@ -29,26 +27,21 @@ class DescribeActivations(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        known = {} if context.statistics is None else context.statistics.histograms
+        histograms = {} if context.statistics is None else context.statistics.histograms
         for node in graph.nodes:
-            said = context.neurons.get(node.name)
-            histogram = None if said is None else known.get(node.outputs[0].name)
-            if said is None or histogram is None:
+            record, neuron = context.neurons.get(node.name), neuron_of(node)
+            histogram = None if record is None else histograms.get(node.outputs[0].name)
+            if record is None or neuron is None or histogram is None:
                 continue
             theta = np.asarray(constant(node.inputs[-1]), np.float64).reshape(-1)
-            neuron = neuron_of(node)
-            once = neuron is not None and neuron.fires_once
-            most = theta * (said["levels"] if once else said["max_spikes"])
-            context.activations[node.name] = {
-                **_histogram(histogram.merged()),
-                "clipped": _rounded(_clipped(histogram, most)),
-                "range": _summary(theta * said["levels"]),
-                "threshold": _summary(theta),
-            }
+            most = theta * (record.levels if neuron.fires_once else record.max_spikes)
+            context.activations[node.name] = _describe(
+                histogram.merged(), _clipped(histogram, most), theta * record.levels, theta
+            )
         return False
 
 
-def _histogram(merged: ChannelHistogram) -> dict[str, Any]:
+def _describe(merged: ChannelHistogram, clipped: float, ranges: Vector, theta: Vector) -> ActivationRecord:
     """A layer's activations in at most 64 bins from 0, all of one width, and the share that is zero."""
     width, maximum = float(merged.width[0]), float(merged.maximum[0])
     used = min(BINS, int(np.ceil(maximum / width))) if width > 0 else 0
@@ -57,12 +50,15 @@ def _histogram(merged: ChannelHistogram) -> dict[str, Any]:
     counts = merged.counts[0, : bins * together]
     counts = np.pad(counts, (0, bins * together - len(counts))).reshape(bins, together).sum(axis=1)
     total = float(merged.zeros[0] + merged.counts.sum())
-    return {
-        "zeros": _rounded(float(merged.zeros[0]) / total if total else 1.0),
-        "maximum": _rounded(maximum),
-        "bin": _rounded(width * together),
-        "counts": [round(count) for count in counts.tolist()],
-    }
+    return ActivationRecord(
+        _rounded(float(merged.zeros[0]) / total if total else 1.0),
+        _rounded(maximum),
+        _rounded(width * together),
+        [round(count) for count in counts.tolist()],
+        _rounded(clipped),
+        _summary(ranges),
+        _summary(theta),
+    )
 
 
 def _clipped(histogram: ChannelHistogram, most: Vector) -> float:
@@ -73,8 +69,8 @@ def _clipped(histogram: ChannelHistogram, most: Vector) -> float:
     return float((histogram.counts * above).sum()) / whole if whole else 0.0
 
 
-def _summary(values: Vector) -> dict[str, float]:
-    return {name: _rounded(value) for name, value in describe_threshold(values).items()}
+def _summary(values: Vector) -> Spread:
+    return Spread(*map(_rounded, vars(Spread.of(values)).values()))
 
 
 def _rounded(value: float) -> float:

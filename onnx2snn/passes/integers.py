@@ -18,7 +18,7 @@ integers:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from onnx2snn.artifact.records import NeuronRecord
 from onnx2snn.graph.affine import along, read_bias
 from onnx2snn.graph.graph import (
     WEIGHTED,
@@ -64,14 +65,14 @@ _BETWEEN = frozenset(
 
 
 def use_integers(
-    graph: Graph, steps: Mapping[str, Array], neurons: dict[str, dict[str, Any]]
+    graph: Graph, steps: Mapping[str, Array], neurons: dict[str, NeuronRecord]
 ) -> dict[str, str]:
     """Let the layers of a net compute in integers.
 
     Args:
         graph: a flat graph of the schedule `layer`, weights normalised and rounded; changed in place.
         steps: layer → s, of which its weights are multiples, per output channel.
-        neurons: what is said of each neuron; changed with it.
+        neurons: the record of each neuron; changed with it.
 
     Returns:
         Layer → `integer`, or why it computes in floats, for every layer behind a neuron.
@@ -83,8 +84,8 @@ def use_integers(
     tidy(graph)
     for node in graph.nodes:
         if node.op == INTEGER_ACCUMULATE_FIRE.op:
-            neurons[node.name]["op"] = node.op
-            del neurons[node.name]["theta"]  # no tensor of the artifact: it is part of the weights
+            # θ is no tensor of the artifact: it is part of the weights.
+            neurons[node.name] = replace(neurons[node.name], op=node.op, theta=None)
     return lowering.layers
 
 

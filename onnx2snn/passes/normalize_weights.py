@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from onnx2snn.graph.affine import Affine, Vector, along, scale_outputs
@@ -61,7 +63,8 @@ class NormalizeWeights(Pass):
                     cell.attrs["potential"] = 0.0
                 one = np.ones((), cell.inputs[1].dtype)
                 cell.inputs[1] = Constant(unique_name(graph, f"{cell.name}/one"), one)
-                context.neurons[cell.name] |= {"theta": cell.inputs[1].name, "unit": written(theta)}
+                record = context.neurons[cell.name]
+                context.neurons[cell.name] = replace(record, theta=cell.inputs[1].name, unit=written(theta))
                 _scale_readers(graph, cell.outputs[0], theta)
                 changed = True
         if changed:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onnx2snn.artifact.records import NeuronRecord, Spread
 from onnx2snn.errors import OptionError
 from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, is_cell, unique_name
@@ -39,10 +40,10 @@ class ReplaceRelu(Pass):
             kind = None if is_cell(node) else rectifier(node)
             if kind is None:
                 continue
-            op, inputs, attributes, description = _convert(graph, node, kind, context)
+            op, inputs, attributes, record = _convert(graph, node, kind, context)
             what = "a rectifier of its input" if kind.step is None else f"the {kind.levels} levels it has"
             context.note(node.name, node.op, "spiking", f"{op}: {what}")
-            context.rectifiers[node.name], context.neurons[node.name] = kind, description
+            context.rectifiers[node.name], context.neurons[node.name] = kind, record
             node.op, node.domain, node.inputs, node.attrs = op, DOMAIN, inputs, attributes
             changed = True
         return changed
@@ -50,8 +51,8 @@ class ReplaceRelu(Pass):
 
 def _convert(
     graph: Graph, node: Node, kind: Rectifier, context: Context
-) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
-    """Operator, inputs, attributes and description of the neuron that a rectifier becomes."""
+) -> tuple[str, list[Any], dict[str, Any], NeuronRecord]:
+    """Operator, inputs, attributes and record of the neuron that a rectifier becomes."""
     options, source = context.options, node.inputs[0]
     dtype = source.dtype or np.float32
     if kind.step is not None and options.schedule == "layer" and kind.levels > options.total_levels:
@@ -71,16 +72,16 @@ def _convert(
     if kind.slope is not None:
         slope = Constant(unique_name(graph, f"{node.name}/slope"), np.asarray(kind.slope, dtype))
         parameters.insert(0, slope)
-    description = {
-        "op": op,
-        "max_spikes": setting.max_spikes,
-        "levels": setting.levels,
-        "channels": int(np.size(theta)),
-        "threshold": describe_threshold(theta),
-        "clip": None if math.isinf(kind.ceiling) else kind.ceiling,
-        "theta": parameters[-1].name,
-    }
-    return op, [source, *parameters], setting.attributes, description
+    record = NeuronRecord(
+        op,
+        setting.max_spikes,
+        setting.levels,
+        int(np.size(theta)),
+        Spread.of(theta),
+        clip=None if math.isinf(kind.ceiling) else kind.ceiling,
+        theta=parameters[-1].name,
+    )
+    return op, [source, *parameters], setting.attributes, record
 
 
 def _too_few_levels(node: Node, levels: int, options: CompileOptions) -> str:
@@ -111,13 +112,3 @@ def _ranges(node: Node, kind: Rectifier, context: Context) -> Vector:
 def _representable(threshold: Vector, dtype: Any) -> Vector:
     """Keep θ (and θ/2) a normal number of its dtype: a channel of tiny activations must not divide by 0."""
     return np.maximum(threshold, 4.0 * float(np.finfo(dtype).tiny))
-
-
-def describe_threshold(theta: Any) -> dict[str, float]:
-    """What the report says of the thresholds of a layer."""
-    values = np.asarray(theta, np.float64)
-    return {
-        "least": float(values.min()),
-        "median": float(np.median(values)),
-        "greatest": float(values.max()),
-    }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from onnx2snn.analysis.evaluation import Evaluation
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
 from onnx2snn.report.plots import BLUE, INK, MUTED, ORANGE, PURPLE
@@ -28,38 +29,36 @@ _MEASURES = {
 
 def accuracy_section(subject: Subject) -> Section:
     """What is right after how many timesteps, and what that costs."""
-    figures = subject.figures
+    figures: Evaluation = subject.figures
     measures = _measures(figures)
     plots = [] if not measures else [_against_time(figures, measures), _against_energy(figures, measures)]
     return Section("accuracy", "Timesteps and energy", _lead(figures), plots, [_table(figures)])
 
 
-def _measures(figures: Mapping[str, Any]) -> list[str]:
+def _measures(figures: Evaluation) -> list[str]:
     """What there is to draw: shares of answers, or else the error."""
-    shares = [name for name in ("accuracy", "agreement") if figures[name][0] is not None]
-    return shares or [name for name in ("output_error",) if figures[name][0] is not None]
+    shares = [name for name in ("accuracy", "agreement") if getattr(figures, name)[0] is not None]
+    return shares or [name for name in ("output_error",) if getattr(figures, name)[0] is not None]
 
 
-def _lead(figures: Mapping[str, Any]) -> list[str]:
-    if figures["accuracy"][0] is None and figures["agreement"][0] is None:
+def _lead(figures: Evaluation) -> list[str]:
+    if figures.accuracy[0] is None and figures.agreement[0] is None:
         return [
             "Without labels or a reference there is no accuracy and no agreement, only spikes and energy."
         ]
-    if figures["accuracy"][0] is None:
+    if figures.accuracy[0] is None:
         return ["The data have no labels, so there is no accuracy."]
-    return (
-        [] if figures["agreement"][0] is not None else ["No reference was given, so there is no agreement."]
-    )
+    return [] if figures.agreement[0] is not None else ["No reference was given, so there is no agreement."]
 
 
-def _against_time(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
-    steps = figures["timesteps"]
+def _against_time(figures: Evaluation, measures: Sequence[str]) -> Plot:
+    steps = figures.timesteps
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         for name in measures:
             label, colour, marker, line = _MEASURES[name]
-            values = [100 * value for value in figures[name]]
+            values = [100 * value for value in getattr(figures, name)]
             axes.plot(steps, values, line, color=colour, marker=marker, label=label, markersize=5)
         _draw_ann(axes, figures, measures)
         _keep_to_shares(axes, measures)
@@ -75,7 +74,9 @@ def _against_time(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
         f"{sentence(listed([_MEASURES[name][0] for name in measures]))} against T",
         "; ".join(
             f"{_MEASURES[name][0]}: "
-            + ", ".join(f"{percent(v)} at T = {t}" for t, v in zip(steps, figures[name], strict=True))
+            + ", ".join(
+                f"{percent(v)} at T = {t}" for t, v in zip(steps, getattr(figures, name), strict=True)
+            )
             for name in measures
         )
         + ".",
@@ -84,9 +85,9 @@ def _against_time(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
     )
 
 
-def _draw_ann(axes: Axes, figures: Mapping[str, Any], measures: Sequence[str]) -> None:
-    if "accuracy" in measures and figures["reference_accuracy"] is not None:
-        level = 100 * figures["reference_accuracy"]
+def _draw_ann(axes: Axes, figures: Evaluation, measures: Sequence[str]) -> None:
+    if "accuracy" in measures and figures.reference_accuracy is not None:
+        level = 100 * figures.reference_accuracy
         axes.axhline(level, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.5, label="accuracy of the ANN")
 
 
@@ -98,13 +99,13 @@ def _keep_to_shares(axes: Axes, measures: Sequence[str]) -> None:
         axes.set_ylim(max(0.0, min(low, high - _LEAST_SPAN)), high)
 
 
-def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot:
-    energy, steps = figures["energy"], figures["timesteps"]
-    spent, ann = energy["snn_joules_per_sample"], energy["ann_joules_per_sample"]
+def _against_energy(figures: Evaluation, measures: Sequence[str]) -> Plot:
+    energy, steps = figures.energy, figures.timesteps
+    spent, ann = energy.snn_joules_per_sample, energy.ann_joules_per_sample
     scale, unit = energy_unit(max(*spent, ann))
     name = measures[0]
     label, colour, marker, line = _MEASURES[name]
-    values = [100 * value for value in figures[name]]
+    values = [100 * value for value in getattr(figures, name)]
 
     def paint(figure: Figure) -> None:
         from matplotlib.ticker import LogLocator, NullFormatter
@@ -113,8 +114,8 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
         axes.plot([joule / scale for joule in spent], values, line, color=colour, marker=marker, markersize=5)
         for step, joule, value in zip(steps, spent, values, strict=True):
             axes.annotate(f"T = {step}", (joule / scale, value), (5, -10), textcoords="offset points")
-        if ann and name == "accuracy" and figures["reference_accuracy"] is not None:
-            place = (ann / scale, 100 * figures["reference_accuracy"])
+        if ann and name == "accuracy" and figures.reference_accuracy is not None:
+            place = (ann / scale, 100 * figures.reference_accuracy)
             axes.plot(*place, marker="*", markersize=11, color=INK, linestyle="none")
             axes.annotate("ANN", place, (0, 7), textcoords="offset points", ha="center")
         elif ann:
@@ -147,21 +148,21 @@ def _against_energy(figures: Mapping[str, Any], measures: Sequence[str]) -> Plot
         f"{label}: {told}{reference}.",
         paint,
         height=_HEIGHT,
-        caption=f"{energy['convention']}.",
+        caption=f"{energy.convention}.",
     )
 
 
-def _table(figures: Mapping[str, Any]) -> Table:
-    energy = figures["energy"]
+def _table(figures: Evaluation) -> Table:
+    energy = figures.energy
     columns = {
-        "T": [str(step) for step in figures["timesteps"]],
-        "accuracy": [percent(value) for value in figures["accuracy"]],
-        "same answer as the ANN": [percent(value) for value in figures["agreement"]],
-        "error of the output": [percent(value) for value in figures["output_error"]],
-        "spikes a sample": [count(value) for value in figures["spikes_per_sample"]],
-        "synaptic operations": [count(value) for value in figures["synaptic_operations_per_sample"]],
-        "energy a sample": [joules(value) for value in energy["snn_joules_per_sample"]],
-        "ANN = 1": ["" if value is None else f"{value:.2f}" for value in energy["ratio"]],
+        "T": [str(step) for step in figures.timesteps],
+        "accuracy": [percent(value) for value in figures.accuracy],
+        "same answer as the ANN": [percent(value) for value in figures.agreement],
+        "error of the output": [percent(value) for value in figures.output_error],
+        "spikes a sample": [count(value) for value in figures.spikes_per_sample],
+        "synaptic operations": [count(value) for value in figures.synaptic_operations_per_sample],
+        "energy a sample": [joules(value) for value in energy.snn_joules_per_sample],
+        "ANN = 1": ["" if value is None else f"{value:.2f}" for value in energy.ratio],
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     return Table("After each number of timesteps", list(shown), list(zip(*shown.values(), strict=True)), 0)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnx2snn.artifact.records import ActivationRecord, Spread
 from onnx2snn.report.content import Plot, Section
 from onnx2snn.report.drawing import SMALL, draw
 from onnx2snn.report.plots import GREEN, GREY, ORANGE
@@ -26,23 +26,22 @@ _NOTABLE = 0.01
 
 def activations_section(subject: Subject) -> Section | None:
     """A histogram a layer; None for an artifact that does not have them."""
-    layers: Mapping[str, Mapping[str, Any]] = subject.metadata.get("activations", {})
-    layers = {name: said for name, said in layers.items() if said["counts"]}
+    layers = {name: said for name, said in subject.metadata.activations.items() if said.counts}
     if not layers:
         return None
     names = list(layers)
     if len(names) > _MOST_LAYERS:
-        chosen = sorted(names, key=lambda name: -layers[name]["clipped"])[:_MOST_LAYERS]
+        chosen = sorted(names, key=lambda name: -layers[name].clipped)[:_MOST_LAYERS]
         names = [name for name in names if name in chosen]
-    samples = subject.metadata.get("calibration", {}).get("samples")
-    where = f" on {samples:,} samples" if samples else ""
+    calibration = subject.metadata.calibration
+    where = f" on {calibration.samples:,} samples" if calibration else ""
     lead = [
         f"What calibration saw{where}: all channels of a layer together, in the ANN's own units, without "
         "zeros, counts on a logarithmic scale. The dashed line is the median channel's range R, the dotted "
         "one its threshold θ, which is what one spike carries; bands reach from the least channel's to the "
         "greatest's."
     ]
-    clipped = {name: said["clipped"] for name, said in layers.items() if said["clipped"] >= _NOTABLE}
+    clipped = {name: said.clipped for name, said in layers.items() if said.clipped >= _NOTABLE}
     if clipped:
         worst = max(clipped, key=lambda name: clipped[name])
         lead.append(
@@ -55,10 +54,10 @@ def activations_section(subject: Subject) -> Section | None:
     return Section("activations", "Activations, R and θ", lead, plots, size="small")
 
 
-def _histogram(key: str, name: str, said: Mapping[str, Any]) -> Plot:
-    counts = np.asarray(said["counts"], float)
-    edges = said["bin"] * np.arange(len(counts) + 1)
-    ranges, thresholds = said["range"], said["threshold"]
+def _histogram(key: str, name: str, said: ActivationRecord) -> Plot:
+    counts = np.asarray(said.counts, float)
+    edges = said.bin * np.arange(len(counts) + 1)
+    ranges, thresholds = said.range, said.threshold
 
     def paint(figure: Figure) -> None:
         from matplotlib.ticker import LogLocator
@@ -72,7 +71,7 @@ def _histogram(key: str, name: str, said: Mapping[str, Any]) -> Plot:
         _mark(axes, thresholds, GREEN, ":", "θ")
         _mark(axes, ranges, ORANGE, "--", "R")
         axes.set_ylim(0.5, max(2.0, float(counts.max())) * 8)
-        axes.set_xlim(0, 1.04 * max(edges[-1], ranges["greatest"]))
+        axes.set_xlim(0, 1.04 * max(edges[-1], ranges.greatest))
         axes.set_xlabel("activation")
         axes.set_ylabel("count")
         axes.minorticks_off()
@@ -81,8 +80,7 @@ def _histogram(key: str, name: str, said: Mapping[str, Any]) -> Plot:
         axes.locator_params(axis="x", nbins=5)
 
     told = (
-        f"{percent(said['zeros'])} zeros; maximum {said['maximum']:.3g}; R {_span(ranges)}; "
-        f"θ {_span(thresholds)}"
+        f"{percent(said.zeros)} zeros; maximum {said.maximum:.3g}; R {_span(ranges)}; θ {_span(thresholds)}"
     )
     return draw(
         key,
@@ -91,17 +89,17 @@ def _histogram(key: str, name: str, said: Mapping[str, Any]) -> Plot:
         paint,
         height=150,
         width=SMALL,
-        caption=f"{percent(said['zeros'])} zeros · R {ranges['median']:.3g} · θ {thresholds['median']:.3g} · "
-        f"{percent(said['clipped'], 2)} clipped",
+        caption=f"{percent(said.zeros)} zeros · R {ranges.median:.3g} · θ {thresholds.median:.3g} · "
+        f"{percent(said.clipped, 2)} clipped",
     )
 
 
-def _mark(axes: Axes, values: Mapping[str, float], colour: str, line: str, letter: str) -> None:
-    axes.axvspan(values["least"], values["greatest"], color=colour, alpha=0.14, linewidth=0)
-    axes.axvline(values["median"], color=colour, linestyle=line, linewidth=1.6)
+def _mark(axes: Axes, values: Spread, colour: str, line: str, letter: str) -> None:
+    axes.axvspan(values.least, values.greatest, color=colour, alpha=0.14, linewidth=0)
+    axes.axvline(values.median, color=colour, linestyle=line, linewidth=1.6)
     axes.annotate(
         letter,
-        (values["median"], 1.0),
+        (values.median, 1.0),
         (2, -9),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
@@ -111,7 +109,7 @@ def _mark(axes: Axes, values: Mapping[str, float], colour: str, line: str, lette
     )
 
 
-def _span(values: Mapping[str, float]) -> str:
-    if values["least"] == values["greatest"]:
-        return f"{values['median']:.3g}"
-    return f"{values['median']:.3g} (from {values['least']:.3g} to {values['greatest']:.3g})"
+def _span(values: Spread) -> str:
+    if values.least == values.greatest:
+        return f"{values.median:.3g}"
+    return f"{values.median:.3g} (from {values.least:.3g} to {values.greatest:.3g})"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from onnx2snn.analysis.energy import Charge, Energy
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import joules, sentence, shown
@@ -18,32 +16,30 @@ _PRICES = {
 }
 
 
-def conventions_section(subject: Subject) -> Section | None:
-    """The same run under every model and convention; None where there is only one."""
-    energy: Mapping[str, Any] = subject.figures["energy"]
-    if "conventions" not in energy:
-        return None
-    models = {energy["model"]: energy, **energy["models"]}
+def conventions_section(subject: Subject) -> Section:
+    """The same run under every model and convention."""
+    energy: Energy = subject.figures.energy
+    models: dict[str, Charge] = {energy.model: energy, **energy.models}
     rows = [
         (
             shown(name),
-            sentence(said["sentence"]),
-            joules(said["snn_joules_per_sample"][-1]),
-            joules(model["ann_joules_per_sample"]),
-            "" if said["ratio"][-1] is None else f"{said['ratio'][-1]:.2f}",
+            sentence(said.sentence),
+            joules(said.snn_joules_per_sample[-1]),
+            joules(model.ann_joules_per_sample),
+            "" if said.ratio[-1] is None else f"{said.ratio[-1]:.2f}",
         )
         for name, model in models.items()
-        for said in model["conventions"]
+        for said in model.conventions
     ]
-    steps = subject.figures["timesteps"][-1]
+    steps = subject.figures.timesteps[-1]
     columns = ("model", "convention", "SNN", "ANN", "ANN = 1")
     table = Table(f"Energy a sample at T = {steps}", columns, rows, 2)
     parameters = [
         (
             shown(name),
-            shown(model["parameters"]["technology"]),
-            shown(model["parameters"]["source"]),
-            *(joules(model["parameters"][f"joules_per_{key}"]) for key in _PRICES),
+            shown(model.parameters.technology),
+            shown(model.parameters.source),
+            *(joules(getattr(model.parameters, f"joules_per_{key}")) for key in _PRICES),
         )
         for name, model in models.items()
     ]

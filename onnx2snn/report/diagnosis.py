@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onnx2snn.analysis.diagnosis.figures import Diagnosis, LayerDiagnosis
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import bar_axes, draw
 from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, MUTED, ORANGE, PURPLE
@@ -32,14 +33,13 @@ _TRIALS = (
 )
 #: Percent that the axis of answers shows at least.
 _LEAST_SPAN = 2.0
-Layer = Mapping[str, Any]
 
 
 def faults_section(subject: Subject) -> Section | None:
     """The faults of the layers, those of the worst first, with what to do about them."""
-    figures = subject.figures
-    worst = [layer for name in figures["worst"] for layer in figures["layers"] if layer["layer"] == name]
-    others = [layer for layer in figures["layers"] if layer["layer"] not in figures["worst"]]
+    figures: Diagnosis = subject.figures
+    worst = figures.worst_layers
+    others = [layer for layer in figures.layers if layer.layer not in figures.worst]
     tables = [
         Table(caption, ("layer", "fault", "what", "remedy"), rows, 4, folded=folded)
         for caption, layers, folded in (
@@ -51,18 +51,18 @@ def faults_section(subject: Subject) -> Section | None:
     return Section("faults", "Faults", tables=tables) if tables else None
 
 
-def _faults(layers: Sequence[Layer]) -> list[tuple[str, str, str, str]]:
+def _faults(layers: Sequence[LayerDiagnosis]) -> list[tuple[str, str, str, str]]:
     return [
-        (shown(layer["layer"]), shown(fault["kind"]), shown(fault["sentence"]), shown(fault["remedy"]))
+        (shown(layer.layer), shown(fault.kind), shown(fault.sentence), shown(fault.remedy))
         for layer in layers
-        for fault in layer["faults"]
+        for fault in layer.faults
     ]
 
 
 def errors_section(subject: Subject) -> Section:
     """The error of every layer, drawn and in figures."""
-    figures = subject.figures
-    layers: Sequence[Layer] = figures["layers"]
+    figures: Diagnosis = subject.figures
+    layers: Sequence[LayerDiagnosis] = figures.layers
     plots = [_components(layers)]
     if any(_known(layer, key) for layer in layers for key, *_ in _TRIALS):
         plots.append(_agreement(figures))
@@ -73,7 +73,7 @@ def errors_section(subject: Subject) -> Section:
         "parameters from weights or biases that are not the ANN's; the rest is inherited from the layers "
         "before."
     ]
-    missing = [f"{shown(name)} ({shown(reason)})" for name, reason in figures.get("not_compared", {}).items()]
+    missing = [f"{shown(name)} ({shown(reason)})" for name, reason in figures.not_compared.items()]
     if missing:
         lead.append(f"Not compared: {', '.join(missing)}.")
     return Section("errors", "Error by layer", lead, plots, [_table(layers)])
@@ -81,18 +81,18 @@ def errors_section(subject: Subject) -> Section:
 
 def activity_section(subject: Subject) -> Section:
     """What each layer sends, with the channels that are saturated or dead."""
-    layers: Sequence[Layer] = subject.figures["layers"]
-    spikes = {layer["layer"]: layer["spikes_per_sample"] for layer in layers}
-    rates = {layer["layer"]: layer["firing_rate"] for layer in layers}
-    plots = activity_plots(spikes, rates, subject.figures["timesteps"])
+    layers: list[LayerDiagnosis] = subject.figures.layers
+    spikes = {layer.layer: layer.spikes_per_sample for layer in layers}
+    rates = {layer.layer: layer.firing_rate for layer in layers}
+    plots = activity_plots(spikes, rates, subject.figures.timesteps)
     rows = [
         (
-            shown(layer["layer"]),
-            f"{layer['neurons']:,}",
-            count(layer["spikes_per_sample"]),
-            f"{layer['firing_rate']:.3f}",
-            _channels(layer["saturated_channels"], layer["channels"]),
-            _channels(layer["dead_channels"], layer["channels"]),
+            shown(layer.layer),
+            f"{layer.neurons:,}",
+            count(layer.spikes_per_sample),
+            f"{layer.firing_rate:.3f}",
+            _channels(layer.saturated_channels, layer.channels),
+            _channels(layer.dead_channels, layer.channels),
         )
         for layer in layers
     ]
@@ -107,16 +107,16 @@ def activity_section(subject: Subject) -> Section:
     return Section("spikes", "Spikes by layer", (), plots, [Table("Activity by layer", columns, rows)])
 
 
-def _components(layers: Sequence[Layer]) -> Plot:
-    errors = {layer["layer"]: float(layer["error"] or 0.0) for layer in layers}
+def _components(layers: Sequence[LayerDiagnosis]) -> Plot:
+    errors = {layer.layer: float(layer.error or 0.0) for layer in layers}
     names = largest(errors)
-    chosen = [layer for layer in layers if layer["layer"] in set(names)]
+    chosen = [layer for layer in layers if layer.layer in set(names)]
 
     def paint(figure: Figure) -> None:
         axes = bar_axes(figure, [short(name, 22) for name in names], "relative RMS error, %")
         start = np.zeros(len(chosen))
         for part, (colour, hatch) in _PARTS.items():
-            width = np.asarray([100 * layer["error"] * _share(layer, part) for layer in chosen])
+            width = np.asarray([100 * layer.error * _share(layer, part) for layer in chosen])
             axes.barh(
                 range(len(chosen)),
                 width,
@@ -131,7 +131,7 @@ def _components(layers: Sequence[Layer]) -> Plot:
             start += width
         for row, layer in enumerate(chosen):
             axes.annotate(
-                percent(layer["error"]),
+                percent(layer.error),
                 (start[row], row),
                 (3, 0),
                 textcoords="offset points",
@@ -141,11 +141,11 @@ def _components(layers: Sequence[Layer]) -> Plot:
         axes.margins(x=0.14)
         figure.legend(loc="outside upper left", ncols=3)
 
-    worst = max(chosen, key=lambda layer: layer["error"], default=None)
+    worst = max(chosen, key=lambda layer: layer.error, default=None)
     told = ""
     if worst is not None:
         most = max(_PARTS, key=lambda part: _share(worst, part))
-        told = f"{shown(worst['layer'])} has the largest, {percent(worst['error'])}, most of it {most}."
+        told = f"{shown(worst.layer)} has the largest, {percent(worst.error)}, most of it {most}."
     return draw(
         "components",
         "Error by layer, and what it consists of",
@@ -157,30 +157,32 @@ def _components(layers: Sequence[Layer]) -> Plot:
     )
 
 
-def _share(layer: Layer, part: str) -> float:
+def _share(layer: LayerDiagnosis, part: str) -> float:
     """A part's share of the sum of all parts' squares."""
-    total = sum(value**2 for value in layer["components"].values())
-    return float(layer["components"].get(part, 0.0)) ** 2 / total if total else 0.0
+    total = sum(value**2 for value in layer.components.values())
+    return float(layer.components.get(part, 0.0)) ** 2 / total if total else 0.0
 
 
-def _agreement(figures: Mapping[str, Any]) -> Plot:
-    harm = {layer["layer"]: _loss(layer) for layer in figures["layers"]}
+def _agreement(figures: Diagnosis) -> Plot:
+    harm = {layer.layer: _loss(layer) for layer in figures.layers}
     names = largest(harm)
-    chosen = [layer for layer in figures["layers"] if layer["layer"] in set(names)]
+    chosen = [layer for layer in figures.layers if layer.layer in set(names)]
 
     def paint(figure: Figure) -> None:
         axes = bar_axes(figure, [short(name, 22) for name in names], "same answer as the ANN, %")
         drawn = [100.0 - _LEAST_SPAN]
         for key, label, colour, marker, shift in _TRIALS:
             known = [
-                (100 * layer[key], row + shift) for row, layer in enumerate(chosen) if _known(layer, key)
+                (100 * getattr(layer, key), row + shift)
+                for row, layer in enumerate(chosen)
+                if _known(layer, key)
             ]
             if known:
                 values, rows = zip(*known, strict=True)
                 axes.plot(values, rows, marker, color=colour, label=label, markersize=4.5)
                 drawn += values
-        if figures["agreement"] is not None:
-            drawn.append(100 * figures["agreement"])
+        if figures.agreement is not None:
+            drawn.append(100 * figures.agreement)
             axes.axvline(drawn[-1], color=MUTED, linestyle="--", linewidth=1.2, label="as it is")
         span = 100.0 - min(drawn)
         axes.set_xlim(min(drawn) - 0.05 * span, 100 + 0.05 * span)
@@ -199,16 +201,16 @@ def _agreement(figures: Mapping[str, Any]) -> Plot:
     )
 
 
-def _known(layer: Layer, key: str) -> bool:
-    return layer.get(key) is not None
+def _known(layer: LayerDiagnosis, key: str) -> bool:
+    return getattr(layer, key) is not None
 
 
-def _loss(layer: Layer) -> float:
-    value = layer.get("agreement_if_only_spiking")
+def _loss(layer: LayerDiagnosis) -> float:
+    value = layer.agreement_if_only_spiking
     return 0.0 if value is None else 1.0 - value
 
 
-def _table(layers: Sequence[Layer]) -> Table:
+def _table(layers: Sequence[LayerDiagnosis]) -> Table:
     columns = (
         "layer",
         "Γ",
@@ -221,14 +223,14 @@ def _table(layers: Sequence[Layer]) -> Table:
     )
     rows = [
         (
-            shown(layer["layer"]),
-            "" if layer["max_spikes"] is None else f"{layer['max_spikes']:g}",
-            percent(layer["error"], 2),
-            percent(layer["own_error"], 2),
-            *(percent(layer["components"].get(part), 2) for part in _PARTS),
-            percent(layer["clipped_mass"], 2),
-            percent(layer["agreement_if_exact"]),
-            percent(layer["agreement_if_only_spiking"]),
+            shown(layer.layer),
+            "" if layer.max_spikes is None else f"{layer.max_spikes:g}",
+            percent(layer.error, 2),
+            percent(layer.own_error, 2),
+            *(percent(layer.components.get(part), 2) for part in _PARTS),
+            percent(layer.clipped_mass, 2),
+            percent(layer.agreement_if_exact),
+            percent(layer.agreement_if_only_spiking),
         )
         for layer in layers
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from onnx2snn.analysis.early_exit import ExitFigures
+from onnx2snn.exits import ExitRule
 from onnx2snn.report import tables
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
@@ -21,40 +22,40 @@ _NUMBERED = 16
 
 def exit_section(subject: Subject) -> Section | None:
     """What an early exit gave; of a compiled network, its rule alone."""
-    found = subject.figures.get("early_exit")
+    found: ExitFigures | ExitRule | None = subject.figures.early_exit
     if found is None:
         return None
-    if "histogram" not in found:
+    if isinstance(found, ExitRule):
         return Section("early-exit", "Early exit", [_rule(found)], _thresholds(found))
-    energy = found["energy"]
+    energy = found.energy
     columns = {
-        "timesteps, mean": f"{found['mean_timesteps']:.2f}",
-        "accuracy": percent(found["accuracy"]),
-        "same answer as the ANN": percent(found["agreement"]),
-        "spikes a sample": count(found["spikes_per_sample"]),
-        "synaptic operations": count(found["synaptic_operations_per_sample"]),
-        "energy a sample": joules(energy["snn_joules_per_sample"][0]),
-        "ANN = 1": "" if energy["ratio"][0] is None else f"{energy['ratio'][0]:.2f}",
+        "timesteps, mean": f"{found.mean_timesteps:.2f}",
+        "accuracy": percent(found.accuracy),
+        "same answer as the ANN": percent(found.agreement),
+        "spikes a sample": count(found.spikes_per_sample),
+        "synaptic operations": count(found.synaptic_operations_per_sample),
+        "energy a sample": joules(energy.snn_joules_per_sample[0]),
+        "ANN = 1": "" if energy.ratio[0] is None else f"{energy.ratio[0]:.2f}",
     }
     shown = {name: cell for name, cell in columns.items() if cell}
     table = Table("With the early exit", list(shown), [list(shown.values())], 0)
-    plots = [_histogram(found), *_thresholds(found["rule"])]
+    plots = [_histogram(found), *_thresholds(found.rule)]
     return Section(
         "early-exit",
         "Early exit",
-        [_rule(found["rule"])],
+        [_rule(found.rule)],
         plots,
         [table],
     )
 
 
-def _rule(rule: Mapping[str, Any]) -> str:
+def _rule(rule: ExitRule) -> str:
     text = tables.rule_line(rule)
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _histogram(found: Mapping[str, Any]) -> Plot:
-    stopped = found["histogram"]
+def _histogram(found: ExitFigures) -> Plot:
+    stopped = found.histogram
     samples = sum(stopped)
     times = range(1, len(stopped) + 1)
 
@@ -63,7 +64,7 @@ def _histogram(found: Mapping[str, Any]) -> Plot:
         bars = axes.bar(times, stopped, color=BLUE, width=0.8, edgecolor=CARD, linewidth=0)
         if len(stopped) <= _NUMBERED:
             axes.bar_label(bars, [count(number) if number else "" for number in stopped], color=MUTED)
-        mean = found["mean_timesteps"]
+        mean = found.mean_timesteps
         axes.axvline(mean, color=ORANGE, linestyle="--", label=f"mean: {mean:.2f}")
         axes.margins(y=0.12)
         axes.locator_params(axis="x", integer=True)
@@ -83,13 +84,13 @@ def _histogram(found: Mapping[str, Any]) -> Plot:
     )
 
 
-def _thresholds(rule: Mapping[str, Any]) -> list[Plot]:
+def _thresholds(rule: ExitRule) -> list[Plot]:
     """How sure a sample must be, where that changes over time."""
-    if len(rule["thresholds"]) < 2:
+    if len(rule.thresholds) < 2:
         return []
-    values = [value if value <= 1 else None for value in rule["thresholds"]]
+    values = [value if value <= 1 else None for value in rule.thresholds]
     known = [(time, value) for time, value in enumerate(values, 1) if value is not None]
-    sure = "at least" if rule["criterion"] == "confidence" else "at most"
+    sure = "at least" if rule.criterion == "confidence" else "at most"
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -100,13 +101,13 @@ def _thresholds(rule: Mapping[str, Any]) -> list[Plot]:
         axes.set_ylim(-0.03, 1.05)
         axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("timestep")
-        axes.set_ylabel(f"{rule['criterion']}, {sure}")
+        axes.set_ylabel(f"{rule.criterion}, {sure}")
 
     told = ", ".join(f"{value:.3g} at timestep {time}" for time, value in known) or "never"
     plot = draw(
         "exit-thresholds",
-        f"Decided at a {rule['criterion']} of {sure}",
-        f"A sample stops where its {rule['criterion']} is {sure}: {told}.",
+        f"Decided at a {rule.criterion} of {sure}",
+        f"A sample stops where its {rule.criterion} is {sure}: {told}.",
         paint,
         height=210,
         caption="Where there is no mark nobody stops; the last mark holds from there on.",

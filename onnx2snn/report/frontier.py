@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnx2snn.analysis.energy import load_energy_model
+from onnx2snn.analysis.sweep import Sweep
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.drawing import draw
 from onnx2snn.report.plots import draw_sweep, draw_sweep_over_time
@@ -19,10 +20,10 @@ _HEIGHT = 290
 
 def frontier_section(subject: Subject) -> Section:
     """All points of a sweep, and the frontier of those that no other beats for less."""
-    found = subject.figures
-    points, measure = found["points"], found["measure"]
+    found: Sweep = subject.figures
+    points, measure = found.points, found.measure
     name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
-    best = [point for point in points if point["best"]]
+    best = [point for point in points if point.best]
 
     def against_energy(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -36,7 +37,7 @@ def frontier_section(subject: Subject) -> Section:
         figure.legend(loc="outside upper left", ncols=4)
 
     front = "; ".join(
-        f"{point['name']}: {percent(point[measure])} for {joules(point['joules_per_sample'])}"
+        f"{point.name}: {percent(point.quality(measure))} for {joules(point.joules_per_sample)}"
         for point in best
     )
     plots = [
@@ -75,19 +76,19 @@ def points_section(subject: Subject) -> Section:
     )
     rows = [
         (
-            point["name"],
-            percent(point["accuracy"]),
-            percent(point["agreement"]),
-            count(point["spikes_per_sample"]),
-            count(point["synaptic_operations_per_sample"]),
-            joules(point["joules_per_sample"]),
-            "" if point["energy_ratio"] is None else f"{point['energy_ratio']:.2f}",
-            "knee" if point["knee"] else "best" if point["best"] else "",
+            point.name,
+            percent(point.accuracy),
+            percent(point.agreement),
+            count(point.spikes_per_sample),
+            count(point.synaptic_operations_per_sample),
+            joules(point.joules_per_sample),
+            "" if point.energy_ratio is None else f"{point.energy_ratio:.2f}",
+            "knee" if point.knee else "best" if point.best else "",
         )
-        for point in subject.figures["points"]
+        for point in subject.figures.points
     ]
     table = Table("Conversions by energy; no other is as good as one of the best for less", columns, rows)
-    command = subject.figures.get("command", "")
+    command = subject.figures.command or ""
     return Section(
         "points",
         "Conversions",

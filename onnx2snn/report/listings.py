@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx2snn
 from onnx2snn.data.preprocessing import Preprocessing
-from onnx2snn.passes.coverage import ROLES
+from onnx2snn.passes.coverage import count_roles
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import file_name, shown
@@ -22,16 +22,16 @@ _PACKAGES = ("onnx", "onnxruntime", "numpy", "matplotlib", "jinja2")
 
 def neurons_section(subject: Subject) -> Section | None:
     """Every neuron layer with its way of firing."""
-    neurons: Mapping[str, Mapping[str, Any]] = subject.metadata.get("neurons", {})
+    neurons = subject.metadata.neurons
     if not neurons:
         return None
     columns = ("neuron layer", "type", "Γ", "levels", "channels", "least θ", "median θ", "greatest θ")
     rows = [
         (
             shown(name),
-            said["op"],
-            *(f"{said[key]:g}" for key in ("max_spikes", "levels", "channels")),
-            *(f"{said['threshold'][key]:.3g}" for key in ("least", "median", "greatest")),
+            said.op,
+            *(f"{value:g}" for value in (said.max_spikes, said.levels, said.channels)),
+            *(f"{value:.3g}" for value in vars(said.threshold).values()),
         )
         for name, said in neurons.items()
     ]
@@ -41,12 +41,11 @@ def neurons_section(subject: Subject) -> Section | None:
 
 def nodes_section(subject: Subject) -> Section | None:
     """What became of every node of the ANN."""
-    nodes = subject.metadata.get("nodes", [])
+    nodes = subject.metadata.nodes
     if not nodes:
         return None
-    counts = {role: sum(node["role"] == role for node in nodes) for role in ROLES}
-    told = ", ".join(f"{number} {role}" for role, number in counts.items() if number)
-    rows = [(shown(n["node"]), shown(n["op"]), n["role"], shown(n["reason"])) for n in nodes]
+    told = ", ".join(f"{number} {role}" for role, number in count_roles(nodes).items() if number)
+    rows = [(shown(n.node), shown(n.op), n.role, shown(n.reason)) for n in nodes]
     columns = ("node", "operator", "became", "why")
     table = Table(f"All {len(rows)} nodes of the ANN", columns, rows, 4, folded=len(rows) > _LONG)
     return Section("nodes", "Nodes", [f"Of {len(nodes)} nodes of the ANN: {told}."], tables=[table])
@@ -56,20 +55,20 @@ def repeat_section(subject: Subject) -> Section:
     """The command line, the options of the artifact, versions and hashes."""
     said = subject.metadata
     facts = {"onnx2snn": onnx2snn.__version__}
-    if said.get("version", onnx2snn.__version__) != onnx2snn.__version__:
-        facts["compiled by onnx2snn"] = said["version"]
+    if said.version not in (None, onnx2snn.__version__):
+        facts["compiled by onnx2snn"] = str(said.version)
     facts |= {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    source = said.get("source_sha256") or subject.figures.get("source_sha256")
+    source = said.source_sha256 or getattr(subject.figures, "source_sha256", None)
     if source:
         facts["SHA-256 of the ANN"] = source
-    if "calibration" in said:
-        calibration = said["calibration"]
-        facts["calibrated on"] = f"{calibration['samples']:,} samples of {file_name(calibration['source'])}"
-    if said.get("preprocessing"):
-        facts["preprocessing"] = _preprocessing(said["preprocessing"])
+    if said.calibration is not None:
+        calibration = said.calibration
+        facts["calibrated on"] = f"{calibration.samples:,} samples of {file_name(calibration.source)}"
+    if said.preprocessing:
+        facts["preprocessing"] = _preprocessing(said.preprocessing)
     tables = [Table("Versions and sources", ("what", "which"), [*facts.items()], 2)]
-    if "options" in said:
-        options = [("--" + name.replace("_", "-"), _value(value)) for name, value in said["options"].items()]
+    if said.options:
+        options = [("--" + name.replace("_", "-"), _value(value)) for name, value in said.options.items()]
         tables.append(Table("Options of the conversion", ("option", "value"), options, 2))
     lead = ["Files are named without their folders. The same files, options and versions give the same page."]
     return Section("repeat", "To repeat it", lead, tables=tables, code=subject.line)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from onnx2snn.errors import OptionError
 from onnx2snn.model.file import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from onnx2snn.analysis.sweep import Sweep
 
 #: Text, lines and surfaces; a report turns each into a variable of its style sheet.
 INK, MUTED, GRID, CARD = "#1b1e23", "#555c66", "#dfe3e8", "#fffffe"
@@ -52,7 +54,7 @@ def check_plot(path: str | Path) -> None:
     check_extra("--plot")
 
 
-def plot_sweep(found: Mapping[str, Any], path: str | Path) -> None:
+def plot_sweep(found: Sweep, path: str | Path) -> None:
     """Draw a sweep into a file, see `draw_sweep`.
 
     Args:
@@ -67,7 +69,7 @@ def plot_sweep(found: Mapping[str, Any], path: str | Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     draw_sweep(axes, found)
-    axes.set_title(f"{len(found['points'])} conversions, {found['samples']} samples")
+    axes.set_title(f"{len(found.points)} conversions, {found.samples} samples")
     axes.grid(visible=True, which="both", color=GRID)
     axes.set_axisbelow(True)
     axes.legend(fontsize="small")
@@ -80,7 +82,7 @@ def plot_sweep(found: Mapping[str, Any], path: str | Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def draw_sweep(axes: Axes, found: Mapping[str, Any]) -> None:
+def draw_sweep(axes: Axes, found: Sweep) -> None:
     """Draw a sweep: quality against energy, the frontier, its knee and the ANN.
 
     Args:
@@ -89,13 +91,13 @@ def draw_sweep(axes: Axes, found: Mapping[str, Any]) -> None:
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    measure, points = found["measure"], found["points"]
-    microjoules = [1e6 * point["joules_per_sample"] for point in points]
-    quality = [100 * point[measure] for point in points]
+    measure, points = found.measure, found.points
+    microjoules = [1e6 * point.joules_per_sample for point in points]
+    quality = [100 * point.quality(measure) for point in points]
     for kind, (marker, colour) in _STYLES.items():
-        shown = [n for n, point in enumerate(points) if point["name"].split(",")[0] == kind]
+        shown = [n for n, point in enumerate(points) if point.name.split(",")[0] == kind]
         for compressed in (False, True):
-            chosen = [n for n in shown if ("compress" in points[n]["options"]) == compressed]
+            chosen = [n for n in shown if ("compress" in points[n].options) == compressed]
             if chosen:
                 axes.scatter(
                     [microjoules[n] for n in chosen],
@@ -105,7 +107,7 @@ def draw_sweep(axes: Axes, found: Mapping[str, Any]) -> None:
                     edgecolor=colour,
                     label=f"{kind}{', compressed' if compressed else ''}",
                 )
-    best = [n for n, point in enumerate(points) if point["best"]]
+    best = [n for n, point in enumerate(points) if point.best]
     axes.plot(
         [microjoules[n] for n in best],
         [quality[n] for n in best],
@@ -114,17 +116,17 @@ def draw_sweep(axes: Axes, found: Mapping[str, Any]) -> None:
         zorder=0,
         label="best for its energy",
     )
-    (knee,) = (n for n, point in enumerate(points) if point["knee"])
+    (knee,) = (n for n, point in enumerate(points) if point.knee)
     axes.scatter(
         microjoules[knee],
         quality[knee],
         s=150,
         facecolor="none",
         edgecolor=INK,
-        label=f"knee: {points[knee]['name']} ({quality[knee]:.1f} %, {microjoules[knee]:.3g} µJ)",
+        label=f"knee: {points[knee].name} ({quality[knee]:.1f} %, {microjoules[knee]:.3g} µJ)",
     )
-    if measure == "accuracy" and found["reference_accuracy"] is not None:
-        level = 100 * found["reference_accuracy"]
+    if measure == "accuracy" and found.reference_accuracy is not None:
+        level = 100 * found.reference_accuracy
         axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, label="ANN")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -134,21 +136,21 @@ def draw_sweep(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.set_ylabel("accuracy, %" if measure == "accuracy" else "same answer as the ANN, %")
 
 
-def draw_sweep_over_time(axes: Axes, found: Mapping[str, Any]) -> None:
+def draw_sweep_over_time(axes: Axes, found: Sweep) -> None:
     """Draw what each kind of conversion reaches at best with each number of timesteps.
 
     Args:
         axes: to draw into.
         found: what `onnx2snn.analysis.sweep.sweep` returned.
     """
-    measure = found["measure"]
+    measure = found.measure
     steps: set[int] = set()
     for kind, (marker, colour) in _STYLES.items():
         best: dict[int, float] = {}
-        for point in found["points"]:
-            if point["name"].split(",")[0] == kind:
-                time = point["options"]["timesteps"]
-                best[time] = max(best.get(time, 0.0), 100 * point[measure])
+        for point in found.points:
+            if point.name.split(",")[0] == kind:
+                time = point.options["timesteps"]
+                best[time] = max(best.get(time, 0.0), 100 * point.quality(measure))
         if best:
             times = sorted(best)
             axes.plot(times, [best[time] for time in times], color=colour, marker=marker, label=kind)

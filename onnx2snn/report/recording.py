@@ -105,7 +105,8 @@ def _told(label: Any, answer: str) -> str:
 
 def _axis(session: SpikingSession, layer: str, counts: Array) -> int:
     """The axis of the channels of a layer's spikes [T, …]: where as many lie as it has thresholds."""
-    channels = session.artifact.metadata.get("neurons", {}).get(layer, {}).get("channels", 1)
+    record = session.artifact.record.neurons.get(layer)
+    channels = 1 if record is None else record.channels
     fitting = [axis for axis in range(1, counts.ndim) if counts.shape[axis] == channels]
     return fitting[0] if fitting else min(1, counts.ndim - 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from onnx2snn.analysis.evaluation import Evaluation
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import bar_axes, draw
 from onnx2snn.report.plots import BLUE, CARD, GREEN, MUTED
@@ -22,9 +23,10 @@ ROW, AROUND = 13.0, 44.0
 
 def spikes_section(subject: Subject) -> Section:
     """What each layer sends in a whole run."""
-    figures, recording = subject.figures, subject.recording
-    spikes: Mapping[str, float] = figures["spikes_by_neuron"]
-    steps = figures["timesteps"][-1]
+    figures: Evaluation = subject.figures
+    recording = subject.recording
+    spikes: Mapping[str, float] = figures.spikes_by_neuron
+    steps = figures.timesteps[-1]
     total = sum(spikes.values())
     neurons = {} if recording is None else recording.neurons
     rates = {name: sent / neurons[name] / steps for name, sent in spikes.items() if neurons.get(name)}
@@ -43,7 +45,7 @@ def spikes_section(subject: Subject) -> Section:
     return Section(
         "spikes",
         "Spikes by layer",
-        [f"Layers in the order in which they fire; means of {figures['samples']:,} samples."],
+        [f"Layers in the order in which they fire; means of {figures.samples:,} samples."],
         plots,
         [Table("The same in figures", columns, rows, folded=True)],
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from onnx2snn.artifact.records import Metadata
 from onnx2snn.report.recording import Recording
 
 
@@ -16,16 +16,15 @@ class Subject:
     Attributes:
         command: `compile`, `evaluate`, `sweep` or `diagnose`.
         name: the file that it was about; only its last part is shown.
-        figures: what the command found, as its `--json` has it.
+        figures: what the command found: `CompileReport`, `Evaluation`, `Sweep` or `Diagnosis`.
         line: what to type to have it again.
-        metadata: what the artifact says of itself (`onnx2snn.artifact.artifact.Artifact.metadata`); empty
-            where there is no artifact.
+        metadata: what the artifact says of itself; empty where there is no artifact.
         recording: spikes of some samples; None where nothing was run.
     """
 
     command: str
     name: str
-    figures: Mapping[str, Any]
+    figures: Any
     line: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
     recording: Recording | None = None

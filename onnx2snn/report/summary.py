@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from onnx2snn.analysis.diagnosis.figures import Diagnosis
+from onnx2snn.analysis.evaluation import Evaluation
+from onnx2snn.analysis.sweep import Sweep
+from onnx2snn.compiler.report import CompileReport
 from onnx2snn.report import tables
 from onnx2snn.report.content import Tile
 from onnx2snn.report.subject import Subject
@@ -36,13 +37,13 @@ def tiles(subject: Subject) -> list[Tile]:
 
 
 def _compiled(subject: Subject) -> list[str]:
-    found = subject.figures
-    roles, options = found["roles"], found["options"]
+    found: CompileReport = subject.figures
+    roles, options = found.roles, found.options
     nodes = sum(roles.values())
     sentences = [
-        f"{roles['spiking']} of {nodes} nodes of the ANN spike; {tables.macs_line(found['macs'])}.",
-        f"It runs for {timesteps(options['timesteps'])}{_firing(found)}, calibrated on "
-        f"{found['calibration']['samples']:,} samples of {file_name(found['calibration']['source'])}.",
+        f"{roles['spiking']} of {nodes} nodes of the ANN spike; {tables.macs_line(found.macs)}.",
+        f"It runs for {timesteps(options.timesteps)}{_firing(found)}, calibrated on "
+        f"{found.calibration.samples:,} samples of {file_name(found.calibration.source)}.",
     ]
     analog = roles["analog"]
     sentences.append(
@@ -51,53 +52,53 @@ def _compiled(subject: Subject) -> list[str]:
         if analog
         else "Nothing between the first neuron and the last is computed without spikes."
     )
-    clipped = {name: said["clipped"] for name, said in found.get("activations", {}).items()}
+    clipped = {name: said.clipped for name, said in found.activations.items()}
     worst = max(clipped, key=lambda name: clipped[name], default=None)
     if worst is not None and clipped[worst] > 0:
         sentences.append(
             f"The layer that loses most above what its neurons can send is {shown(worst)}: "
             f"{percent(clipped[worst], 2)} of its activation."
         )
-    if "adaptation" in found:
-        sentences.append(f"Adapted: {tables.adaptation_line(found['adaptation'])}.")
-    if "layers" in found:
-        sentences.append(f"{tables.layers_line(found['layers'])}.")
+    if found.adaptation is not None:
+        sentences.append(f"Adapted: {tables.adaptation_line(found.adaptation)}.")
+    if found.layers is not None:
+        sentences.append(f"{tables.layers_line(found.layers)}.")
     return sentences
 
 
-def _firing(found: Mapping[str, Any]) -> str:
-    options = found["options"]
-    if options["schedule"] == "layer":
-        return f", layer after layer, in the code {options['code']}"
-    kind = "signed burst neurons" if options["signed"] else "burst neurons"
+def _firing(found: CompileReport) -> str:
+    options = found.options
+    if options.schedule == "layer":
+        return f", layer after layer, in the code {options.code}"
+    kind = "signed burst neurons" if options.signed else "burst neurons"
     return f" with {kind}, Γ = {_most_spikes(found)}"
 
 
-def _most_spikes(found: Mapping[str, Any]) -> str:
+def _most_spikes(found: CompileReport) -> str:
     """Γ, or from which to which it goes."""
-    most = sorted({said["max_spikes"] for said in found["neurons"].values()})
+    most = sorted({said.max_spikes for said in found.neurons.values()})
     return f"{most[0]:g}" if len(most) == 1 else f"{most[0]:g} to {most[-1]:g}"
 
 
 def _compile_tiles(subject: Subject) -> list[Tile]:
-    found = subject.figures
-    share, options = found["macs"]["share"], found["options"]
+    found: CompileReport = subject.figures
+    share, options = found.macs.share, found.options
     return [
         *([] if share is None else [Tile(percent(share), "of the arithmetic is fed by spikes")]),
-        Tile(str(len(found["neurons"])), "neuron layers"),
-        Tile(str(options["timesteps"]), "timesteps T"),
+        Tile(str(len(found.neurons)), "neuron layers"),
+        Tile(str(options.timesteps), "timesteps T"),
         Tile(_most_spikes(found), "spikes of a neuron a timestep at most, Γ"),
     ]
 
 
 def _evaluated(subject: Subject) -> list[str]:
-    found = subject.figures
-    last, spikes = found["timesteps"][-1], found["spikes_per_sample"][-1]
+    found: Evaluation = subject.figures
+    last, spikes = found.timesteps[-1], found.spikes_per_sample[-1]
     sentences = _answers(
-        found["samples"], last, found["accuracy"][-1], found["reference_accuracy"], found["agreement"][-1]
+        found.samples, last, found.accuracy[-1], found.reference_accuracy, found.agreement[-1]
     )
     sentences += _enough(found)
-    by_neuron = found["spikes_by_neuron"]
+    by_neuron = found.spikes_by_neuron
     busiest = sorted(by_neuron, key=lambda name: -by_neuron[name])[:3]
     told = f"It sends {count(spikes)} spikes a sample"
     neurons = 0 if subject.recording is None else sum(subject.recording.neurons.values())
@@ -107,23 +108,21 @@ def _evaluated(subject: Subject) -> list[str]:
         most = listed([f"{shown(name)} ({percent(by_neuron[name] / spikes, 0)})" for name in busiest])
         told += f"; most in {most}"
     sentences.append(f"{told}.")
-    energy = found["energy"]
-    ratio = energy["ratio"][-1]
-    compared = (
-        "" if ratio is None else f", {ratio:.2f} of the ANN's {joules(energy['ann_joules_per_sample'])}"
-    )
+    energy = found.energy
+    ratio = energy.ratio[-1]
+    compared = "" if ratio is None else f", {ratio:.2f} of the ANN's {joules(energy.ann_joules_per_sample)}"
     sentences.append(
-        f"Estimated energy: {joules(energy['snn_joules_per_sample'][-1])} a sample{compared} "
-        f"({energy['convention']})."
+        f"Estimated energy: {joules(energy.snn_joules_per_sample[-1])} a sample{compared} "
+        f"({energy.convention})."
     )
-    if "early_exit" in found:
-        exits = found["early_exit"]
-        shares = [("accuracy", exits["accuracy"]), ("same answer as the ANN", exits["agreement"])]
+    if found.early_exit is not None:
+        exits = found.early_exit
+        shares = [("accuracy", exits.accuracy), ("same answer as the ANN", exits.agreement)]
         told = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
-        sentences.append(f"With the early exit: {exits['mean_timesteps']:.2f} timesteps on average{told}.")
-    if found["uncounted"]:
+        sentences.append(f"With the early exit: {exits.mean_timesteps:.2f} timesteps on average{told}.")
+    if found.uncounted:
         sentences.append(
-            f"Charged as MACs, since no spikes feed them: {listed([*map(shown, found['uncounted'])])}."
+            f"Charged as MACs, since no spikes feed them: {listed([*map(shown, found.uncounted)])}."
         )
     return sentences
 
@@ -148,18 +147,18 @@ def _answers(
     return sentences or [f"It ran {timesteps(steps)} on {samples:,} samples."]
 
 
-def _enough(found: Mapping[str, Any]) -> list[str]:
+def _enough(found: Evaluation) -> list[str]:
     """The least T that is about as good as the best, where that is not the last."""
-    name = "accuracy" if found["accuracy"][0] is not None else "agreement"
-    values, steps = found[name], found["timesteps"]
-    if values[0] is None or len(steps) < 2:
+    name = "accuracy" if found.accuracy[0] is not None else "agreement"
+    values, steps = [value for value in getattr(found, name) if value is not None], found.timesteps
+    if not values or len(steps) < 2:
         return []
     first = next(n for n, value in enumerate(values) if value >= max(values) - _AS_GOOD)
     if first == len(steps) - 1:
         return [
             f"Of the numbers of timesteps tried, no smaller one comes within 0.5 points of T = {steps[-1]}."
         ]
-    joule = found["energy"]["snn_joules_per_sample"]
+    joule = found.energy.snn_joules_per_sample
     share = (
         f", for {percent(joule[first] / joule[-1], 0)} of the energy of T = {steps[-1]}" if joule[-1] else ""
     )
@@ -169,36 +168,36 @@ def _enough(found: Mapping[str, Any]) -> list[str]:
 
 
 def _evaluate_tiles(subject: Subject) -> list[Tile]:
-    found = subject.figures
-    energy, ann = found["energy"], found["reference_accuracy"]
+    found: Evaluation = subject.figures
+    energy, ann = found.energy, found.reference_accuracy
     shown_tiles = []
-    if found["accuracy"][-1] is not None:
+    if found.accuracy[-1] is not None:
         note = "" if ann is None else f"ANN {percent(ann)}"
-        shown_tiles.append(Tile(percent(found["accuracy"][-1]), "accuracy", note))
-    if found["agreement"][-1] is not None:
-        shown_tiles.append(Tile(percent(found["agreement"][-1]), "same answer as the ANN"))
-    shown_tiles.append(Tile(str(found["timesteps"][-1]), "timesteps T"))
-    shown_tiles.append(Tile(large(found["spikes_per_sample"][-1]), "spikes a sample"))
-    ratio = energy["ratio"][-1]
+        shown_tiles.append(Tile(percent(found.accuracy[-1]), "accuracy", note))
+    if found.agreement[-1] is not None:
+        shown_tiles.append(Tile(percent(found.agreement[-1]), "same answer as the ANN"))
+    shown_tiles.append(Tile(str(found.timesteps[-1]), "timesteps T"))
+    shown_tiles.append(Tile(large(found.spikes_per_sample[-1]), "spikes a sample"))
+    ratio = energy.ratio[-1]
     note = "" if ratio is None else f"ANN = 1: {ratio:.2f}"
-    shown_tiles.append(Tile(joules(energy["snn_joules_per_sample"][-1]), "energy a sample, estimated", note))
+    shown_tiles.append(Tile(joules(energy.snn_joules_per_sample[-1]), "energy a sample, estimated", note))
     return shown_tiles
 
 
 def _swept(subject: Subject) -> list[str]:
-    found = subject.figures
-    measure, ann = found["measure"], found["reference_accuracy"]
+    found: Sweep = subject.figures
+    measure, ann = found.measure, found.reference_accuracy
     name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
-    (knee,) = (point for point in found["points"] if point["knee"])
-    best = max(found["points"], key=lambda point: point[measure])
-    front = sum(point["best"] for point in found["points"])
+    knee = found.knee
+    best = max(found.points, key=lambda point: point.quality(measure))
+    front = sum(bool(point.best) for point in found.points)
     sentences = [
-        f"{len(found['points'])} conversions on {found['samples']:,} samples; {front} of them are the best "
+        f"{len(found.points)} conversions on {found.samples:,} samples; {front} of them are the best "
         "for their energy.",
-        f"More energy helps little beyond {knee['name']}: {name} {percent(knee[measure])} for "
-        f"{joules(knee['joules_per_sample'])} a sample.",
-        f"The highest {name} is {percent(best[measure])}, of {best['name']}, for "
-        f"{joules(best['joules_per_sample'])}.",
+        f"More energy helps little beyond {knee.name}: {name} {percent(knee.quality(measure))} for "
+        f"{joules(knee.joules_per_sample)} a sample.",
+        f"The highest {name} is {percent(best.quality(measure))}, of {best.name}, for "
+        f"{joules(best.joules_per_sample)}.",
     ]
     if measure == "accuracy" and ann is not None:
         sentences.append(f"The ANN itself reaches {percent(ann)}.")
@@ -208,44 +207,42 @@ def _swept(subject: Subject) -> list[str]:
 
 
 def _sweep_tiles(subject: Subject) -> list[Tile]:
-    found = subject.figures
-    (knee,) = (point for point in found["points"] if point["knee"])
-    ratio = knee["energy_ratio"]
+    found: Sweep = subject.figures
+    knee = found.knee
+    ratio = knee.energy_ratio
     note = "" if ratio is None else f"ANN = 1: {ratio:.2f}"
-    ann = found["reference_accuracy"]
-    compared = found["measure"] == "accuracy" and ann is not None
+    ann = found.reference_accuracy
+    compared = found.measure == "accuracy" and ann is not None
     return [
         Tile(
-            percent(knee[found["measure"]]),
-            f"{found['measure']} at the knee",
+            percent(knee.quality(found.measure)),
+            f"{found.measure} at the knee",
             f"ANN {percent(ann)}" if compared else "",
         ),
-        Tile(joules(knee["joules_per_sample"]), "energy a sample there, estimated", note),
-        Tile(str(len(found["points"])), "conversions tried"),
+        Tile(joules(knee.joules_per_sample), "energy a sample there, estimated", note),
+        Tile(str(len(found.points)), "conversions tried"),
     ]
 
 
 def _diagnosed(subject: Subject) -> list[str]:
-    return [shown(said) for said in subject.figures["verdict"]]
+    return [shown(said) for said in subject.figures.verdict]
 
 
 def _diagnose_tiles(subject: Subject) -> list[Tile]:
-    found = subject.figures
-    ann = found["reference_accuracy"]
+    found: Diagnosis = subject.figures
+    ann = found.reference_accuracy
     shown_tiles = []
-    if found["accuracy"] is not None:
+    if found.accuracy is not None:
         shown_tiles.append(
-            Tile(percent(found["accuracy"]), "accuracy", "" if ann is None else f"ANN {percent(ann)}")
+            Tile(percent(found.accuracy), "accuracy", "" if ann is None else f"ANN {percent(ann)}")
         )
-    if found["agreement"] is not None:
-        shown_tiles.append(Tile(percent(found["agreement"]), "same answer as the ANN"))
-    shown_tiles.append(Tile(str(found["timesteps"]), "timesteps T"))
-    worst = max(found["layers"], key=lambda layer: float(layer["own_error"]), default=None)
+    if found.agreement is not None:
+        shown_tiles.append(Tile(percent(found.agreement), "same answer as the ANN"))
+    shown_tiles.append(Tile(str(found.timesteps), "timesteps T"))
+    worst = max(found.layers, key=lambda layer: float(layer.own_error), default=None)
     if worst is not None:
-        shown_tiles.append(
-            Tile(percent(worst["own_error"]), "largest error of one layer", short(worst["layer"]))
-        )
-    spikes = sum(layer["spikes_per_sample"] for layer in found["layers"])
+        shown_tiles.append(Tile(percent(worst.own_error), "largest error of one layer", short(worst.layer)))
+    spikes = sum(layer.spikes_per_sample for layer in found.layers)
     shown_tiles.append(Tile(large(spikes), "spikes a sample"))
     return shown_tiles
 

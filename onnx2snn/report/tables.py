@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
@@ -14,6 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx2snn.analysis.energy import format_joules
+
+if TYPE_CHECKING:
+    from onnx2snn.analysis.diagnosis.figures import Diagnosis
+    from onnx2snn.analysis.early_exit import ExitFigures
+    from onnx2snn.analysis.energy import AnnEnergy, Convention
+    from onnx2snn.analysis.evaluation import Evaluation
+    from onnx2snn.analysis.sweep import Sweep
+    from onnx2snn.artifact.records import Adaptation, LayerAdaptation, NeuronRecord, Verdict
+    from onnx2snn.exits import ExitRule
+    from onnx2snn.graph.macs import Macs
+
 
 _STYLES = {"spiking": "green", "linear": "cyan", "analog": "yellow", "folded": "dim", "refused": "bold red"}
 #: Characters of the longest bar.
@@ -51,7 +62,7 @@ class NodeName:
         yield Text(line, overflow="fold")
 
 
-def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
+def node_table(nodes: Sequence[Verdict]) -> Table:
     """Every node with its verdict; the nodes of an analog island in one row, where its first stands."""
     table = _headed("node")
     table.add_column("operator", overflow="fold")
@@ -59,33 +70,33 @@ def node_table(nodes: Sequence[Mapping[str, str]]) -> Table:
     table.add_column("why", overflow="fold")
     islands: dict[str, list[str]] = {}
     for node in nodes:
-        if node.get("island"):
-            islands.setdefault(node["island"], []).append(node["op"])
+        if node.island:
+            islands.setdefault(node.island, []).append(node.op)
     for node in nodes:
-        if node.get("island"):
-            ops = islands.pop(node["island"], None)
+        if node.island:
+            ops = islands.pop(node.island, None)
             if ops is not None:
                 table.add_row(*_island_row(node, ops))
             continue
-        reason = f"{node['reason']}; {node['remedy']}" if node["remedy"] else node["reason"]
-        role = Text(node["role"], _STYLES[node["role"]])
-        table.add_row(NodeName(node["node"]), Text(node["op"]), role, Text(reason))
+        reason = f"{node.reason}; {node.remedy}" if node.remedy else node.reason
+        role = Text(node.role, _STYLES[node.role])
+        table.add_row(NodeName(node.node), Text(node.op), role, Text(reason))
     return table
 
 
-def _island_row(first: Mapping[str, str], ops: Sequence[str]) -> tuple[NodeName, Text, Text, Text]:
+def _island_row(first: Verdict, ops: Sequence[str]) -> tuple[NodeName, Text, Text, Text]:
     counts = Counter(ops)
     written = ", ".join(op if count == 1 else f"{count} {op}" for op, count in counts.items())
-    reason = first["reason"] if len(ops) == 1 else f"island of {len(ops)} nodes: exact, on running means"
-    return NodeName(first["node"]), Text(written), Text("analog", _STYLES["analog"]), Text(reason)
+    reason = first.reason if len(ops) == 1 else f"island of {len(ops)} nodes: exact, on running means"
+    return NodeName(first.node), Text(written), Text("analog", _STYLES["analog"]), Text(reason)
 
 
-def macs_line(macs: Mapping[str, Any]) -> str:
+def macs_line(macs: Macs) -> str:
     """How much of the arithmetic spikes feed, as a sentence."""
-    if macs["per_sample"] is None:
+    if macs.per_sample is None:
         return "not known, as the model leaves sizes open"
-    share = "" if macs["share"] is None else f", {percent(macs['share'])} of them fed by spikes"
-    return f"{macs['per_sample']:,} multiply-accumulates a sample{share}"
+    share = "" if macs.share is None else f", {percent(macs.share)} of them fed by spikes"
+    return f"{macs.per_sample:,} multiply-accumulates a sample{share}"
 
 
 def role_table(roles: Mapping[str, int]) -> Table:
@@ -108,35 +119,34 @@ def layers_line(layers: Mapping[str, str]) -> str:
     return f"{whole} of {len(layers)} layers behind neurons compute in integers{others}"
 
 
-def neuron_table(neurons: Mapping[str, Mapping[str, Any]]) -> Table:
+def neuron_table(neurons: Mapping[str, NeuronRecord]) -> Table:
     """Every neuron layer with its thresholds."""
-    kinds = {neuron["op"] for neuron in neurons.values()}
+    kinds = {neuron.op for neuron in neurons.values()}
     table = _headed("neuron layer" if len(kinds) > 1 else f"{''.join(kinds)} layer")
     if len(kinds) > 1:
         table.add_column("type", overflow="fold")
     _add_numbers(table, "Γ", "levels", "channels", "least θ", "median θ", "most θ")
     for name, neuron in neurons.items():
-        theta = neuron["threshold"]
         table.add_row(
             NodeName(name),
-            *([NodeName(neuron["op"])] if len(kinds) > 1 else []),
-            *(_short(neuron[key]) for key in ("max_spikes", "levels", "channels")),
-            *(_short(theta[key]) for key in ("least", "median", "greatest")),
+            *([NodeName(neuron.op)] if len(kinds) > 1 else []),
+            *map(_short, (neuron.max_spikes, neuron.levels, neuron.channels)),
+            *map(_short, vars(neuron.threshold).values()),
         )
     return table
 
 
-def evaluation_table(figures: Mapping[str, Any]) -> Table:
+def evaluation_table(figures: Evaluation) -> Table:
     """Figures of an evaluation, one row for each number of timesteps."""
     table = _headed()
     columns: list[tuple[str, list[str]]] = [
-        ("timesteps", [str(steps) for steps in figures["timesteps"]]),
-        ("accuracy", _percentages(figures["accuracy"])),
-        ("same answer as the ANN", _percentages(figures["agreement"])),
-        ("spikes a sample", _counts(figures["spikes_per_sample"])),
-        ("synaptic operations", _counts(figures["synaptic_operations_per_sample"])),
-        ("energy, ANN = 1", [_ratio(value) for value in figures["energy"]["ratio"]]),
-        ("samples/s", [f"{value:,.0f}" for value in figures["samples_per_second"]]),
+        ("timesteps", [str(steps) for steps in figures.timesteps]),
+        ("accuracy", _percentages(figures.accuracy)),
+        ("same answer as the ANN", _percentages(figures.agreement)),
+        ("spikes a sample", _counts(figures.spikes_per_sample)),
+        ("synaptic operations", _counts(figures.synaptic_operations_per_sample)),
+        ("energy, ANN = 1", [_ratio(value) for value in figures.energy.ratio]),
+        ("samples/s", [f"{value:,.0f}" for value in figures.samples_per_second]),
     ]
     shown = [(title, cells) for title, cells in columns if any(cells)]
     for title, cells in shown:  # titles may wrap, numbers may not
@@ -146,116 +156,112 @@ def evaluation_table(figures: Mapping[str, Any]) -> Table:
     return table
 
 
-def energy_table(figures: Mapping[str, Any]) -> Table:
+def energy_table(figures: Evaluation) -> Table:
     """Energy a sample after the last number of timesteps: every convention, and what other models say."""
-    energy = figures["energy"]
+    energy = figures.energy
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"{energy['model']}, T = {figures['timesteps'][-1]}", overflow="fold")
+    table.add_column(f"{energy.model}, T = {figures.timesteps[-1]}", overflow="fold")
     table.add_column("first layers charged", no_wrap=True)
     for column in ("a sample", "ANN = 1"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_row("ANN", "", format_joules(energy["ann_joules_per_sample"]), _ratio(1))
-    single = energy["synaptic_events_per_sample"] == energy["synaptic_operations_per_sample"]
-    for row in energy["conventions"]:
-        if not (single and row["bursts"] == "events"):
+    table.add_row("ANN", "", format_joules(energy.ann_joules_per_sample), _ratio(1))
+    single = energy.synaptic_events_per_sample == energy.synaptic_operations_per_sample
+    for row in energy.conventions:
+        if not (single and row.bursts == "events"):
             table.add_row(*_convention_row("SNN", row))
-    for other in energy["models"].values():
-        table.add_row(*_convention_row(f"{other['model']}: SNN", other["conventions"][0]), style="dim")
+    for other in energy.models.values():
+        table.add_row(*_convention_row(f"{other.model}: SNN", other.conventions[0]), style="dim")
     return table
 
 
-def _convention_row(name: str, row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    counted = "each spike counts" if row["bursts"] == "spikes" else "a burst counts once"
-    joules = format_joules(row["snn_joules_per_sample"][-1])
-    return f"{name}, {counted}", row["first_layer"], joules, _ratio(row["ratio"][-1])
+def _convention_row(name: str, row: Convention) -> tuple[str, str, str, str]:
+    counted = "each spike counts" if row.bursts == "spikes" else "a burst counts once"
+    joules = format_joules(row.snn_joules_per_sample[-1])
+    return f"{name}, {counted}", row.first_layer, joules, _ratio(row.ratio[-1])
 
 
-def energy_line(energy: Mapping[str, Any]) -> str:
+def energy_line(energy: AnnEnergy) -> str:
     """What an inference of the ANN takes, as a phrase."""
-    told = format_joules(energy["ann_joules_per_sample"])
-    mac = format_joules(energy["parameters"]["joules_per_mac"])
-    return f"{told} an inference of the ANN ({energy['model']}: {mac} a MAC, zero padding counts)"
+    told = format_joules(energy.ann_joules_per_sample)
+    mac = format_joules(energy.parameters.joules_per_mac)
+    return f"{told} an inference of the ANN ({energy.model}: {mac} a MAC, zero padding counts)"
 
 
-def exit_table(figures: Mapping[str, Any]) -> Table:
+def exit_table(figures: ExitFigures) -> Table:
     """How many samples stopped at which timestep."""
     table = _headed()
     _add_numbers(table, "stopped at t", "samples")
     table.add_column("")
-    most = max(figures["histogram"])
-    for timestep, count in enumerate(figures["histogram"], 1):
+    most = max(figures.histogram)
+    for timestep, count in enumerate(figures.histogram, 1):
         if count:
             table.add_row(str(timestep), f"{count:,}", "█" * max(1, round(_BAR * count / most)))
     return table
 
 
-def rule_line(rule: Mapping[str, Any]) -> str:
+def rule_line(rule: ExitRule) -> str:
     """When a sample is decided, as a sentence."""
-    shown = ", ".join(f"{value:.3g}" if value <= 1 else "never" for value in rule["thresholds"])
-    sign = "≥" if rule["criterion"] == "confidence" else "≤"
-    return f"decided at {rule['criterion']} {sign} {shown}, timestep by timestep; the last stays"
+    shown = ", ".join(f"{value:.3g}" if value <= 1 else "never" for value in rule.thresholds)
+    sign = "≥" if rule.criterion == "confidence" else "≤"
+    return f"decided at {rule.criterion} {sign} {shown}, timestep by timestep; the last stays"
 
 
-def exit_line(figures: Mapping[str, Any], timesteps: int) -> str:
+def exit_line(figures: ExitFigures, timesteps: int) -> str:
     """What an early exit gives, as a sentence."""
-    shares = [("accuracy", figures["accuracy"]), ("same answer as the ANN", figures["agreement"])]
+    shares = [("accuracy", figures.accuracy), ("same answer as the ANN", figures.agreement)]
     told = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
     return (
-        f"{figures['mean_timesteps']:.2f} of {timesteps} timesteps on average{told}, "
-        f"{figures['synaptic_operations_per_sample']:,.0f} synaptic operations, "
-        f"{figures['speedup']:.1f} × as fast"
+        f"{figures.mean_timesteps:.2f} of {timesteps} timesteps on average{told}, "
+        f"{figures.synaptic_operations_per_sample:,.0f} synaptic operations, "
+        f"{figures.speedup:.1f} × as fast"
     )
 
 
-def adaptation_table(
-    before: Mapping[str, Mapping[str, Any]], neurons: Mapping[str, Mapping[str, Any]]
-) -> Table:
+def adaptation_table(changes: Mapping[str, LayerAdaptation], neurons: Mapping[str, NeuronRecord]) -> Table:
     """How every neuron layer fires, and how it would have without adaptation."""
     table = _headed("neuron layer")
     _add_numbers(table, "Γ", "levels", "θ, before = 1", "spikes", "without")
-    for name, said in before.items():
+    for name, change in changes.items():
         neuron = neurons[name]
-        cells = (neuron["max_spikes"], neuron["levels"], said["scale"])
-        table.add_row(NodeName(name), *map(_short, cells), *_counts([said["spikes"], said["without"]]))
+        cells = (neuron.max_spikes, neuron.levels, change.scale)
+        table.add_row(NodeName(name), *map(_short, cells), *_counts([change.spikes, change.without]))
     return table
 
 
-def adaptation_line(said: Mapping[str, Any]) -> str:
+def adaptation_line(said: Adaptation) -> str:
     """What adaptation traded, as a sentence."""
-    (spikes, fewer), (operations, less) = said["spikes_per_sample"], said["synaptic_operations_per_sample"]
+    (spikes, fewer), (operations, less) = said.spikes_per_sample, said.synaptic_operations_per_sample
     told = (
         f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations a "
         f"sample ({percent(less / operations)})"
     )
-    if said["mode"] == "spike_budget":
-        met = "" if said["met"] else "; NOT within"
-        return f"{told}{met} the budget of {said['budget']:,.0f} spikes" if met else told
-    if not said["met"]:
-        return f"nothing saved: no thresholds cost at most {said['max_loss']:g} points of {said['measure']}"
-    return (
-        f"{told}, for {said['loss']:.2f} points of {said['measure']} on {said['held_back']} samples held back"
-    )
+    if said.mode == "spike_budget":
+        met = "" if said.met else "; NOT within"
+        return f"{told}{met} the budget of {said.budget:,.0f} spikes" if met else told
+    if not said.met:
+        return f"nothing saved: no thresholds cost at most {said.max_loss:g} points of {said.measure}"
+    return f"{told}, for {said.loss:.2f} points of {said.measure} on {said.held_back} samples held back"
 
 
-def sweep_table(found: Mapping[str, Any]) -> Table:
+def sweep_table(found: Sweep) -> Table:
     """Every point of a sweep by ascending energy; those that no other beats for less are marked."""
     table = _headed("kind")
     table.caption = "energy: the ANN's is 1; loss: points that compression may cost"
     table.caption_justify = "left"
     _add_numbers(table, "T", "Γ", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
     table.add_column("", no_wrap=True)
-    for point in found["points"]:
-        mark = "← knee" if point["knee"] else "best" if point["best"] else ""
-        options = point["options"]
+    for point in found.points:
+        mark = "← knee" if point.knee else "best" if point.best else ""
+        options = point.options
         table.add_row(
-            point["name"].partition(",")[0],
+            point.name.partition(",")[0],
             *(_short(options.get(name)) for name in ("timesteps", "max_spikes", "max_loss")),
-            *_percentages([point["accuracy"], point["agreement"]]),
-            *_counts([point["spikes_per_sample"]]),
-            _ratio(point["energy_ratio"]),
-            f"{(spent := point['milliseconds_per_sample']):,.{2 if spent < 100 else 0}f}",
+            *_percentages([point.accuracy, point.agreement]),
+            *_counts([point.spikes_per_sample]),
+            _ratio(point.energy_ratio),
+            f"{(spent := point.milliseconds_per_sample):,.{2 if spent < 100 else 0}f}",
             mark,
-            style="bold" if point["knee"] else "" if point["best"] else "dim",
+            style="bold" if point.knee else "" if point.best else "dim",
         )
     return table
 
@@ -268,20 +274,18 @@ DIAGNOSIS_LEGEND = (
 )
 
 
-def diagnosis_table(found: Mapping[str, Any]) -> Table:
+def diagnosis_table(found: Diagnosis) -> Table:
     """Every neuron layer with its error, what makes it, and what the layer does to the answers."""
     table = _headed("neuron layer")
     table.padding = (0, 1, 0, 0)  # names need the room
     _add_numbers(table, "error", "weights", "clips", "coarse", "timing", "before", "exact", "alone")
-    by_name = {layer["layer"]: layer for layer in found["layers"]}
-    worst = found["worst"]
-    for name in (*worst, *(name for name in by_name if name not in worst)):
-        layer = by_name[name]
-        shares = [layer["error"], *(layer["components"][part] for part in _PARTS)]
-        shares += [layer["agreement_if_exact"], layer["agreement_if_only_spiking"]]
-        style = "bold" if name in worst else ""
+    worst = found.worst_layers
+    for layer in (*worst, *(layer for layer in found.layers if layer not in worst)):
+        shares: list[float | None] = [layer.error, *(layer.components[part] for part in _PARTS)]
+        shares += [layer.agreement_if_exact, layer.agreement_if_only_spiking]
+        style = "bold" if layer in worst else ""
         table.add_row(
-            NodeName(name),
+            NodeName(layer.layer),
             *("" if share is None else f"{100 * share:.1f}" for share in shares),
             style=style,
         )

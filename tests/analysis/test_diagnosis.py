@@ -40,7 +40,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, **faults: str) -> None:
 def examine(compiled: onnx2snn.CompiledModel, samples: int = 128, **options: object) -> dict:
     session = onnx2snn.SpikingSession(compiled.model)
     data = open_dataset(DEMO / "digits_test.npz", session.inputs, SCALE, samples)
-    return diagnose(session, PreparedReference(DEMO / "digits.onnx", session), data, **options)
+    return diagnose(session, PreparedReference(DEMO / "digits.onnx", session), data, **options).to_dict()
 
 
 def compile_digits(**options: object) -> onnx2snn.CompiledModel:
@@ -211,7 +211,9 @@ def test_neurons_that_the_compiler_put_in_are_told_apart(rng: np.random.Generato
     compiled = onnx2snn.compile(model, x, approximate="relu-sum", timesteps=16, signed=True)
     session = onnx2snn.SpikingSession(compiled.model)
     path = _saved(model)
-    found = diagnose(session, PreparedReference(path, session), dataset_from_arrays(x, session.inputs))
+    found = diagnose(
+        session, PreparedReference(path, session), dataset_from_arrays(x, session.inputs)
+    ).to_dict()
     assert len(found["not_compared"]) == len(found["layers"]) - 1 > 0
     for layer in found["layers"]:
         assert (layer["agreement_if_only_spiking"] is None) == (layer["layer"] in found["not_compared"])
@@ -322,7 +324,7 @@ def _diagnosed(model: onnx.ModelProto, x: np.ndarray, folder: Path, **options: o
     onnx.save(model, folder / "model.onnx")
     session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, batch_size=8, **options).model)
     data = dataset_from_arrays(x, session.inputs)
-    return diagnose(session, PreparedReference(folder / "model.onnx", session), data, batch_size=7)
+    return diagnose(session, PreparedReference(folder / "model.onnx", session), data, batch_size=7).to_dict()
 
 
 def _saved(model: onnx.ModelProto) -> Path:

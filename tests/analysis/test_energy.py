@@ -68,7 +68,7 @@ def test_the_models_of_the_package():
 
 def test_every_convention_by_hand(own):
     """Prefix 100 and joined 10, once or T times; 4 a timestep and 1 at the end; 25 neurons."""
-    found = estimate_energy(WORK, ACTIVITY, own)
+    found = estimate_energy(WORK, ACTIVITY, own).to_dict()
     assert found["model"] == "bench-7"
     assert found["parameters"] == asdict(own)
     assert found["ann_joules_per_sample"] == pytest.approx(5000e-12)
@@ -95,17 +95,17 @@ def test_every_convention_by_hand(own):
 
 
 def test_the_other_models_are_there_too(own):
-    assert list(estimate_energy(WORK, ACTIVITY)["models"]) == ["45nm-int8", "rolls-77fj"]
-    found = estimate_energy(WORK, ACTIVITY, own)
+    assert list(estimate_energy(WORK, ACTIVITY).models) == ["45nm-int8", "rolls-77fj"]
+    found = estimate_energy(WORK, ACTIVITY, own).to_dict()
     assert list(found["models"]) == list(builtin_models())
     for name, model in builtin_models().items():
-        alone = estimate_energy(WORK, ACTIVITY, model)
+        alone = estimate_energy(WORK, ACTIVITY, model).to_dict()
         assert found["models"][name] == {key: alone[key] for key in found["models"][name]}
         assert found["models"][name]["ratio"] == alone["ratio"]
 
 
 def test_an_ann_without_macs_has_no_ratio():
-    found = estimate_energy(replace(WORK, ann_macs=0), ACTIVITY)
+    found = estimate_energy(replace(WORK, ann_macs=0), ACTIVITY).to_dict()
     assert found["ratio"] == [None, None]
 
 
@@ -197,7 +197,7 @@ def test_what_an_island_feeds_is_charged_as_macs(schedule, times, rng):
     compiled = onnx2snn.compile(model, x, timesteps=4, schedule=schedule, correct_bias=False)
     session = onnx2snn.SpikingSession(compiled.model)
     steps = [4] if schedule == "layer" else [1, 4]
-    figures = evaluate(session, dataset_from_arrays(x, session.inputs), steps)
+    figures = evaluate(session, dataset_from_arrays(x, session.inputs), steps).to_dict()
     assert figures["uncounted"] == ["d"]
     dense = 4 * 49  # 2 × 2 channels, and a 3 × 3 kernel meets 49 places of 3 × 3 that are there
     assert figures["energy"]["prefix_macs_per_sample"] == dense

@@ -222,7 +222,7 @@ def test_rows_need_not_be_samples(name, schedule, rng):
     model = laid_out(name, rng)
     data = feeds(rng, model, 5)["x"] * np.float32([0, 0.2, 1, 2, 3]).reshape(5, 1, 1)
     compiled = onnx2snn.compile(model, data, correct_bias=False, schedule=schedule, timesteps=4)
-    assert compiled.report["macs"]["per_sample"] == 4 * 64 + 4 * 64 + 32 * 3
+    assert compiled.report.to_dict()["macs"]["per_sample"] == 4 * 64 + 4 * 64 + 32 * 3
     session = onnx2snn.SpikingSession(compiled.model)
     work = session.work_per_sample(data)
     assert (work.ann_macs, work.prefix_macs) == (4 * 64 + 4 * 64 + 32 * 3, 4 * 64)
@@ -296,7 +296,7 @@ def test_copies_that_fill_up_a_batch_do_not_count(name, rng):
     for batch, layout in (("N", "as it is"), (4, name)):
         model = laid_out(layout, np.random.default_rng(seed), batch)
         session = onnx2snn.SpikingSession(onnx2snn.compile(model, x[:4], correct_bias=False).model)
-        figures.append(evaluate(session, dataset_from_arrays(x, session.inputs), [8]))
+        figures.append(evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict())
     keys = ("spikes_per_sample", "synaptic_operations_per_sample", "energy")
     assert [figures[0][key] for key in keys] == [figures[1][key] for key in keys]
 

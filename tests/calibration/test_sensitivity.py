@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import onnx2snn
+from onnx2snn.artifact.records import Adaptation
 from onnx2snn.calibration.sensitivity import divergence
 from onnx2snn.calibration.stages import Stage
 from onnx2snn.compiler import adaptation
@@ -26,7 +27,7 @@ def measured(monkeypatch, rng, samples=64, **options):
     def spend(search):
         seen["base"], seen["session"] = search.try_out({})
         seen["sensitivity"] = search.sensitivity()
-        return seen["base"], {}
+        return seen["base"], Adaptation("spike_budget")
 
     monkeypatch.setattr(adaptation, "_spend", spend)
     onnx2snn.compile(model, x, max_spikes="auto", **options)

@@ -35,7 +35,7 @@ def test_a_budget_is_kept_and_used(options, budget, rng):
     x, model = normal(rng, x=(96, 3, 6, 6))["x"], net(rng)
     fixed = spikes(onnx2snn.compile(model, x, **options).model, x)
     compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget=budget, **options)
-    said = compiled.report["adaptation"]
+    said = compiled.report.to_dict()["adaptation"]
     assert said["met"]
     share = float(budget[:-1]) / 100
     assert 0.9 * share * fixed <= spikes(compiled.model, x) <= share * fixed
@@ -49,7 +49,7 @@ def test_a_budget_is_kept_and_used(options, budget, rng):
 def test_compression_saves_within_its_bound(options, what, rng):
     x, model = normal(rng, x=(400, 3, 6, 6))["x"], net(rng)
     compiled = onnx2snn.compile(model, x, compress=what, max_loss=3, **options)
-    said = compiled.report["adaptation"]
+    said = compiled.report.to_dict()["adaptation"]
     assert said["met"]
     assert said["measure"] == "agreement"
     key = "spikes_per_sample" if what == "spikes" else "synaptic_operations_per_sample"
@@ -83,9 +83,9 @@ def test_labels_are_what_the_loss_is_measured_by(rng):
     labels = rng.integers(0, 5, 100)
     options = {"compress": "energy", "max_loss": 5}
     compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, **options)
-    assert compiled.report["adaptation"]["measure"] == "accuracy"
+    assert compiled.report.to_dict()["adaptation"]["measure"] == "accuracy"
     compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, loss_measure="agreement", **options)
-    assert compiled.report["adaptation"]["measure"] == "agreement"
+    assert compiled.report.to_dict()["adaptation"]["measure"] == "agreement"
     with pytest.raises(OptionError, match="--loss-measure: expected labels in arrays for acc"):
         onnx2snn.compile(model, x, loss_measure="accuracy", **options)
 
@@ -94,7 +94,7 @@ def test_a_net_without_classes_is_held_to_its_error(rng):
     text = "(float[N,3,6,6] x) => (float[N,2,6,6] y) { c = Conv(x, w1) r = Relu(c) y = Conv(r, w2) }"
     x = normal(rng, x=(64, 3, 6, 6))["x"]
     model = net(rng, text, w1=(4, 3, 1, 1), w2=(2, 4, 1, 1))
-    said = onnx2snn.compile(model, x, compress="spikes", max_loss=5).report["adaptation"]
+    said = onnx2snn.compile(model, x, compress="spikes", max_loss=5).report.to_dict()["adaptation"]
     assert said["measure"] == "error"
     assert 0 < said["loss"] <= 5
 
@@ -104,7 +104,7 @@ def test_a_bound_that_nothing_meets_leaves_the_network_as_it_is(rng, monkeypatch
     qualities = iter([90.0] + [80.0] * 20)
     monkeypatch.setattr(adaptation._Quality, "of", lambda *_: next(qualities))
     compiled = onnx2snn.compile(model, x, compress="energy", max_loss=1)
-    said = compiled.report["adaptation"]
+    said = compiled.report.to_dict()["adaptation"]
     assert not said["met"]
     assert all(layer["scale"] == 1 for layer in said["layers"].values())
     plain = onnx2snn.compile(model, x[::2])
@@ -133,26 +133,28 @@ CLIPPED = """(float[N,3,6,6] x) => (float[N,5] y) { c = Conv<pads=[1,1,1,1]>(x, 
 def test_a_budget_that_the_net_keeps_to_as_it_is(rng):
     """A ceiling leaves little to choose; what there is already counts."""
     model = parse(CLIPPED, low=np.float32(0), high=np.float32(1), **normal(rng, w1=(4, 3, 3, 3), w2=(144, 5)))
-    assert onnx2snn.compile(model, normal(rng, x=(64, 3, 6, 6))["x"], max_spikes="auto").report["adaptation"][
-        "met"
-    ]
+    assert onnx2snn.compile(model, normal(rng, x=(64, 3, 6, 6))["x"], max_spikes="auto").report.to_dict()[
+        "adaptation"
+    ]["met"]
 
 
 def test_a_fixed_batch_is_enough_for_the_search(rng):
     x, model = normal(rng, x=(300, 3, 6, 6))["x"], net(rng, TEXT.replace("float[N,", "float[150,"))
     compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget="80%")
-    assert compiled.report["adaptation"]["met"]
+    assert compiled.report.to_dict()["adaptation"]["met"]
 
 
 def test_a_silent_net_has_a_budget_too(rng):
     model = parse(TEXT, **{name: -np.abs(array) for name, array in normal(rng, **WEIGHTS).items()})
     x = np.abs(normal(rng, x=(32, 3, 6, 6))["x"])
-    assert onnx2snn.compile(model, x, max_spikes="auto", spike_budget=1000).report["adaptation"]["met"]
+    assert onnx2snn.compile(model, x, max_spikes="auto", spike_budget=1000).report.to_dict()["adaptation"][
+        "met"
+    ]
 
 
 def test_a_large_budget_keeps_bursts_within_bounds(rng):
     x = normal(rng, x=(32, 3, 6, 6))["x"]
-    neurons = onnx2snn.compile(net(rng), x, max_spikes="auto", spike_budget=1e9).report["neurons"]
+    neurons = onnx2snn.compile(net(rng), x, max_spikes="auto", spike_budget=1e9).report.to_dict()["neurons"]
     assert all(1 <= neuron["max_spikes"] <= 255 for neuron in neurons.values())
 
 

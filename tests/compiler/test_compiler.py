@@ -62,7 +62,7 @@ def test_same_bytes_every_time(tmp_path):
 
 def test_every_node_is_accounted_for_once():
     model = onnx.load(str(DEMO / "digits.onnx"))
-    report = digits().report
+    report = digits().report.to_dict()
     assert [node["node"] for node in report["nodes"]] == [node.name for node in model.graph.node]
     assert len({node.name for node in model.graph.node}) == len(model.graph.node)
     assert {op for node in report["nodes"] if node["role"] == "spiking" for op in [node["op"]]} == {
@@ -125,13 +125,13 @@ def test_metadata(normalized, monkeypatch):
         assert said["channels"] == theta.size
         assert said["threshold"]["least"] == pytest.approx(float(theta.min()), rel=1e-6)
         assert said["threshold"]["greatest"] == pytest.approx(float(theta.max()), rel=1e-6)
-    assert held["onnx2snn.nodes"] == compiled.report["nodes"]
+    assert held["onnx2snn.nodes"] == compiled.report.to_dict()["nodes"]
     assert compiled.model.producer_name == "onnx2snn"
 
 
 def test_report_is_json_and_progress_is_told():
     seen: list[tuple[str, float]] = []
-    report = digits(progress=lambda name, done: seen.append((name, done)), max_samples=32).report
+    report = digits(progress=lambda name, done: seen.append((name, done)), max_samples=32).report.to_dict()
     assert json.loads(json.dumps(report)) == report
     assert report["calibration"]["samples"] == 32
     assert list(report["seconds"]) == list(report["peak_megabytes"])
@@ -184,7 +184,7 @@ def test_options_are_checked(mlp, samples, options, words):
 def test_strict_refuses_what_would_not_spike(rng, samples):
     text = MLP.replace("y = Gemm(r, w2)", "z = Gemm(r, w2) [soft] y = Softmax<axis=1>(z)")
     model = parse(text, **normal(rng, w1=(4, 6), w2=(6, 3)))
-    assert onnx2snn.compile(model, samples).report["roles"]["analog"] == 1
+    assert onnx2snn.compile(model, samples).report.to_dict()["roles"]["analog"] == 1
     with pytest.raises(
         onnx2snn.UnsupportedGraphError, match=r"'soft' \(Softmax\): analog .* --strict"
     ) as caught:
@@ -202,7 +202,7 @@ def test_strict_accepts_shape_arithmetic(rng):
         zero=np.asarray([0]),
         rest=np.asarray([-1]),
     )
-    roles = onnx2snn.compile(model, feeds(rng, model, 8)["x"], strict=True).report["roles"]
+    roles = onnx2snn.compile(model, feeds(rng, model, 8)["x"], strict=True).report.to_dict()["roles"]
     assert roles == {"spiking": 1, "linear": 5, "analog": 0, "folded": 0, "refused": 0}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from onnx2snn.analysis.diagnosis.figures import Diagnosis, LayerDiagnosis, OutputDiagnosis
 from onnx2snn.report import tables
 from tests.docs.pages import PAGES
 
@@ -12,14 +13,11 @@ PARTS = ("parameters", "clipping", "quantisation", "timing", "inherited")
 
 def test_the_columns_are_those_of_the_table():
     shares = {part: 0.01 * number for number, part in enumerate(PARTS, 1)}
-    layer = {
-        "layer": "/Relu",
-        "error": 0.1,
-        "components": shares,
-        "agreement_if_exact": 0.98,
-        "agreement_if_only_spiking": 0.99,
-    }
-    table = tables.diagnosis_table({"layers": [layer], "worst": []})
+    layer = LayerDiagnosis(
+        *("/Relu", "BurstIF", 4, 1, 1, 1.0, 0.1, 0.1, shares, shares, 0.0, [], [], 0.1, 1.0, 0.98, 0.99, [])
+    )
+    output = OutputDiagnosis("y", 0.0, 0.0, 0.0)
+    table = tables.diagnosis_table(Diagnosis(1, 1, "stream", None, None, 1.0, output, layers=[layer]))
     shown = {str(column.header): next(iter(column.cells)) for column in table.columns[1:]}
     text = PAGES["docs/diagnosis.md"].read_text(encoding="utf-8")
     named = dict(re.findall(r"(?m)^\| (\w+) \|.*\| (\w+) \|[^|]*\|$", text))

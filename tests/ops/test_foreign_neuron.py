@@ -137,7 +137,7 @@ def test_it_leaves_early(snn, samples):
 
 def test_a_search_chooses_its_thresholds(net, samples):
     budget = onnx2snn.compile(net, samples, timesteps=T, max_spikes="auto", spike_budget="60%")
-    before, after = budget.report["adaptation"]["spikes_per_sample"]
+    before, after = budget.report.to_dict()["adaptation"]["spikes_per_sample"]
     assert after <= 0.6 * before
 
 

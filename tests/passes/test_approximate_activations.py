@@ -79,13 +79,13 @@ def test_without_the_option_the_error_names_it(name, rng):
 def test_with_the_option_all_of_it_spikes(name, rng):
     x = images(rng)
     compiled = onnx2snn.compile(net(name), x, approximate="relu-sum", strict=True, timesteps=64, signed=True)
-    roles = {node["node"]: node["role"] for node in compiled.report["nodes"]}
+    roles = {node["node"]: node["role"] for node in compiled.report.to_dict()["nodes"]}
     activations = [node.name or node.output[0] for node in net(name).graph.node]
     inside = [node for node in activations if node[0] in "pq"]
     assert inside
     assert {roles[node] for node in inside} == {"spiking"}
-    assert compiled.report["roles"]["analog"] == 0
-    assert len(compiled.report["neurons"]) == 2
+    assert compiled.report.to_dict()["roles"]["analog"] == 0
+    assert len(compiled.report.to_dict()["neurons"]) == 2
     (expected,), (found,) = run(net(name), {"x": x}), run(compiled.model, {"x": x})
     assert relative(found, expected) < 0.03
 
@@ -201,7 +201,7 @@ def test_relus_spike_as_before_beside_smooth_activations(rng):
     )
     x = rng.standard_normal((32, 4)).astype(np.float32)
     kept = onnx2snn.compile(model, x, timesteps=4)
-    assert list(kept.report["neurons"]) == ["r"]
+    assert list(kept.report.to_dict()["neurons"]) == ["r"]
     both = onnx2snn.compile(model, x, timesteps=4, approximate="relu-sum", strict=True)
-    assert len(both.report["neurons"]) == 2
-    assert "r" in both.report["neurons"]
+    assert len(both.report.to_dict()["neurons"]) == 2
+    assert "r" in both.report.to_dict()["neurons"]

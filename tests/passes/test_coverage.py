@@ -77,19 +77,19 @@ def test_the_report_of_a_compilation_names_the_same_nodes(name):
     model = load_fixture(name)
     compiled = onnx2snn.compile(model, example_feeds(model, 4), timesteps=2, correct_bias=False)
     inspected = onnx2snn.inspect(model).to_dict()
-    assert [node["node"] for node in compiled.report["nodes"]] == [
+    assert [node["node"] for node in compiled.report.to_dict()["nodes"]] == [
         node["node"] for node in inspected["nodes"]
     ]
-    assert compiled.report["roles"] == inspected["roles"]
-    spiking = {node["node"] for node in compiled.report["nodes"] if node["role"] == "spiking"}
-    assert set(compiled.report["neurons"]) <= spiking
+    assert compiled.report.to_dict()["roles"] == inspected["roles"]
+    spiking = {node["node"] for node in compiled.report.to_dict()["nodes"] if node["role"] == "spiking"}
+    assert set(compiled.report.to_dict()["neurons"]) <= spiking
 
 
 def test_reports_are_json():
     model = model_of(BODY)
     for report in (
         onnx2snn.inspect(model).to_dict(),
-        onnx2snn.compile(model, np.ones((4, 2, 4), np.float32), timesteps=2).report,
+        onnx2snn.compile(model, np.ones((4, 2, 4), np.float32), timesteps=2).report.to_dict(),
     ):
         assert json.loads(json.dumps(report, allow_nan=False)) == report
         assert sum(report["roles"].values()) == len(report["nodes"])

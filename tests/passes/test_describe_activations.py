@@ -26,7 +26,7 @@ def build(rng, **options):
 )
 def test_counts_ranges_and_what_is_clipped(rng, options):
     compiled, activations = build(rng, threshold="percentile", percentile=90.0, **options)
-    said = compiled.report["activations"]["r"]
+    said = compiled.report.to_dict()["activations"]["r"]
     assert take_apart(compiled.model).metadata["activations"] == {"r": said}
     assert said["zeros"] == pytest.approx((activations == 0).mean(), rel=1e-5)
     assert said["maximum"] == pytest.approx(activations.max(), rel=1e-5)
@@ -42,7 +42,7 @@ def test_counts_ranges_and_what_is_clipped(rng, options):
     # Channels have bins of their own, so that what lies near an edge may be counted beside it.
     assert np.abs(np.cumsum(counted) - np.cumsum(said["counts"])).max() <= 3
 
-    neuron = compiled.report["neurons"]["r"]
+    neuron = compiled.report.to_dict()["neurons"]["r"]
     for name, value in neuron["threshold"].items():
         assert said["threshold"][name] == pytest.approx(value, rel=1e-5)
         assert said["range"][name] == pytest.approx(value * neuron["levels"], rel=1e-5)
@@ -57,21 +57,21 @@ def test_counts_ranges_and_what_is_clipped(rng, options):
 def test_it_is_small_and_the_same_every_time(rng):
     compiled, _ = build(rng)
     again, _ = build(np.random.default_rng(0))
-    assert compiled.report["activations"] == again.report["activations"]
-    assert len(json.dumps(compiled.report["activations"]["r"])) < 2000
+    assert compiled.report.to_dict()["activations"] == again.report.to_dict()["activations"]
+    assert len(json.dumps(compiled.report.to_dict()["activations"]["r"])) < 2000
 
 
 def test_layers_that_fire_in_their_own_way_show_it(rng):
     compiled, _ = build(rng, compress="spikes", max_loss=50.0)
-    said, neuron = compiled.report["activations"]["r"], compiled.report["neurons"]["r"]
-    assert compiled.report["adaptation"]["layers"]["r"]["scale"] > 1
+    said, neuron = compiled.report.to_dict()["activations"]["r"], compiled.report.to_dict()["neurons"]["r"]
+    assert compiled.report.to_dict()["adaptation"]["layers"]["r"]["scale"] > 1
     assert said["threshold"]["median"] == pytest.approx(neuron["threshold"]["median"], rel=1e-5)
 
 
 def test_a_silent_layer_has_no_bins(rng):
     weights = normal(rng, w1=(8, 5), w2=(5, 3))
     model = parse(NET.replace("r = Relu(h)", "n = Abs(h) m = Neg(n) r = Relu(m)"), **weights)
-    said = onnx2snn.compile(model, normal(rng, x=(20, 8))["x"]).report["activations"]["r"]
+    said = onnx2snn.compile(model, normal(rng, x=(20, 8))["x"]).report.to_dict()["activations"]["r"]
     assert said["counts"] == []
     assert said["zeros"] == 1
     assert said["clipped"] == 0

@@ -266,7 +266,9 @@ def test_the_report_says_which_layers_compute_in_integers(rng):
     )
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
-    report = onnx2snn.compile(model, images(rng, 16), schedule="layer", timesteps=2, weights="int8").report
+    report = onnx2snn.compile(
+        model, images(rng, 16), schedule="layer", timesteps=2, weights="int8"
+    ).report.to_dict()
     assert report["layers"] == {
         "Conv_2": "it is added to what has no known bounds",
         "Conv_3": "it is added to what has no known bounds",

@@ -325,8 +325,8 @@ def test_the_artifact_gives_what_the_net_gives(name, timesteps, signed, rng):
     x = clear_of_ties(model, rng.standard_normal((64, 2, 5, 5)).astype(np.float32))
     assert len(x) > 16
     compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=signed)
-    assert compiled.report["roles"]["spiking"] == 3
-    assert compiled.report["roles"]["analog"] == 0
+    assert compiled.report.to_dict()["roles"]["spiking"] == 3
+    assert compiled.report.to_dict()["roles"]["analog"] == 0
     (expected,) = run(model, {"x": x})
     np.testing.assert_allclose(
         run(compiled.model, {"x": x})[0], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from onnx2snn.artifact.records import Spread
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.graph.graph import constant, write_model
 from onnx2snn.ops import DOMAIN
@@ -44,7 +45,7 @@ def test_relu_becomes_a_neuron_with_a_threshold_per_channel(signed, op):
     assert threshold(node).dtype == np.float32
     np.testing.assert_array_equal(threshold(node), np.float32([1, 3]).reshape(1, 2, 1, 1))
     assert [(note.op, note.outcome) for note in context.notes] == [("Relu", "spiking")]
-    assert context.neurons["y"]["threshold"] == {"least": 1.0, "median": 2.0, "greatest": 3.0}
+    assert context.neurons["y"].threshold == Spread(1.0, 2.0, 3.0)
 
 
 def test_one_threshold_for_the_whole_layer():
@@ -60,7 +61,7 @@ def test_clip_saturates_at_its_ceiling_without_headroom():
     )
     assert node.attrs == {"max_spikes": 2}
     assert (node.attrs["max_spikes"] * threshold(node)).max() <= 3
-    assert context.neurons["y"]["clip"] == 3
+    assert context.neurons["y"].clip == 3
 
 
 def test_threshold_lies_along_the_axis_that_holds_the_channels():

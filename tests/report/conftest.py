@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from onnx2snn.cli import main
-from onnx2snn.report import recording, render
+from onnx2snn.report import recording
+from onnx2snn.report.page import render
 from tests.report.subjects import HOSTILE, SUBJECTS
 
 #: Command → what is typed in the folder of the files.

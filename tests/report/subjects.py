@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from onnx2snn.analysis.energy import Activity, estimate_energy
+from onnx2snn.analysis.diagnosis.figures import Diagnosis
+from onnx2snn.analysis.energy import Activity, Energy, estimate_energy
+from onnx2snn.analysis.evaluation import Evaluation
+from onnx2snn.analysis.sweep import Sweep
+from onnx2snn.artifact.records import CalibrationRecord, Metadata, Verdict
+from onnx2snn.compiler.report import CompileReport
+from onnx2snn.graph.macs import Macs
 from onnx2snn.options import CompileOptions
-from onnx2snn.report import Subject
 from onnx2snn.report.recording import Channel, Recording
+from onnx2snn.report.subject import Subject
 from onnx2snn.runtime.results import Work
 
 PLAIN = ("/Relu", "/layer1/Relu", "/layer2/Relu_1")
@@ -25,10 +31,20 @@ SAMPLES = ("sample 0: class 3, right", "sample 50: class 1, wrong (<b>7</b>)")
 def compiled(names: tuple[str, ...] = PLAIN) -> Subject:
     """A compilation."""
     said = metadata(names)
-    found = {key: said[key] for key in ("nodes", "macs", "neurons", "activations", "options", "calibration")}
-    roles = {"spiking": len(names), "linear": 2, "analog": 1, "folded": 0, "refused": 0}
+    others = [
+        Verdict(f"other {number}", "Conv", role, "")
+        for number, role in enumerate(("linear", "linear", "analog"))
+    ]
+    found = CompileReport(
+        [*said.nodes, *others],
+        Macs(40_000_000, 39_600_000, 0.99),
+        said.neurons,
+        said.activations,
+        CompileOptions(),
+        CalibrationRecord(512, "/data/of/someone/train.npz"),
+    )
     line = f"onnx2snn compile net.onnx --calib 'train {names[0][:9]!r}.npz'"
-    return Subject("compile", "/home/someone/net.onnx", found | {"roles": roles}, line, said)
+    return Subject("compile", "/home/someone/net.onnx", found, line, said)
 
 
 def evaluated(names: tuple[str, ...] = PLAIN) -> Subject:
@@ -51,7 +67,7 @@ def evaluated(names: tuple[str, ...] = PLAIN) -> Subject:
         "samples_per_second": list(rng.uniform(size=3)),
         "uncounted": [names[0]],
         "early_exit": {
-            "rule": {"criterion": "confidence", "thresholds": [2.0, 0.9, 0.8]},
+            "rule": {"criterion": "confidence", "thresholds": [2.0, 0.9, 0.8], "probabilities": False},
             "mean_timesteps": 2.25,
             "histogram": [0, 900, 300, 34],
             "accuracy": 0.9,
@@ -64,7 +80,9 @@ def evaluated(names: tuple[str, ...] = PLAIN) -> Subject:
         },
     }
     line = "onnx2snn evaluate net.snn.onnx --data test.npz --reference net.onnx"
-    return Subject("evaluate", "/tmp/x/net.snn.onnx", found, line, metadata(names), recorded(names))
+    return Subject(
+        "evaluate", "/tmp/x/net.snn.onnx", Evaluation.from_dict(found), line, metadata(names), recorded(names)
+    )
 
 
 def swept(names: tuple[str, ...] = PLAIN) -> Subject:
@@ -83,6 +101,7 @@ def swept(names: tuple[str, ...] = PLAIN) -> Subject:
                 "joules_per_sample": 1e-5 * (number + 1),
                 "energy_ratio": 0.1 * (number + 1),
                 "milliseconds_per_sample": 1.0,
+                "reference_accuracy": 0.92,
                 "best": number != 1,
                 "knee": number == 3,
             }
@@ -95,7 +114,9 @@ def swept(names: tuple[str, ...] = PLAIN) -> Subject:
         "command": f"onnx2snn compile net.onnx --calib '{names[0][:9]!r}' --timesteps 4",
         "source_sha256": "ab" * 32,
     }
-    return Subject("sweep", "C:\\nets\\net.onnx", found, "onnx2snn sweep net.onnx --calib train.npz")
+    return Subject(
+        "sweep", "C:\\nets\\net.onnx", Sweep.from_dict(found), "onnx2snn sweep net.onnx --calib train.npz"
+    )
 
 
 def diagnosed(names: tuple[str, ...] = PLAIN) -> Subject:
@@ -115,7 +136,9 @@ def diagnosed(names: tuple[str, ...] = PLAIN) -> Subject:
         "not_compared": {names[-1]: "the compiler put it in"},
     }
     line = "onnx2snn diagnose net.snn.onnx --reference net.onnx --data test.npz"
-    return Subject("diagnose", "net.snn.onnx", found, line, metadata(names), recorded(names))
+    return Subject(
+        "diagnose", "net.snn.onnx", Diagnosis.from_dict(found), line, metadata(names), recorded(names)
+    )
 
 
 SUBJECTS = {"compile": compiled, "evaluate": evaluated, "sweep": swept, "diagnose": diagnosed}
@@ -153,7 +176,7 @@ def _diagnosed(name: str, number: int, *, last: bool) -> dict[str, Any]:
     }
 
 
-def charged(timesteps: list[float], operations: list[float]) -> dict[str, Any]:
+def charged(timesteps: list[float], operations: list[float]) -> Energy:
     """Energy as an evaluation gives it."""
     work = Work(
         ann_macs=40_000_000, prefix_macs=400_000, joined_macs=0, analog_macs=0, head_macs=640, neurons={}
@@ -161,7 +184,7 @@ def charged(timesteps: list[float], operations: list[float]) -> dict[str, Any]:
     return estimate_energy(work, Activity(timesteps, operations, operations))
 
 
-def metadata(names: tuple[str, ...]) -> dict[str, Any]:
+def metadata(names: tuple[str, ...]) -> Metadata:
     """What an artifact says of itself."""
     theta = {"least": 0.1, "median": 0.5, "greatest": 0.9}
     neuron = {"op": "BurstIF", "max_spikes": 4, "levels": 4, "channels": 16, "threshold": theta, "clip": None}
@@ -186,18 +209,20 @@ def metadata(names: tuple[str, ...]) -> dict[str, Any]:
         }
         for name in names
     ]
-    return {
-        "version": "0.0.1",
-        "schedule": "stream",
-        "source_sha256": "cd" * 32,
-        "options": CompileOptions().to_dict(),
-        "neurons": dict.fromkeys(names, neuron),
-        "activations": dict.fromkeys(names, activation),
-        "nodes": nodes,
-        "macs": {"per_sample": 40_000_000, "fed_by_spikes": 39_600_000, "share": 0.99},
-        "calibration": {"samples": 512, "source": "/data/of/someone/train.npz"},
-        "preprocessing": {"scale": 1 / 255, "mean": [0.5], "std": [0.2], "layout": None, "resize": None},
-    }
+    return Metadata.from_dict(
+        {
+            "version": "0.0.1",
+            "schedule": "stream",
+            "source_sha256": "cd" * 32,
+            "options": CompileOptions().to_dict(),
+            "neurons": dict.fromkeys(names, neuron),
+            "activations": dict.fromkeys(names, activation),
+            "nodes": nodes,
+            "macs": {"per_sample": 40_000_000, "fed_by_spikes": 39_600_000, "share": 0.99},
+            "calibration": {"samples": 512, "source": "/data/of/someone/train.npz"},
+            "preprocessing": {"scale": 1 / 255, "mean": [0.5], "std": [0.2], "layout": None, "resize": None},
+        }
+    )
 
 
 def recorded(names: tuple[str, ...]) -> Recording:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx2snn.report import render
-from onnx2snn.report.page import _mark_options
+from onnx2snn.report.page import _mark_options, render
 from onnx2snn.report.raster import raster_section
 from tests.report.conftest import LINES, call, made_up
 from tests.report.subjects import HOSTILE, PLAIN, SUBJECTS
@@ -149,7 +148,7 @@ def test_matplotlib_is_imported_for_a_report_only_and_pyplot_never():
     code = (
         "import sys, onnx2snn.cli.evaluate, onnx2snn.cli.compile, onnx2snn.cli.sweep\n"
         "assert not {'matplotlib', 'jinja2'} & sys.modules.keys()\n"
-        "from onnx2snn.report import render\n"
+        "from onnx2snn.report.page import render\n"
         "from tests.report.subjects import SUBJECTS\n"
         "render(SUBJECTS['sweep']())\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
@@ -159,12 +158,10 @@ def test_matplotlib_is_imported_for_a_report_only_and_pyplot_never():
 
 def test_without_labels_reference_and_activations_there_are_still_spikes():
     subject = SUBJECTS["evaluate"]()
-    for name in ("accuracy", "agreement", "output_error"):
-        subject.figures[name] = [None] * 3
-    subject.figures["reference_accuracy"] = None
-    del subject.figures["early_exit"]
-    del subject.metadata["activations"]  # as in an older artifact
-    page = render(subject)
+    nothing = dict.fromkeys(("accuracy", "agreement", "output_error"), [None] * 3)
+    figures = replace(subject.figures, **nothing, reference_accuracy=None, early_exit=None)
+    metadata = replace(subject.metadata, activations={})  # as in an older artifact
+    page = render(replace(subject, figures=figures, metadata=metadata))
     assert "It ran 4 timesteps on 1,234 samples." in page
     assert "there is no accuracy and no agreement" in page
     assert "Early exit" not in page

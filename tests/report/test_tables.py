@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 
 import pytest
@@ -9,14 +10,21 @@ from rich.console import Console
 
 import onnx2snn
 from benchmarks.topologies import load
-from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.analysis.diagnosis.figures import Diagnosis, LayerDiagnosis, OutputDiagnosis
+from onnx2snn.analysis.early_exit import ExitFigures
+from onnx2snn.analysis.energy import Activity, estimate_energy
+from onnx2snn.analysis.evaluation import Evaluation, evaluate
+from onnx2snn.analysis.sweep import Point, Sweep
+from onnx2snn.artifact.records import LayerAdaptation, NeuronRecord, Spread, Verdict
 from onnx2snn.cli.doctor import examine
 from onnx2snn.data.readers import open_dataset
+from onnx2snn.exits import ExitRule
 from onnx2snn.report import tables
+from onnx2snn.runtime.results import Work
 
 WIDTH = 80
 LONG = "/features/features.1/features.1.0/block/block.1/scale_activation/HardSigmoid_quant_1"
-THETA = {"least": 0.001234, "median": 123.4567, "greatest": 1234567.8}
+THETA = Spread(0.001234, 123.4567, 1234567.8)
 
 
 def shown(table, width: int = WIDTH) -> str:
@@ -31,83 +39,76 @@ def unfolded(text: str) -> str:
     return "".join(line.split(" ")[0] for line in text.splitlines())
 
 
-def node(name: str, **more: str) -> dict[str, str]:
+def node(name: str, role: str = "refused", island: str = "") -> Verdict:
     reason = "expected a constant shape, found one that depends on the input"
-    return {
-        "node": name,
-        "op": "LayerNormalization",
-        "role": "refused",
-        "reason": reason,
-        "remedy": "",
-    } | more
+    return Verdict(name, "LayerNormalization", role, reason, island=island)
 
 
-def neuron(op: str) -> dict[str, object]:
-    return {"op": op, "max_spikes": 16, "levels": 123.456, "channels": 2048, "threshold": THETA}
+def neuron(op: str) -> NeuronRecord:
+    return NeuronRecord(op, 16, 123.456, 2048, THETA, None)
 
 
-def point(**marks: bool) -> dict[str, object]:
-    return (
-        {
-            "name": "signed, T = 128, Γ = 16, compressed 0.25",
-            "options": {"timesteps": 128, "max_spikes": 16, "max_loss": 0.25},
-            "accuracy": 1.0,
-            "agreement": 1.0,
-            "spikes_per_sample": 98765432.1,
-            "energy_ratio": 123.456,
-            "milliseconds_per_sample": 1234.5,
-        }
-        | {"knee": False, "best": False}
-        | marks
+def point(*, best: bool = False, knee: bool = False) -> Point:
+    options = {"timesteps": 128, "max_spikes": 16, "max_loss": 0.25}
+    name = "signed, T = 128, Γ = 16, compressed 0.25"
+    return Point(name, options, 1.0, 1.0, 98765432.1, 1e9, 1.0, 123.456, 1234.5, None, best, knee)
+
+
+def diagnosed(name: str) -> LayerDiagnosis:
+    parts = dict.fromkeys(("parameters", "clipping", "quantisation", "timing", "inherited"), 0.123)
+    return LayerDiagnosis(
+        name, "BurstIF", 4, 1, 1, 1.0, 12.345, 0.1, parts, parts, 0.0, [], [], 0.1, 1.0, 1.0, 0.567, []
     )
 
 
-def diagnosed(name: str) -> dict[str, object]:
-    parts = ("parameters", "clipping", "quantisation", "timing", "inherited")
-    return {
-        "layer": name,
-        "error": 12.345,
-        "components": dict.fromkeys(parts, 0.123),
-        "agreement_if_exact": 1.0,
-        "agreement_if_only_spiking": 0.567,
-    }
+def evaluation() -> Evaluation:
+    charge = {"ratio": [0.01, 123.456], "snn_joules_per_sample": [1.0, 1.0], "conventions": []}
+    energy = estimate_energy(Work(1, 1, 0, 0, 0, {}), Activity([1, 128], [1.0, 1.0], [1.0, 1.0]))
+    return Evaluation(
+        samples=1,
+        timesteps=[1, 128],
+        accuracy=[0.1, 1.0],
+        agreement=[0.1, 1.0],
+        output_error=[None, None],
+        reference_accuracy=None,
+        spikes_per_sample=[1.0, 98765432.1],
+        spikes_by_neuron={},
+        synaptic_operations_per_sample=[99999999.0, 12345678901.2],
+        samples_per_second=[12345.6, 0.4],
+        energy=replace(energy, **charge),
+    )
 
 
-NODES = [
-    node(LONG),
-    node(LONG + "/x", role="analog", island="a"),
-    node(LONG + "/y", role="analog", island="a"),
-]
+NODES = [node(LONG), node(LONG + "/x", "analog", "a"), node(LONG + "/y", "analog", "a")]
 NEURONS = {LONG: neuron("LeakyAccumulateFire"), "/Relu": neuron("BurstIF")}
-ADAPTED = {name: {"scale": 1.63203, "spikes": 98765432.1, "without": 87654321.0} for name in NEURONS}
-FIGURES = {
-    "timesteps": [1, 128],
-    "accuracy": [0.1, 1.0],
-    "agreement": [0.1, 1.0],
-    "spikes_per_sample": [1.0, 98765432.1],
-    "synaptic_operations_per_sample": [99999999.0, 12345678901.2],
-    "energy": {"ratio": [0.01, 123.456]},
-    "samples_per_second": [12345.6, 0.4],
-}
+ADAPTED = dict.fromkeys(NEURONS, LayerAdaptation(1.63203, 98765432.1, 87654321.0))
+EXITS = ExitFigures(
+    ExitRule("confidence", (0.9,)), 1.0, [0, 1234567, 3], None, None, 1.0, 1.0, evaluation().energy, 1.0, 1.0
+)
+DIAGNOSIS = Diagnosis(
+    *(1, 1, "stream", None, None, None, OutputDiagnosis("y", 0.0, 0.0, 0.0)),
+    worst=["/Relu"],
+    layers=[diagnosed(LONG), diagnosed("/Relu")],
+)
 CASES = {
     "node_table": (tables.node_table(NODES), ["refused", "analog", "2", "LayerNormalization"]),
     "role_table": (tables.role_table({"spiking": 123456, "refused": 1}), ["123456", "spiking"]),
     "neuron_table": (tables.neuron_table(NEURONS), ["16", "123", "2048", "0.00123", "1.23e+06"]),
     "evaluation_table": (
-        tables.evaluation_table(FIGURES),
+        tables.evaluation_table(evaluation()),
         ["128", "100.0 %", "98,765,432", "12,345.7 M", "100.0 M", "123.46", "12,346"],
     ),
-    "exit_table": (tables.exit_table({"histogram": [0, 1234567, 3]}), ["1,234,567", "3", "█" * 40]),
+    "exit_table": (tables.exit_table(EXITS), ["1,234,567", "3", "█" * 40]),
     "adaptation_table": (
         tables.adaptation_table(ADAPTED, NEURONS),
         ["16", "123", "1.63", "98,765,432", "87,654,321"],
     ),
     "sweep_table": (
-        tables.sweep_table({"points": [point(best=True), point(knee=True)]}),
+        tables.sweep_table(Sweep(1, "accuracy", None, [point(best=True), point(knee=True)])),
         ["signed", "128", "16", "0.25", "100.0 %", "98,765,432", "123.46", "1,234", "best", "← knee"],
     ),
     "diagnosis_table": (
-        tables.diagnosis_table({"layers": [diagnosed(LONG), diagnosed("/Relu")], "worst": ["/Relu"]}),
+        tables.diagnosis_table(DIAGNOSIS),
         ["1234.5", "12.3", "100.0", "56.7"],
     ),
     "doctor_table": (tables.doctor_table(examine()), [onnx2snn.__version__, "CPUExecutionProvider", "npm"]),
@@ -173,9 +174,9 @@ def test_one_type_of_neurons_is_said_once():
 
 @pytest.mark.parametrize("net", ["mobilenet_v3.script", "keras_functional.tensorflow"])
 def test_nodes_of_a_real_net(net):
-    nodes = onnx2snn.inspect(load(net)).to_dict()["nodes"]
+    nodes = onnx2snn.inspect(load(net)).nodes
     text = shown(tables.node_table(nodes))
     check(text)
     for said in nodes:
-        if not said.get("island"):
-            assert said["node"] in unfolded(text)
+        if not said.island:
+            assert said.node in unfolded(text)

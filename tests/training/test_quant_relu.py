@@ -101,7 +101,7 @@ def test_compiles_to_a_network_that_computes_the_same(dynamo):
     model = export(net, images, dynamo=dynamo)
 
     layer = onnx2snn.compile(model, images.numpy(), schedule="layer", code="radix", timesteps=4)
-    neurons = layer.report["neurons"].values()
+    neurons = layer.report.to_dict()["neurons"].values()
     assert [(neuron["op"], neuron["levels"]) for neuron in neurons] == [
         ("AccumulateFire", 15),
         ("AccumulateFire", 15),
@@ -118,6 +118,6 @@ def test_compiles_to_a_network_that_computes_the_same(dynamo):
     assert spikes == round(bits * len(images) * (4 * 64 + 6 * 16 + 5))
 
     stream = onnx2snn.compile(model, images.numpy(), timesteps=3)
-    assert {neuron["op"] for neuron in stream.report["neurons"].values()} == {"QuantizedIF"}
+    assert {neuron["op"] for neuron in stream.report.to_dict()["neurons"].values()} == {"QuantizedIF"}
     found = onnx2snn.SpikingSession(stream.model).run(images.numpy()).outputs["logits"]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

@@ -63,8 +63,10 @@ def test_error_falls_with_the_timesteps(name, signed, rng):
         errors.append(float(np.linalg.norm(found - expected) / spread))
     assert errors[0] > 1.5 * errors[1] > 3 * errors[2]
     assert errors[-1] < 0.02
-    assert compiled.report["roles"]["analog"] == 0
-    assert {node["role"] for node in compiled.report["nodes"] if node["node"] in "rq"} == {"spiking"}
+    assert compiled.report.to_dict()["roles"]["analog"] == 0
+    assert {node["role"] for node in compiled.report.to_dict()["nodes"] if node["node"] in "rq"} == {
+        "spiking"
+    }
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -156,8 +158,8 @@ def test_a_quantised_net_is_exact_after_any_number_of_timesteps(name, timesteps,
     x = rng.standard_normal((16, 2, 6, 6)).astype(np.float32)
     expected = run(model, {"x": x})[0]
     compiled = onnx2snn.compile(model, x, timesteps=timesteps)
-    assert {neuron["op"] for neuron in compiled.report["neurons"].values()} == {"QuantizedIF"}
-    assert compiled.report["roles"]["analog"] == 0
+    assert {neuron["op"] for neuron in compiled.report.to_dict()["neurons"].values()} == {"QuantizedIF"}
+    assert compiled.report.to_dict()["roles"]["analog"] == 0
     # Random weights meet no ties; float32 sums of some hundred terms differ by 1e-6 of the largest.
     np.testing.assert_allclose(
         run(compiled.model, {"x": x})[0], expected, rtol=0, atol=1e-5 * np.abs(expected).max()

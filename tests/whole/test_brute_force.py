@@ -33,7 +33,7 @@ def test_every_count_is_that_of_loops(firing, seed):
     x = rng.standard_normal((2, *INPUT)).astype(np.float32)
     sent = session.run(x, record=True).spikes
     code = options.get("code", "burst") if "schedule" in options else None
-    levels = {name: neuron["levels"] for name, neuron in compiled.report["neurons"].items()}
+    levels = {name: neuron["levels"] for name, neuron in compiled.report.to_dict()["neurons"].items()}
     by_hand = net.count(sent, code, levels)
     (counted,) = session.run_counted(x, [options["timesteps"]])
 

@@ -158,7 +158,7 @@ def test_a_layer_that_reads_no_spikes_is_named_in_the_figures(rng):
     )
     x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
     session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
-    figures = evaluate(session, dataset_from_arrays(x, session.inputs), [8])
+    figures = evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict()
     assert figures["uncounted"] == ["b"]
 
 
@@ -181,7 +181,13 @@ def exported(rng: np.random.Generator, opset: int) -> onnx.ModelProto:
 def test_every_opset_from_seven_up(rng, opset):
     model, x = exported(rng, opset), rng.standard_normal((32, 3, 6, 6)).astype(np.float32)
     compiled = onnx2snn.compile(model, x, timesteps=128, signed=True)
-    assert compiled.report["roles"] == {"spiking": 2, "linear": 3, "analog": 0, "folded": 2, "refused": 0}
+    assert compiled.report.to_dict()["roles"] == {
+        "spiking": 2,
+        "linear": 3,
+        "analog": 0,
+        "folded": 2,
+        "refused": 0,
+    }
     expected = run(model, x=x)
     assert np.linalg.norm(run(compiled.model, x=x) - expected) < 0.02 * np.linalg.norm(expected)
 

@@ -24,7 +24,7 @@ def compiled(request):
 
 def test_agrees_with_the_ann(compiled):
     net, snn = compiled
-    assert snn.report["roles"]["refused"] == 0
+    assert snn.report.to_dict()["roles"]["refused"] == 0
     batch = next(net.test(200).batches(200))
     (expected,), (found,) = (make_engine(m).run(batch).values() for m in (onnx.load(net.path), snn.model))
     assert len(np.unique(expected.argmax(axis=1))) == 10

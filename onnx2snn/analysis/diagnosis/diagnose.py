@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnx2snn.analysis.diagnosis.components import (
     Observation,
     levels_of,
 )
+from onnx2snn.analysis.diagnosis.figures import Diagnosis, LayerDiagnosis, OutputDiagnosis
 from onnx2snn.analysis.diagnosis.reference import Activity, PreparedReference
 from onnx2snn.analysis.diagnosis.verdict import (
     dead_channels,
@@ -26,6 +28,7 @@ from onnx2snn.analysis.diagnosis.verdict import (
 )
 from onnx2snn.analysis.evaluation import top1
 from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
+from onnx2snn.artifact.records import NeuronRecord
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
@@ -48,7 +51,7 @@ def diagnose(
     timesteps: int | None = None,
     batch_size: int = 64,
     progress: Callable[[float], None] | None = None,
-) -> dict[str, Any]:
+) -> Diagnosis:
     """Run network and ANN on the same samples and take the error apart, layer by layer.
 
     Args:
@@ -59,24 +62,12 @@ def diagnose(
         batch_size: samples a batch, unless the model's batch is fixed.
         progress: called with the share of the work that is done.
 
-    Returns:
-        JSON-able: `samples`, `timesteps`, `schedule`, `accuracy` and `reference_accuracy` (None without
-        labels), `agreement` (both None where the output is not [N, classes]), `output` (`name`, its `error`,
-        what its own `parameters` make of it, and their `harm`, as of layers), `verdict` (sentences), `worst`
-        (layers) and `layers`, in firing order: `layer`, `op`,
-        `max_spikes`, `channels`, `neurons`, `activation_rms`, `error` and `components` (relative to the
-        activation, root mean square; see `onnx2snn.analysis.diagnosis.components`), `own_error` (without what
-        is inherited), `harm` (the share of the squared error that would go with a part), `clipped_mass`,
-        `saturated_channels`, `dead_channels`, `firing_rate` (spikes a neuron and timestep),
-        `spikes_per_sample`, `agreement_if_exact`, `agreement_if_only_spiking` and `faults`, the layer's own
-        first; and `not_compared`, neuron → why it has no counterpart in the ANN.
-
     Raises:
         OptionError: a network of integers; timesteps that are none.
         ModelError: NaN or infinity in either network.
         DataError: no samples, or labels past the classes.
     """
-    if session.artifact.metadata.get("options", {}).get("weights") == "int8":
+    if session.artifact.record.options.get("weights") == "int8":
         raise OptionError(
             "diagnose: expected a network of floats, found --weights int8, whose currents are rounded before "
             "they can be seen; compile it without and diagnose that"
@@ -98,7 +89,7 @@ class _Diagnosis:
     def __init__(self, session: SpikingSession, reference: PreparedReference, timesteps: int) -> None:
         self._session, self._reference, self._timesteps = session, reference, timesteps
         self._output = session.artifact.outputs[0]
-        options = session.artifact.metadata.get("options", {})
+        options = session.artifact.record.options
         self._refitted = bool(
             options.get("schedule") == "layer" and options.get("correct_bias") and options.get("refit")
         )
@@ -166,52 +157,52 @@ class _Diagnosis:
                 self._agreeing["exact"][name] += _agreement(outputs[self._output], answers)
         self.samples += count
 
-    def figures(self, *, labelled: bool) -> dict[str, Any]:
-        """See `diagnose`."""
+    def figures(self, *, labelled: bool) -> Diagnosis:
+        """Of all samples."""
         classes, samples = self._classes > 0, self.samples
-        found: dict[str, Any] = {
-            "samples": samples,
-            "timesteps": self._timesteps,
-            "schedule": self._session.artifact.schedule,
-            "accuracy": self._correct / samples if labelled and classes else None,
-            "reference_accuracy": self._right / samples if labelled and classes else None,
-            "agreement": self._agreement / samples if classes else None,
-            "output": self._output_figures(),
-        }
         layers = [self._layer(name, classes=classes) for name in self._neurons]
-        worst = sorted(layers, key=lambda layer: -float(layer["own_error"]))[:_WORST]
-        names = [layer["layer"] for layer in worst]
         missing = [name for name in self._neurons if name not in self._reference.kinds]
         why = "the compiler put it in; compared with an exact neuron fed with the ANN's activations"
-        return found | {
-            "verdict": summarise(layers, found, names),
-            "worst": names,
-            "layers": layers,
-            "not_compared": dict.fromkeys(missing, why),
-        }
+        diagnosis = Diagnosis(
+            samples,
+            self._timesteps,
+            self._session.artifact.schedule,
+            accuracy=self._correct / samples if labelled and classes else None,
+            reference_accuracy=self._right / samples if labelled and classes else None,
+            agreement=self._agreement / samples if classes else None,
+            output=self._output_figures(),
+            worst=[layer.layer for layer in sorted(layers, key=lambda layer: -layer.own_error)[:_WORST]],
+            layers=layers,
+            not_compared=dict.fromkeys(missing, why),
+        )
+        return replace(diagnosis, verdict=summarise(diagnosis))
 
-    def _output_figures(self) -> dict[str, Any]:
+    def _output_figures(self) -> OutputDiagnosis:
         sums, tiny = self._sums, np.finfo(np.float64).tiny
         norm = max(sums["norm"], tiny)
-        return {
-            "name": self._output,
-            "error": float(np.sqrt(sums["error"] / norm)),
-            "parameters": float(np.sqrt(sums["taught"] / norm)),
-            "harm": (2 * sums["taught·error"] - sums["taught"]) / max(sums["error"], tiny),
-        }
+        return OutputDiagnosis(
+            self._output,
+            float(np.sqrt(sums["error"] / norm)),
+            float(np.sqrt(sums["taught"] / norm)),
+            (2 * sums["taught·error"] - sums["taught"]) / max(sums["error"], tiny),
+        )
 
     def _prepare(self, seen: Recording, samples: int) -> None:
-        said = self._session.artifact.metadata.get("neurons", {})
+        records = self._session.artifact.record.neurons
         for name, neuron in self._neurons.items():
-            _check_age(neuron, said.get(name, {}))
+            record = records.get(name)
+            _check_age(neuron, record)
             axis, dims = self._reference.axes.get(name, 1), seen.sent[name].ndim
             unit, self._corrections[name] = (
-                along_axis(np.asarray(said.get(name, {}).get(key, [default]), np.float32), axis, dims)
-                for key, default in (("unit", 1.0), ("correction", 0.0))
+                along_axis(np.asarray(given or [default], np.float32), axis, dims)
+                for given, default in (
+                    (record and record.unit, 1.0),
+                    (record and record.correction, 0.0),
+                )
             )
             parameters = self._session.artifact.parameters(neuron)
             slope = parameters[0] if len(parameters) > 1 else None
-            ceiling = said.get(name, {}).get("clip")
+            ceiling = None if record is None else record.clip
             kind = self._reference.kinds.get(name) or Rectifier(np.inf if ceiling is None else ceiling, slope)
             self._exact[name] = ExactNeuron(name, kind, unit)
             levels = levels_of(neuron, parameters, unit, self._timesteps)
@@ -254,33 +245,33 @@ class _Diagnosis:
         )
         return found.map(lambda values: values.astype(np.promote_types(values.dtype, np.float32), copy=False))
 
-    def _layer(self, name: str, *, classes: bool) -> dict[str, Any]:
+    def _layer(self, name: str, *, classes: bool) -> LayerDiagnosis:
         tally, size = self._tallies[name], self._sizes[name]
-        said = self._session.artifact.metadata.get("neurons", {}).get(name, {})
-        options = self._session.artifact.metadata.get("options", {})
+        record = self._session.artifact.record.neurons.get(name)
+        options = self._session.artifact.record.options
         spikes = self._spikes[name] / self.samples
         tiny = np.finfo(np.float64).tiny
         compared = classes and name in self._reference.kinds
-        return {
-            "layer": name,
-            "op": self._neurons[name].op_type,
-            "max_spikes": said.get("max_spikes"),
-            "channels": tally.channels,
-            "neurons": size,
-            "activation_rms": float(np.sqrt(tally.total("energy") / (self.samples * size))),
-            "error": tally.relative("error"),
-            "own_error": own_error(tally),
-            "components": {part: tally.relative(part) for part in COMPONENTS},
-            "harm": {part: tally.harm(part) for part in COMPONENTS},
-            "clipped_mass": tally.total("lost") / max(tally.total("mass"), tiny),
-            "saturated_channels": saturated_channels(tally),
-            "dead_channels": dead_channels(tally),
-            "firing_rate": spikes / (size * self._timesteps),
-            "spikes_per_sample": spikes,
-            "agreement_if_exact": self._agreeing["exact"][name] / self.samples if classes else None,
-            "agreement_if_only_spiking": self._agreeing["spiking"][name] / self.samples if compared else None,
-            "faults": find_faults(name, self._neurons[name].op_type, tally, options),
-        }
+        return LayerDiagnosis(
+            name,
+            self._neurons[name].op_type,
+            None if record is None else record.max_spikes,
+            channels=tally.channels,
+            neurons=size,
+            activation_rms=float(np.sqrt(tally.total("energy") / (self.samples * size))),
+            error=tally.relative("error"),
+            own_error=own_error(tally),
+            components={part: tally.relative(part) for part in COMPONENTS},
+            harm={part: tally.harm(part) for part in COMPONENTS},
+            clipped_mass=tally.total("lost") / max(tally.total("mass"), tiny),
+            saturated_channels=saturated_channels(tally),
+            dead_channels=dead_channels(tally),
+            firing_rate=spikes / (size * self._timesteps),
+            spikes_per_sample=spikes,
+            agreement_if_exact=self._agreeing["exact"][name] / self.samples if classes else None,
+            agreement_if_only_spiking=self._agreeing["spiking"][name] / self.samples if compared else None,
+            faults=find_faults(name, self._neurons[name].op_type, tally, options),
+        )
 
 
 def _agreement(scores: Array, answers: Array) -> int:
@@ -293,8 +284,8 @@ def _first(values: Array, count: int, samples: int) -> Array:
     return values if len(values) % samples else values[: len(values) * count // samples]
 
 
-def _check_age(neuron: onnx.NodeProto, said: Mapping[str, Any]) -> None:
-    if str(said.get("theta", "")).endswith("/one") and "unit" not in said:
+def _check_age(neuron: onnx.NodeProto, record: NeuronRecord | None) -> None:
+    if record is not None and (record.theta or "").endswith("/one") and record.unit is None:
         raise ModelError(
             f"neuron '{neuron.name}': expected what its spikes stand for in the metadata, found nothing, as "
             "an older version compiled the network; compile it again"

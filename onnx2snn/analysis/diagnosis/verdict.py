@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from onnx2snn.analysis.diagnosis.components import LayerTally
+from onnx2snn.analysis.diagnosis.figures import Diagnosis, Fault
 from onnx2snn.ops import CELLS
 
 #: A part of the error below this share of a layer's squared error is not worth a word …
@@ -41,7 +42,7 @@ def saturated_channels(tally: LayerTally) -> list[int]:
     return [int(channel) for channel in np.flatnonzero(full)]
 
 
-def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any]) -> list[Fault]:
     """The faults of a layer, its own first, by the harm that they do.
 
     Args:
@@ -49,10 +50,6 @@ def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any
         op: the neuron's operator.
         tally: what was seen of it.
         options: that the network was compiled with.
-
-    Returns:
-        `kind`, `harm` (its share in what the layer adds to the squared error; for `inherited` in all of it),
-        `sentence` and `remedy` each.
     """
     if tally.relative("error") < _LEAST_ERROR:
         return []
@@ -61,13 +58,13 @@ def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any
     if numb:
         share = float(tally.of("added")[numb].sum()) / tally.total("added")
         sentence = f"{name}: {_channels(numb)} not fire, whatever the input, though the ANN's {_do(numb)}"
-        faults.append(_fault("dead channels", share, sentence, "compile again; compare its weights"))
+        faults.append(Fault("dead channels", share, sentence, "compile again; compare its weights"))
     own = [
         _describe(name, kind, harm, tally, _remedy(kind, op, options))
         for kind, harm in own_harms(tally).items()
         if harm >= _LEAST_HARM
     ]
-    faults += sorted(own, key=lambda fault: -fault["harm"])
+    faults += sorted(own, key=lambda fault: -fault.harm)
     if tally.harm("inherited") >= _LEAST_HARM:
         faults.append(_describe(name, "inherited", tally.harm("inherited"), tally, "see to these first"))
     return faults
@@ -87,36 +84,33 @@ def own_error(tally: LayerTally) -> float:
     return math.hypot(tally.relative("added"), tally.relative("parameters") if refitted_badly else 0.0)
 
 
-def summarise(
-    layers: Sequence[Mapping[str, Any]], found: Mapping[str, Any], worst: Sequence[str]
-) -> list[str]:
+def summarise(diagnosis: Diagnosis) -> list[str]:
     """The verdict on a net: how near it is to the ANN, then the first fault of its worst layers."""
-    told = [_nearness(found)]
-    output = found["output"]
-    if output["parameters"] >= _NOTABLE and output["harm"] >= _MOST_OF_IT:
-        told.append(
-            f"{output['name']}: the layer's weights or bias are not the ANN's "
-            f"({100 * output['parameters']:.1f} % of error): compile again; compare them."
+    sentences = [_nearness(diagnosis)]
+    output = diagnosis.output
+    if output.parameters >= _NOTABLE and output.harm >= _MOST_OF_IT:
+        sentences.append(
+            f"{output.name}: the layer's weights or bias are not the ANN's "
+            f"({100 * output.parameters:.1f} % of error): compile again; compare them."
         )
-    by_name = {layer["layer"]: layer for layer in layers}
-    for layer in (by_name[name] for name in worst):
-        own = [fault for fault in layer["faults"] if fault["kind"] != "inherited"]
-        if own and (layer["own_error"] >= _NOTABLE or layer["dead_channels"]):
-            told.append(f"{own[0]['sentence']}: {own[0]['remedy']}.")
-    if len(told) == 1:
-        told.append(f"No layer adds more than {100 * _NOTABLE:.0f} % of error of its own.")
-    return told
+    for layer in diagnosis.worst_layers:
+        own = [fault for fault in layer.faults if fault.kind != "inherited"]
+        if own and (layer.own_error >= _NOTABLE or layer.dead_channels):
+            sentences.append(f"{own[0].sentence}: {own[0].remedy}.")
+    if len(sentences) == 1:
+        sentences.append(f"No layer adds more than {100 * _NOTABLE:.0f} % of error of its own.")
+    return sentences
 
 
-def _nearness(found: Mapping[str, Any]) -> str:
-    samples = f"{found['samples']} samples"
-    if found["agreement"] is None:
-        return f"The output is off by {100 * found['output']['error']:.1f} % (root mean square) on {samples}."
-    said = f"The network gives the ANN's answer on {100 * found['agreement']:.1f} % of {samples}"
-    if found["accuracy"] is None:
-        return f"{said}."
-    accuracy, reference = 100 * found["accuracy"], 100 * found["reference_accuracy"]
-    return f"{said}, and the right one on {accuracy:.1f} % (the ANN on {reference:.1f} %)."
+def _nearness(diagnosis: Diagnosis) -> str:
+    samples = f"{diagnosis.samples} samples"
+    if diagnosis.agreement is None:
+        return f"The output is off by {100 * diagnosis.output.error:.1f} % (root mean square) on {samples}."
+    answers = f"The network gives the ANN's answer on {100 * diagnosis.agreement:.1f} % of {samples}"
+    if diagnosis.accuracy is None or diagnosis.reference_accuracy is None:
+        return f"{answers}."
+    accuracy, reference = 100 * diagnosis.accuracy, 100 * diagnosis.reference_accuracy
+    return f"{answers}, and the right one on {accuracy:.1f} % (the ANN on {reference:.1f} %)."
 
 
 def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
@@ -146,7 +140,7 @@ def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
     return "more timesteps (-T), or a larger --max-spikes"
 
 
-def _describe(name: str, kind: str, harm: float, tally: LayerTally, remedy: str) -> dict[str, Any]:
+def _describe(name: str, kind: str, harm: float, tally: LayerTally, remedy: str) -> Fault:
     size = f"{100 * tally.relative(kind):.1f} %"
     if kind == "parameters":
         return _describe_parameters(name, harm, tally)
@@ -157,10 +151,10 @@ def _describe(name: str, kind: str, harm: float, tally: LayerTally, remedy: str)
         "timing": f"{name}: spikes come at the wrong time, which makes {size} of error",
         "inherited": f"{name} inherits {size} of error from the layers before it",
     }
-    return _fault(kind, harm, sentences[kind], remedy)
+    return Fault(kind, harm, sentences[kind], remedy)
 
 
-def _describe_parameters(name: str, harm: float, tally: LayerTally) -> dict[str, Any]:
+def _describe_parameters(name: str, harm: float, tally: LayerTally) -> Fault:
     constant = float((tally.of("shift") ** 2 / tally.places).sum()) / max(tally.total("shift²"), 1e-300)
     where = _concentrated(tally.of("parameters"))
     if constant > _CONSTANT:
@@ -169,7 +163,7 @@ def _describe_parameters(name: str, harm: float, tally: LayerTally) -> dict[str,
         what, sentence = "weights", f"{name}: its weights are not the ANN's"
     size = f"{100 * tally.relative('parameters'):.1f} %"
     place = "" if where is None else f", mostly in {_channels(where, verb=False)}"
-    return _fault(what, harm, f"{sentence} ({size} of error{place})", "compile again; compare them")
+    return Fault(what, harm, f"{sentence} ({size} of error{place})", "compile again; compare them")
 
 
 def _concentrated(error: Any) -> list[int] | None:
@@ -195,7 +189,3 @@ def _channels(numbers: Sequence[int], *, verb: bool = True) -> str:
 
 def _do(numbers: Sequence[int]) -> str:
     return "does" if len(numbers) == 1 else "do"
-
-
-def _fault(kind: str, harm: float, sentence: str, remedy: str) -> dict[str, Any]:
-    return {"kind": kind, "harm": harm, "sentence": sentence, "remedy": remedy}

@@ -1,0 +1,188 @@
+"""What an artifact, and the report of its compilation, say of its neurons: figures with names and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from onnx2snn.exits import ExitRule
+from onnx2snn.graph.macs import Macs
+from onnx2snn.records import Record
+
+Role = Literal["spiking", "linear", "analog", "folded", "refused"]
+ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
+    """What one node is or becomes.
+
+    Attributes:
+        node: its name in the user's graph.
+        op: its operator there.
+        role: see `ROLES`.
+        reason: one phrase.
+        remedy: for refused nodes, what the user can do; else empty.
+        island: name of the first node of the analog island that the node belongs to; else empty.
+    """
+
+    node: str
+    op: str
+    role: Role
+    reason: str
+    remedy: str = ""
+    island: str = ""
+
+
+@dataclass(frozen=True)
+class Spread(Record):
+    """Values of all channels of a layer."""
+
+    least: float
+    median: float
+    greatest: float
+
+    @staticmethod
+    def of(values: Any) -> Spread:
+        """Those of an array."""
+        array = np.asarray(values, np.float64)
+        return Spread(float(array.min()), float(np.median(array)), float(array.max()))
+
+
+@dataclass(frozen=True)
+class NeuronRecord(Record):
+    """One neuron layer.
+
+    Attributes:
+        op: operator in the domain `onnx2snn`.
+        max_spikes: Γ, the most spikes a timestep.
+        levels: spikes a timestep that stand for R; of a neuron that fires once, N of a run.
+        channels: thresholds.
+        threshold: θ in the ANN's units.
+        clip: where the activation saturates; None for one that does not.
+        theta: name of the initializer with θ; None where θ is in the weights.
+        correction: what was added to the current to correct the bias, for each channel.
+        unit: what a spike stands for in the ANN, for each channel, where θ is in the weights.
+    """
+
+    op: str
+    max_spikes: int
+    levels: float
+    channels: int
+    threshold: Spread
+    clip: float | None
+    theta: str | None = None
+    correction: list[float] | None = None
+    unit: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class ActivationRecord(Record):
+    """The activations of one neuron layer on calibration data, in the ANN's units.
+
+    Attributes:
+        zeros: share of them that is zero.
+        maximum: the largest.
+        bin: width of a bin of the histogram, which begins at 0.
+        counts: activations above zero, for each bin.
+        clipped: share of their sum above what the layer's neurons can send.
+        range: R.
+        threshold: θ.
+    """
+
+    zeros: float
+    maximum: float
+    bin: float
+    counts: list[int]
+    clipped: float
+    range: Spread
+    threshold: Spread
+
+
+@dataclass(frozen=True)
+class CalibrationRecord(Record):
+    """How many samples calibration saw, and where they came from."""
+
+    samples: int
+    source: str
+
+
+@dataclass(frozen=True)
+class LayerAdaptation(Record):
+    """How a layer's firing was changed.
+
+    Attributes:
+        scale: factor on its thresholds.
+        spikes: a sample.
+        without: the same before.
+    """
+
+    scale: float
+    spikes: float
+    without: float
+
+
+@dataclass(frozen=True)
+class Adaptation(Record):
+    """What a search for ways of firing traded.
+
+    Attributes:
+        mode: a budget of spikes, or compression.
+        saves: what compression saves: `spikes` or `energy`.
+        max_loss, loss: the bound, and what was lost, in points.
+        measure: of what.
+        held_back: samples that the loss was measured on.
+        budget: spikes a sample.
+        met: whether the bound or the budget was kept.
+        spikes_per_sample, synaptic_operations_per_sample: before and after.
+        layers: neuron layer → its change.
+    """
+
+    mode: Literal["spike_budget", "compress"]
+    saves: str | None = None
+    max_loss: float | None = None
+    loss: float | None = None
+    measure: str | None = None
+    held_back: int | None = None
+    budget: float | None = None
+    met: bool = False
+    spikes_per_sample: tuple[float, float] = (0.0, 0.0)
+    synaptic_operations_per_sample: tuple[float, float] = (0.0, 0.0)
+    layers: dict[str, LayerAdaptation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metadata(Record):
+    """What an artifact says of itself; what an older or foreign file lacks is empty.
+
+    Attributes:
+        nodes: a verdict for each node of the ANN.
+        macs: multiply-accumulates of the ANN.
+        neurons: neuron layer → how it fires.
+        activations: neuron layer → its activations on calibration data.
+        options: that it was compiled with.
+        calibration: on what.
+        layers: with int8 weights, as in the report of a compilation.
+        adaptation: what a search for ways of firing traded.
+        early_exit: when it stops by itself.
+        preprocessing: of integer arrays and images.
+        schedule: `stream` or `layer`.
+        source_sha256: of the ANN.
+        version: of onnx2snn.
+    """
+
+    nodes: list[Verdict] = field(default_factory=list)
+    macs: Macs | None = None
+    neurons: dict[str, NeuronRecord] = field(default_factory=dict)
+    activations: dict[str, ActivationRecord] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    calibration: CalibrationRecord | None = None
+    layers: dict[str, str] | None = None
+    adaptation: Adaptation | None = None
+    early_exit: ExitRule | None = None
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    schedule: str = "stream"
+    source_sha256: str | None = None
+    version: str | None = None
