@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast, get_args
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
 
 from onnx2snn.errors import OptionError
 from onnx2snn.exits import parse_exit
@@ -18,16 +18,7 @@ Code = Literal["burst", "radix"]
 Weights = Literal["float", "int8"]
 Compression = Literal["none", "spikes", "energy"]
 LossMeasure = Literal["auto", "accuracy", "agreement"]
-
-_RANGES: dict[str, tuple[int, int]] = {
-    # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
-    "timesteps": (1, 65_536),
-    "max_spikes": (1, 255),
-    "levels": (1, 255),
-    "batch_size": (1, 1 << 20),
-    "max_search_samples": (1, 1 << 30),
-}
-
+Section = Literal["Neurons", "Calibration", "Savings", "What may be converted", "Samples"]
 
 #: Γ where the user names none: a radix neuron sends one bit a timestep.
 _BURST = 4
@@ -35,100 +26,166 @@ _BURST = 4
 MOST_SPIKES = 255
 #: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
 _MOST_BITS = 16
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "schedule": get_args(Schedule),
-    "code": get_args(Code),
-    "weights": get_args(Weights),
-    "threshold": tuple(RULES),
-    "granularity": get_args(Granularity),
-    "approximate": get_args(Approximation),
-    "compress": get_args(Compression),
-    "loss_measure": get_args(LossMeasure),
-}
-_FLAGS = ("signed", "correct_bias", "refit", "strict", "dynamic_timesteps")
-
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What there is to know of an option beside its name, type and default.
+
+    Attributes:
+        section: of the command's help.
+        help: what it does, for the command line and the documentation.
+        choices: its values; empty where they are not counted.
+        bounds: the least and the largest whole number; None for other values.
+        short: a letter for the command line.
+        metavar: what a value is called there.
+        switch: of a flag: whether it can be turned off as well.
+    """
+
+    section: Section
+    help: str
+    choices: tuple[str, ...] = ()
+    bounds: tuple[int, int] | None = None
+    short: str = ""
+    metavar: str | None = None
+    switch: bool = False
+
+
+def option(default: Any, section: Section, help: str, **more: Any) -> Any:  # noqa: A002 - as click has it
+    """A field of `CompileOptions` with all that anyone asks about it: see `Declaration`."""
+    return field(default=default, metadata={"option": Declaration(section, help, **more)})
 
 
 @dataclass(frozen=True)
 class CompileOptions(Record):
     """Options of `onnx2snn.compile` and of the command `onnx2snn compile`.
 
-    Attributes:
-        timesteps: T, the simulation length written into the artifact.
-        max_spikes: Γ, the most spikes one neuron emits in one timestep; None means 4, or 1 with code `radix`;
-            `auto`: each layer gets a Γ, and levels, of its own.
-        levels: spikes a timestep that stand for the range R (θ = R/levels); None means Γ.
-        signed: use the signed burst neuron, which can take spikes back.
-        schedule: `stream`: every layer advances one timestep at a time; `layer`: a layer takes in all T
-            timesteps of its input before it fires.
-        code: how a neuron of the schedule `layer` spreads its spikes over T: `burst` (N = Γ·T levels) or
-            `radix` (bits, N = 2^T - 1).
-        weights: `int8`: with the schedule `layer`, layers behind a neuron have weights of 8 bits, one step
-            per output channel, and compute in integers; spikes are uint8.
-        threshold: the rule that turns activation statistics into the range R.
-        percentile: for the rule `percentile`: the share of activations, in percent, that R covers.
-        granularity: one threshold per channel or one per layer.
-        correct_bias: correct each layer's bias against the already converted prefix.
-        refit: with the schedule `layer` and `correct_bias`, refit each layer's weights in the same sweep.
-        approximate: `relu-sum`: write smooth activations (GELU, SiLU, …) as sums of ReLUs, which spike.
-        spike_budget: with max_spikes `auto`, spikes a sample; or, as in `50%`, a share of what the net sends
-            with Γ = 4 everywhere. None means 100%.
-        compress: raise thresholds where the output suffers least: `spikes` saves spikes, `energy` synaptic
-            operations.
-        early_exit: let the file's Loop end once every sample of a batch is decided: `confidence` or
-            `entropy`, also with a threshold as in `confidence:0.9`, or `auto`, with one a timestep from
-            calibration data.
-        max_loss: what adaptation may cost. For `compress`, points of `loss_measure` on the half of the
-            samples that is held back for it; None means 0.3. For `early_exit` auto, answers that may differ
-            from those after all timesteps, in percent; None means 0.1.
-        loss_measure: `accuracy`, `agreement` with the ANN, or `auto`: accuracy where the calibration data
-            have labels.
-        max_search_samples: samples that the sensitivity of layers is measured on.
-        strict: refuse a graph with analog nodes instead of reporting them.
-        dynamic_timesteps: make `timesteps` an optional input of the artifact.
-        batch_size: samples per calibration batch.
+    To add one, add its field: the checks of its values, the command line, its help and the documentation
+    follow from it. What options ask of each other is below.
 
     Raises:
         OptionError: a value outside its range, or values that contradict each other.
     """
 
-    timesteps: int = 8
-    max_spikes: int = cast(int, None)  # a number once `__post_init__` has seen it
-    levels: int | None = None
-    signed: bool = False
-    schedule: Schedule = "stream"
-    code: Code = "burst"
-    weights: Weights = "float"
-    threshold: str = "mse"
-    percentile: float = 99.9
-    granularity: Granularity = "channel"
-    correct_bias: bool = True
-    refit: bool = True
-    approximate: Approximation = "none"
-    spike_budget: str | float | None = None
-    compress: Compression = "none"
-    early_exit: str | None = None
-    max_loss: float | None = None
-    loss_measure: LossMeasure = "auto"
-    max_search_samples: int = 128
-    strict: bool = False
-    dynamic_timesteps: bool = False
-    batch_size: int = 64
+    timesteps: int = option(
+        8,
+        "Neurons",
+        "Simulation length T.",
+        # 2^24 bounds what float32 counts exactly: the spikes of one neuron over a whole run.
+        bounds=(1, 65_536),
+        short="T",
+    )
+    max_spikes: int = option(  # a number once `__post_init__` has seen it
+        None,
+        "Neurons",
+        "Most spikes of a neuron a timestep, Γ; auto: each layer gets its own, and levels.  "
+        "[default: 4; none with --code radix]",
+        bounds=(1, 255),
+        short="G",
+        metavar="INTEGER|auto",
+    )
+    levels: int | None = option(
+        None, "Neurons", "Spikes a timestep that stand for the range R.  [default: Γ]", bounds=(1, 255)
+    )
+    signed: bool = option(False, "Neurons", "Neurons that can take spikes back: closer to the ANN.")
+    schedule: Schedule = option(
+        "stream",
+        "Neurons",
+        "Every layer at every timestep, or a layer fires once all its input is in.",
+        choices=get_args(Schedule),
+    )
+    code: Code = option(
+        "burst",
+        "Neurons",
+        "For --schedule layer: N = Γ·T levels, or the bits of N = 2^T - 1.",
+        choices=get_args(Code),
+    )
+    weights: Weights = option(
+        "float",
+        "Neurons",
+        "For --schedule layer: weights of 8 bits, and integer arithmetic.",
+        choices=get_args(Weights),
+    )
+    threshold: str = option(
+        "mse", "Calibration", "Rule that chooses R from the activations.", choices=tuple(RULES)
+    )
+    percentile: float = option(99.9, "Calibration", "For --threshold percentile.")
+    granularity: Granularity = option(
+        "channel",
+        "Calibration",
+        "One threshold per channel or per layer.",
+        choices=get_args(Granularity),
+    )
+    correct_bias: bool = option(True, "Calibration", "Correct biases layer by layer.", switch=True)
+    refit: bool = option(
+        True,
+        "Calibration",
+        "With --schedule layer, as part of --correct-bias: refit weights to the spikes before them.",
+        switch=True,
+    )
+    approximate: Approximation = option(
+        "none",
+        "What may be converted",
+        "Let smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
+        choices=get_args(Approximation),
+    )
+    spike_budget: str | float | None = option(
+        None,
+        "Savings",
+        "For --max-spikes auto: spikes a sample, or a share of what Γ = 4 sends.  [default: 100%]",
+        metavar="N|P%",
+    )
+    compress: Compression = option(
+        "none",
+        "Savings",
+        "Raise thresholds where nobody notices, to save spikes, or synaptic operations.",
+        choices=get_args(Compression),
+    )
+    early_exit: str | None = option(
+        None,
+        "Savings",
+        "The file stops by itself once every sample of a batch is decided.",
+        metavar="auto|confidence|entropy[:X]",
+    )
+    max_loss: float | None = option(
+        None,
+        "Savings",
+        "What that may cost: points on samples held back with --compress, answers that may differ in "
+        "percent with --early-exit auto.  [default: 0.3; 0.1]",
+    )
+    loss_measure: LossMeasure = option(
+        "auto",
+        "Savings",
+        "For --compress: points of what; auto: accuracy where DATA has labels.",
+        choices=get_args(LossMeasure),
+    )
+    max_search_samples: int = option(
+        128,
+        "Samples",
+        "Samples that layers are measured on for --max-spikes auto and --compress.",
+        bounds=(1, 1 << 30),
+    )
+    strict: bool = option(
+        False, "What may be converted", "Refuse nodes that would be computed without spikes."
+    )
+    dynamic_timesteps: bool = option(
+        False, "What may be converted", "Make T an optional input of the artifact."
+    )
+    batch_size: int = option(64, "Samples", "Samples a batch.", bounds=(1, 1 << 20))
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
+        for name, declaration in DECLARATIONS.items():
+            value, choices = getattr(self, name), declaration.choices
+            if choices and value not in choices:
                 raise OptionError(
-                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}; "
+                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {value!r}; "
                     f"leave it out for {_default(name)}"
                 )
-        for name in _FLAGS:
-            if not isinstance(getattr(self, name), bool):
+            if isinstance(_default(name), bool) and not isinstance(value, bool):
                 raise OptionError(
-                    f"{_flag(name)}: expected True or False, found {getattr(self, name)!r}; "
+                    f"{_flag(name)}: expected True or False, found {value!r}; "
                     f"leave it out for {_default(name)}"
                 )
         self._check_adaptation()
@@ -137,10 +194,11 @@ class CompileOptions(Record):
             self._check_radix(given)
         if given is None:
             object.__setattr__(self, "max_spikes", 1 if self.code == "radix" else _BURST)
-        for name, (low, high) in _RANGES.items():
+        for name, declaration in DECLARATIONS.items():
             value = getattr(self, name)
-            if value is None and name == "levels":
+            if declaration.bounds is None or (value is None and name == "levels"):
                 continue
+            low, high = declaration.bounds
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise OptionError(
                     f"{_flag(name)}: expected an integer from {low} to {high}, found {value!r}; "
@@ -272,6 +330,12 @@ class CompileOptions(Record):
             )
 
 
+#: Of each option, in the order of their definition.
+DECLARATIONS: dict[str, Declaration] = {item.name: item.metadata["option"] for item in fields(CompileOptions)}
+#: The sections of the command's help, in order.
+SECTIONS: tuple[Section, ...] = get_args(Section)
+
+
 def parse_budget(budget: object) -> tuple[float, bool]:
     """A spike budget, and whether it is a share of what the net sends without it.
 
@@ -300,7 +364,7 @@ def _flag(name: str) -> str:
 
 
 def _default(name: str) -> object:
-    default = next(field.default for field in fields(CompileOptions) if field.name == name)
+    default = next(item.default for item in fields(CompileOptions) if item.name == name)
     if default is None:
         return _BURST if name == "max_spikes" else "the value of --max-spikes"
     return default

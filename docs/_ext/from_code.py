@@ -1,11 +1,13 @@
 """Writes what the code knows into the pages.
 
-A page says where: by the comment `<!-- operators -->`, `<!-- passes -->` or `<!-- training -->`.
+A page says where, by a comment: `<!-- operators -->`, `<!-- passes -->`, `<!-- compile_options -->` or
+`<!-- training -->`.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import itertools
 import re
 import sys
@@ -18,6 +20,7 @@ import onnx.printer
 import onnx2snn
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.cell import Cell
+from onnx2snn.options import DECLARATIONS, CompileOptions
 from onnx2snn.passes.pipeline import PIPELINE
 
 
@@ -58,6 +61,17 @@ def passes() -> str:
     """All passes of the pipeline in Markdown, once each."""
     names = dict.fromkeys(f"{type(step).__module__}.{type(step).__name__}" for step in PIPELINE)
     return "\n".join(["```{eval-rst}", *(f".. autoclass:: {name}" for name in names), "```"])
+
+
+def compile_options() -> str:
+    """All options of a compilation as a table in Markdown, from their declarations."""
+    defaults = {item.name: item.default for item in dataclasses.fields(CompileOptions)}
+    rows = ["| option | default | |", "| --- | --- | --- |"]
+    for name, declaration in DECLARATIONS.items():
+        values = f" ({', '.join(declaration.choices)})" if declaration.choices else ""
+        text = declaration.help.replace("|", "\\|")
+        rows.append(f"| `{name}`{values} | {defaults[name]} | {text} |")
+    return "\n".join(rows)
 
 
 def training() -> str:
@@ -135,7 +149,7 @@ def setup(app: Any) -> dict[str, bool]:
 
     def fill_in(app: Any, page: str, source: list[str]) -> None:
         del app, page
-        for write in (operators, passes, training):
+        for write in (operators, passes, compile_options, training):
             mark = f"<!-- {write.__name__} -->"
             if mark in source[0]:
                 source[0] = source[0].replace(mark, write())

@@ -13,8 +13,9 @@ from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
-    DEFAULTS,
     SAMPLES,
+    compile_options,
+    compile_sections,
     preprocessing_options,
     read_preprocessing,
     report_option,
@@ -22,16 +23,9 @@ from onnx2snn.cli.options import (
 )
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
-from onnx2snn.options import AUTO
 from onnx2snn.report import tables
-from onnx2snn.thresholds.rules import RULES
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
-
-
-def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
-    """A whole number, or `auto`."""
-    return value if value in (None, AUTO) else int(click.INT(value, param, ctx))
 
 
 @click.command(
@@ -44,10 +38,7 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
     ],
     sections={
         "Files": ["calib", "output", "json_file", "report_file"],
-        "Neurons": ["timesteps", "max_spikes", "levels", "signed", "schedule", "code", "weights"],
-        "Calibration": ["threshold", "percentile", "granularity", "correct_bias", "refit"],
-        "Savings": ["spike_budget", "compress", "max_loss", "loss_measure", "early_exit"],
-        "What may be converted": ["approximate", "strict", "dynamic_timesteps"],
+        **compile_sections(),
         "Samples": [*SAMPLES["Samples"], "max_search_samples"],
         "Preprocessing": SAMPLES["Preprocessing"],
     },
@@ -63,110 +54,7 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
     metavar="FILE",
     help="The artifact.  [default: MODEL.snn.onnx, here]",
 )
-@click.option("-T", "--timesteps", default=DEFAULTS.timesteps, show_default=True, help="Simulation length T.")
-@click.option(
-    "-G",
-    "--max-spikes",
-    metavar="INTEGER|auto",
-    callback=_read_spikes,
-    help="Most spikes of a neuron a timestep, Γ; auto: each layer gets its own, and levels.  "
-    "[default: 4; none with --code radix]",
-)
-@click.option(
-    "--spike-budget",
-    metavar="N|P%",
-    help="For --max-spikes auto: spikes a sample, or a share of what Γ = 4 sends.  [default: 100%]",
-)
-@click.option(
-    "--compress",
-    type=click.Choice(["none", "spikes", "energy"]),
-    default=DEFAULTS.compress,
-    show_default=True,
-    help="Raise thresholds where nobody notices, to save spikes, or synaptic operations.",
-)
-@click.option(
-    "--max-loss",
-    type=float,
-    help="What that may cost: points on samples held back with --compress, answers that may differ in "
-    "percent with --early-exit auto.  [default: 0.3; 0.1]",
-)
-@click.option(
-    "--loss-measure",
-    type=click.Choice(["auto", "accuracy", "agreement"]),
-    default=DEFAULTS.loss_measure,
-    show_default=True,
-    help="For --compress: points of what; auto: accuracy where DATA has labels.",
-)
-@click.option(
-    "--max-search-samples",
-    type=int,
-    default=DEFAULTS.max_search_samples,
-    show_default=True,
-    help="Samples that layers are measured on for --max-spikes auto and --compress.",
-)
-@click.option(
-    "--early-exit",
-    metavar="auto|confidence|entropy[:X]",
-    help="The file stops by itself once every sample of a batch is decided.",
-)
-@click.option("--levels", type=int, help="Spikes a timestep that stand for the range R.  [default: Γ]")
-@click.option("--signed", is_flag=True, help="Neurons that can take spikes back: closer to the ANN.")
-@click.option(
-    "--schedule",
-    type=click.Choice(["stream", "layer"]),
-    default=DEFAULTS.schedule,
-    show_default=True,
-    help="Every layer at every timestep, or a layer fires once all its input is in.",
-)
-@click.option(
-    "--code",
-    type=click.Choice(["burst", "radix"]),
-    default=DEFAULTS.code,
-    show_default=True,
-    help="For --schedule layer: N = Γ·T levels, or the bits of N = 2^T - 1.",
-)
-@click.option(
-    "--weights",
-    type=click.Choice(["float", "int8"]),
-    default=DEFAULTS.weights,
-    show_default=True,
-    help="For --schedule layer: weights of 8 bits, and integer arithmetic.",
-)
-@click.option(
-    "--threshold",
-    type=click.Choice(list(RULES)),
-    default=DEFAULTS.threshold,
-    show_default=True,
-    help="Rule that chooses R from the activations.",
-)
-@click.option(
-    "--percentile", default=DEFAULTS.percentile, show_default=True, help="For --threshold percentile."
-)
-@click.option(
-    "--granularity",
-    type=click.Choice(["channel", "layer"]),
-    default=DEFAULTS.granularity,
-    show_default=True,
-    help="One threshold per channel or per layer.",
-)
-@click.option(
-    "--correct-bias/--no-correct-bias", default=True, show_default=True, help="Correct biases layer by layer."
-)
-@click.option(
-    "--refit/--no-refit",
-    default=DEFAULTS.refit,
-    show_default=True,
-    help="With --schedule layer, as part of --correct-bias: refit weights to the spikes before them.",
-)
-@click.option(
-    "--approximate",
-    type=click.Choice(["none", "relu-sum"]),
-    default=DEFAULTS.approximate,
-    show_default=True,
-    help="Let smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
-)
-@click.option("--strict", is_flag=True, help="Refuse nodes that would be computed without spikes.")
-@click.option("--dynamic-timesteps", is_flag=True, help="Make T an optional input of the artifact.")
+@compile_options
 @preprocessing_options
 @sample_options
 @report_option

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +11,7 @@ import click
 from onnx2snn.cli.files import ANY_FILE
 from onnx2snn.data.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.errors import OptionError
-from onnx2snn.options import CompileOptions
+from onnx2snn.options import AUTO, DECLARATIONS, SECTIONS, CompileOptions
 
 if TYPE_CHECKING:
     from onnx2snn.runtime.session import SpikingSession
@@ -21,12 +21,58 @@ DATA_HELP = (
     "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
 )
 Command = Callable[..., Any]
+_TYPES = {item.name: item.type for item in fields(CompileOptions)}
 #: Sections of options in a command's help that several have.
 SAMPLES = {
     "Samples": ["max_samples", "batch_size"],
     "Preprocessing": ["scale", "mean", "std", "layout", "resize"],
 }
 EXIT = {"Early exit": ["early_exit", "calib", "max_loss"]}
+
+
+def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    """A whole number, or `auto`."""
+    return value if value in (None, AUTO) else int(click.INT(value, param, ctx))
+
+
+def declared(name: str) -> Callable[[Command], Command]:
+    """One of the compiler's options, as it is declared."""
+    said, default = DECLARATIONS[name], next(f.default for f in fields(CompileOptions) if f.name == name)
+    flag = "--" + name.replace("_", "-")
+    names = [f"-{said.short}", flag] if said.short else [flag]
+    if isinstance(default, bool):
+        if said.switch:
+            flag = f"{flag}/--no-{name.replace('_', '-')}"
+            return click.option(flag, default=default, show_default=True, help=said.help)
+        return click.option(flag, is_flag=True, help=said.help)
+    kind: Any = click.Choice(said.choices) if said.choices else None
+    if kind is None and (said.metavar is None or (said.bounds and AUTO not in said.metavar)):
+        kind = float if "float" in str(_TYPES[name]) else int
+    return click.option(
+        *names,
+        type=kind,
+        default=default,
+        show_default=default is not None,
+        metavar=said.metavar,
+        callback=_read_spikes if said.metavar and AUTO in said.metavar and said.bounds else None,
+        help=said.help,
+    )
+
+
+def compile_options(command: Command) -> Command:
+    """All of the compiler's options, less those of `sample_options`."""
+    for name in reversed(DECLARATIONS):
+        if name not in SAMPLES["Samples"]:
+            command = declared(name)(command)
+    return command
+
+
+def compile_sections() -> dict[str, list[str]]:
+    """Which of the compiler's options stand in which section of its help."""
+    return {
+        section: [name for name, said in DECLARATIONS.items() if said.section == section]
+        for section in SECTIONS
+    }
 
 
 def preprocessing_options(command: Command) -> Command:
@@ -56,7 +102,7 @@ def sample_options(command: Command, most: int | None = None) -> Command:
             metavar="FILE|-",
             help="Write the figures as JSON; - for stdout.",
         ),
-        click.option("--batch-size", default=DEFAULTS.batch_size, show_default=True, help="Samples a batch."),
+        declared("batch_size"),
         click.option(
             "--max-samples",
             type=int,

@@ -16,7 +16,8 @@ from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
-from onnx2snn.thresholds.rules import Transfer, choose_ranges
+from onnx2snn.thresholds.rules import choose_ranges
+from onnx2snn.thresholds.transfer import Transfer
 
 
 class ReplaceRelu(Pass):

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.thresholds.histogram import ChannelHistogram
-from onnx2snn.thresholds.rules import Transfer, choose_ranges
+from onnx2snn.thresholds.rules import choose_ranges
+from onnx2snn.thresholds.transfer import Transfer
 from onnx2snn.training.quant_relu import QuantReLU, check_levels
 from onnx2snn.training.spike_penalty import SpikePenalty
 

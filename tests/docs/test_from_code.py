@@ -10,6 +10,7 @@ import pytest
 
 import onnx2snn
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION
+from onnx2snn.options import CompileOptions
 from onnx2snn.passes.pipeline import PIPELINE
 from tests.docs.pages import PAGES, ROOT
 
@@ -35,7 +36,7 @@ def test_an_operator_is_described_by_its_code(op):
 
 def test_every_mark_stands_on_a_page():
     text = "".join(path.read_text(encoding="utf-8") for path in PAGES.values())
-    for name in ("operators", "passes", "training"):
+    for name in ("operators", "passes", "compile_options", "training"):
         assert text.count(f"<!-- {name} -->") == 1
 
 
@@ -49,6 +50,12 @@ def test_every_pass_is_listed_once():
     listed = re.findall(r"autoclass:: (\S+)", from_code.passes())
     assert set(listed) == {f"{type(step).__module__}.{type(step).__name__}" for step in PIPELINE}
     assert len(listed) == len(set(listed))
+
+
+def test_every_option_has_its_row():
+    rows = from_code.compile_options().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(CompileOptions().to_dict())
+    assert all(row.count("|") - row.count("\\|") == 4 for row in rows)
 
 
 def test_equations_of_a_docstring_stand_apart():

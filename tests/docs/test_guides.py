@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks
 
-GUIDES = ["docs/writing-a-pass.md", "docs/writing-a-neuron.md", "docs/writing-a-threshold-rule.md"]
+GUIDES = [f"docs/writing-{what}.md" for what in ("a-pass", "a-neuron", "a-threshold-rule", "an-option")]
 
 
 def apply(diff: str, root: Path) -> None:

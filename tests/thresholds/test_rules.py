@@ -5,7 +5,8 @@ import pytest
 
 from onnx2snn.ops.burst_if import CELL as BURST_IF
 from onnx2snn.thresholds.histogram import ChannelHistogram
-from onnx2snn.thresholds.rules import RULES, Transfer, choose_ranges
+from onnx2snn.thresholds.rules import RULES, choose_ranges
+from onnx2snn.thresholds.transfer import Transfer
 
 INFINITE = float("inf")
 
