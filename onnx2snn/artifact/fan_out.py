@@ -9,10 +9,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.layouts import Layout
+from onnx2snn.ops.standard import OPERATORS, WEIGHTED, standard
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv", "MatMulInteger")
-#: Layers of integers: the same in floats, and which inputs that has.
-_IN_FLOATS = {"QLinearConv": ("Conv", (0, 3)), "MatMulInteger": ("MatMul", (0, 1))}
+#: Layers, those of integers among them.
+LAYERS = WEIGHTED | {op for op, record in OPERATORS.items() if record.in_floats}
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 Weights = Mapping[str, onnx.TensorProto]
@@ -72,7 +72,7 @@ def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]
         if computed.isdisjoint(node.input):
             continue
         computed.update(node.output)
-        if node.op_type not in WEIGHTED:
+        if node.op_type not in LAYERS:
             continue
         name = f"{node.name}/macs"
         graph.node.extend(fan_out(node, {}, weights, name))
@@ -83,7 +83,7 @@ def count_dense(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]
 
 def in_floats(node: onnx.NodeProto) -> tuple[str, tuple[str, str]]:
     """The operator of floats that a weighted layer is, and the names of its data and its weights."""
-    op, (data, weight) = _IN_FLOATS.get(node.op_type, (node.op_type, (0, 1)))
+    op, (data, weight) = standard(node.op_type).in_floats or (node.op_type, (0, 1))
     return op, (node.input[data], node.input[weight])
 
 

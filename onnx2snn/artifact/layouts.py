@@ -12,9 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
-from onnx2snn.artifact.samples import ELEMENTWISE
-from onnx2snn.graph.sections import SHAPE_OPS
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.standard import SHAPE_OPS, having
 
 Array = npt.NDArray[Any]
 
@@ -25,8 +24,8 @@ Layout = int | None
 
 #: Operators that may put an axis in front of all others.
 _REPEATING = ("Expand", "Tile")
-#: What else keeps an axis of samples that is not the first.
-_KEEPING = (*ELEMENTWISE, "CastLike", "MatMul", "MatMulInteger", "QuantizeLinear", "Softmax")
+#: What keeps an axis of samples that is not the first.
+_KEEPING = having(rows="each") | having(keeps_axis=True)
 
 
 def find_layouts(artifact: Artifact) -> dict[str, Layout]:

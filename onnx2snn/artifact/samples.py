@@ -12,30 +12,7 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.engine.engines import Array
 from onnx2snn.ops import CELLS, DOMAIN
-
-#: Operators that work on each value by itself.
-ELEMENTWISE = (
-    *("Abs", "Add", "Cast", "Clip", "Div", "Dropout", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid"),
-    *(
-        "HardSwish",
-        "Identity",
-        "LeakyRelu",
-        "Max",
-        "Min",
-        "Mish",
-        "Mul",
-        "Neg",
-        "PRelu",
-        "Pow",
-        "Relu",
-        "Sigmoid",
-    ),
-    *("Softplus", "Sqrt", "Sub", "Sum", "Tanh"),
-)
-_BY_CHANNEL = (
-    *("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalMaxPool"),
-    *("InstanceNormalization", "LpPool", "MaxPool"),
-)
+from onnx2snn.ops.standard import standard
 
 
 def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str] = ()) -> bool:
@@ -51,7 +28,7 @@ def keep_samples_apart(parts: Iterable[onnx.ModelProto], shared: Collection[str]
     for part in parts:
         view = _View(part, shared)
         for node in part.graph.node:
-            rule = _RULES.get(node.op_type, _never)
+            rule = _RULES.get(standard(node.op_type).rows, _never)
             if node.domain:
                 rule = _rule_of_cell(node)
             if not all(map(view.is_shared, node.output)) and not rule(node, view):
@@ -188,21 +165,17 @@ def _rule_of_cell(node: onnx.NodeProto) -> Callable[[onnx.NodeProto, _View], boo
     return _always if cell.kind == "pool" else _elementwise
 
 
-#: Operator → whether a node of it keeps samples apart.
+#: By the `rows` of an operator's record: whether a node of it keeps samples apart.
 _RULES: dict[str, Callable[[onnx.NodeProto, _View], bool]] = {
-    **dict.fromkeys(ELEMENTWISE, _elementwise),
-    **dict.fromkeys(_BY_CHANNEL, _by_weights),
-    "Concat": _along_axis(0),
-    "Flatten": _flatten,
-    "Gemm": _by_matrix,
-    "LayerNormalization": _along_axis(-1),
-    "MatMul": _by_matrix,
-    "Pad": _pad,
-    "ReduceMax": _reduce,
-    "ReduceMean": _reduce,
-    "ReduceSum": _reduce,
-    "Reshape": _reshape,
-    "Slice": _slice,
-    "Softmax": _along_axis(-1),
-    "Transpose": _transpose,
+    "axis": _along_axis(0),
+    "channels": _by_weights,
+    "each": _elementwise,
+    "flatten": _flatten,
+    "last axis": _along_axis(-1),
+    "matrix": _by_matrix,
+    "pad": _pad,
+    "reduce": _reduce,
+    "reshape": _reshape,
+    "slice": _slice,
+    "transpose": _transpose,
 }

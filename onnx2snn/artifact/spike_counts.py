@@ -12,14 +12,13 @@ from onnx import helper, numpy_helper
 from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.artifact.pools import neuron_before, standard_op
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.standard import having
 
 Array = npt.NDArray[Any]
 Nodes = list[onnx.NodeProto]
 
 #: Operators that move values as they are, but not each within its channel.
-_MOVING = frozenset(
-    {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
-)
+_MOVING = having(moves=True)
 
 
 def spike_count(cell: onnx.NodeProto) -> str:

@@ -19,38 +19,15 @@ import onnx
 from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact, Carried, final_name
-from onnx2snn.artifact.fan_out import WEIGHTED, Weights, fan_out, filled_like, in_floats, total
+from onnx2snn.artifact.fan_out import LAYERS, Weights, fan_out, filled_like, in_floats, total
 from onnx2snn.artifact.layouts import Layout, find_layouts
 from onnx2snn.artifact.spike_counts import count_cells, spike_count
 from onnx2snn.emit.stream import DIVISOR, TIMESTEPS
-from onnx2snn.graph.sections import SHAPE_OPS
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.standard import SHAPE_OPS, standard
 
-#: Operators that move counts as they move values.
-_ROUTING = frozenset(
-    {
-        "Concat",
-        "DepthToSpace",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Identity",
-        "Pad",
-        "ReduceSum",
-        "Reshape",
-        "Resize",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-        "Tile",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
 #: Averages: the count of an output is the sum of the counts it averages.
 _AVERAGES = {"AveragePool": "LpPool", "ReduceMean": "ReduceSum"}
-_SUMS = ("Add", "Mean", "Sub", "Sum")
 
 
 @dataclass(frozen=True)
@@ -209,7 +186,7 @@ class _Tracer:
                 self.still.update(node.output)
                 if node.op_type in SHAPE_OPS or self.constant.issuperset(filter(None, node.input)):
                     self.constant.update(node.output)
-        elif node.op_type in WEIGHTED:
+        elif node.op_type in LAYERS:
             self._enter_weights(node, moving)
         else:
             self._pass_on(node, moving)
@@ -263,14 +240,15 @@ class _Tracer:
         """Let counts through an operator without weights; None where they cannot be followed."""
         name = f"{node.output[0]}/counts"
         carrying = [self.counts[item] for item in node.input if item in self.counts]
-        if node.op_type in _SUMS:
+        how = standard(node.op_type).counts
+        if how == "sum":
             filled, others = self._join(node, name)
             self.counts[node.output[0]] = name
             return [*filled, helper.make_node("Sum", [*carrying, *others.values()], [name])]
-        if node.op_type in ("Neg", "BatchNormalization", "Cast", "QuantizeLinear"):
+        if how == "alike":
             self.counts[node.output[0]] = carrying[0]
             return []
-        if node.op_type in ("Mul", "Div"):
+        if how == "scaled":
             return _scale(node, self.counts, self.still)
         if any(item and item not in self.counts and item not in self.still for item in node.input):
             return None
@@ -285,7 +263,7 @@ class _Tracer:
             copy.attribute.extend(a for a in node.attribute if a.name != "count_include_pad")
             if copy.op_type == "LpPool":
                 copy.attribute.append(helper.make_attribute("p", 1))
-        elif node.op_type not in _ROUTING or not _moves_whole_spikes(node):
+        elif how != "routed" or not _moves_whole_spikes(node):
             return None
         elif node.op_type == "Concat":
             filled, others = self._join(node, name)

@@ -30,6 +30,7 @@ from onnx2snn.graph.channels import along_axis, channels_first
 from onnx2snn.graph.graph import Graph, operands, producer
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.graph.sections import divide
+from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
 
 logger = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def _output_layers(graph: Graph) -> list[str]:
     for output in graph.outputs:
         node = producer(output)
         while node is not None and sections.of[node.name] == "head":
-            if node.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add"):
+            if node.op in WEIGHTED or node.op == "Add":
                 found[node.outputs[0].name] = None
                 break
             node = next((producer(source) for source in operands(node)), None)

@@ -19,11 +19,12 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.graph.channels import broadcastable, channel_axis
-from onnx2snn.graph.graph import WEIGHTED, Graph, Node, Tensor, constant, extract, is_cell, operands, producer
+from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.graph.sections import divide
 from onnx2snn.model.file import IR_VERSION
 from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
+from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
 
 Array = npt.NDArray[Any]

@@ -19,6 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.standard import having
 
 #: The domain of onnxruntime's operators on blocks.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
@@ -38,7 +39,7 @@ _WIDEST = 16
 _POOLS = {(DOMAIN, cell.op) for cell in CELLS.values() if cell.native and cell.kind == "pool"}
 #: What acts on each element for itself; of our operators those whose kernels take in a residual sum.
 _ELEMENTWISE = {
-    *(("", op) for op in ("Add", "Sub", "Mul", "Div", "Floor", "Clip", "Relu", "Neg", "Min", "Max")),
+    *(("", op) for op in having(blocked=True)),
     *((DOMAIN, cell.op) for cell in CELLS.values() if cell.native and cell.kind == "neuron"),
 }
 #: What gives as many samples as it is given.

@@ -8,19 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.graph.graph import Tensor, constant, operands, producer, rank, standard_op
-
-_CHANNELS_SECOND = frozenset(
-    {
-        "AveragePool",
-        "BatchNormalization",
-        "Conv",
-        "ConvTranspose",
-        "Gemm",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "MaxPool",
-    }
-)
+from onnx2snn.ops.standard import standard
 
 
 def channel_axis(tensor: Tensor) -> int | None:
@@ -38,10 +26,9 @@ def _axis(tensor: Tensor) -> int | None:
     if dims is None or dims < 2:
         return None
     node = producer(tensor)
-    if node is None or standard_op(node) in _CHANNELS_SECOND:
-        return 1
-    if node.op == "MatMul":
-        return dims - 1
+    where = "second" if node is None else standard(standard_op(node)).channels
+    if node is None or where:
+        return 1 if where == "second" else dims - 1
     if node.op == "Transpose":
         before = _axis(node.inputs[0])
         order = list(node.attrs.get("perm", range(dims)[::-1]))

@@ -30,13 +30,11 @@ from onnx2snn.model.file import IR_VERSION, normalize_model
 from onnx2snn.model.parking import LARGE
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
+from onnx2snn.ops.standard import WEIGHTED
 
 logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
-
-#: Operators that multiply by weights.
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 # The fence: its own log goes to stdout, past logging; our messages replace it.
 G_LOGGER.severity = G_LOGGER.CRITICAL

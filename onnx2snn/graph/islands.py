@@ -6,9 +6,10 @@ between two of its nodes belong to it: a GELU written as nine nodes is one islan
 
 from __future__ import annotations
 
-from onnx2snn.graph.graph import WEIGHTED, Graph, Node, is_cell, operands, producer
+from onnx2snn.graph.graph import Graph, Node, is_cell, operands, producer
 from onnx2snn.graph.linear import why_not_linear
-from onnx2snn.graph.sections import SHAPE_OPS, Sections
+from onnx2snn.graph.sections import Sections
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED
 
 
 def find_islands(graph: Graph, sections: Sections) -> dict[str, str]:

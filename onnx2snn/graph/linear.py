@@ -1,6 +1,6 @@
 """Which operators act on spikes as they are: linear (or affine) in what changes over time.
 
-To add an operator, add it to `LINEAR_RULES` with the rule that says when it is linear.
+Which rule is an operator's stands in its record (`onnx2snn.ops.standard`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from onnx2snn.graph.graph import Node, is_float, scalar
+from onnx2snn.ops.standard import standard
 
 #: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
 #: linear in these, or None when it is.
@@ -87,53 +88,18 @@ def _at_indices(node: Node, temporal: Collection[str]) -> str | None:
     return None if reduction in ("none", "add") else f"it combines values by '{reduction}'"
 
 
-LINEAR_RULES: dict[str, Rule] = {
-    "Add": _always,
-    "AveragePool": _in_data,
-    "BatchNormalization": _at_inference,
-    "Cast": _between_floats,
-    "CastLike": _between_floats,
-    "CenterCropPad": _in_data,
-    "Col2Im": _in_data,
-    "Concat": _always,
-    "Conv": _in_one_factor,
-    "ConvTranspose": _in_one_factor,
-    "CumSum": _in_data,
-    "DepthToSpace": _in_data,
-    "Div": _in_dividend,
-    "Einsum": _in_one_operand,
-    "Expand": _in_data,
-    "Flatten": _in_data,
-    "Gather": _in_data,
-    "GatherElements": _in_data,
-    "GatherND": _in_data,
-    "Gemm": _in_one_factor,
-    "GlobalAveragePool": _in_data,
-    "GridSample": _in_data,
-    "Identity": _always,
-    "MatMul": _in_one_factor,
-    "Mean": _always,
-    "Mul": _in_one_factor,
-    "Neg": _always,
-    "Pad": _in_padding,
-    "ReduceMean": _in_data,
-    "ReduceSum": _in_data,
-    "Reshape": _in_data,
-    "Resize": _in_data,
-    "ReverseSequence": _in_data,
-    "ScatterElements": _at_indices,
-    "ScatterND": _at_indices,
-    "Slice": _in_data,
-    "SpaceToDepth": _in_data,
-    "Split": _in_data,
-    "Squeeze": _in_data,
-    "Sub": _always,
-    "Sum": _always,
-    "Tile": _in_data,
-    "Transpose": _in_data,
-    "Trilu": _in_data,
-    "Unsqueeze": _in_data,
-    "Where": _under_condition,
+#: By the `linear` of an operator's record.
+_RULES: dict[str, Rule] = {
+    "condition": _under_condition,
+    "data": _in_data,
+    "dividend": _in_dividend,
+    "factor": _in_one_factor,
+    "floats": _between_floats,
+    "indices": _at_indices,
+    "inference": _at_inference,
+    "operand": _in_one_operand,
+    "padding": _in_padding,
+    "sum": _always,
 }
 
 
@@ -142,7 +108,7 @@ def why_not_linear(node: Node, temporal: Collection[str]) -> str | None:
 
     Arithmetic on integers, between the comparisons of an island, say, is none: spikes are floats.
     """
-    rule = LINEAR_RULES.get(node.op)
+    rule = _RULES.get(standard(node.op).linear)
     if node.domain or rule is None:
         return "it is not linear"
     reason = rule(node, temporal)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from onnx2snn.graph.graph import WEIGHTED, Graph, Node, Tensor, operands
+from onnx2snn.graph.graph import Graph, Node, Tensor, operands
 from onnx2snn.graph.linear import why_not_linear
-from onnx2snn.graph.sections import SHAPE_OPS, divide, is_neuron
+from onnx2snn.graph.sections import divide, is_neuron
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
 from onnx2snn.records import Record
 
 
@@ -42,9 +43,7 @@ def count_macs(graph: Graph) -> Macs:
     total, fed = 0, 0
     for node in graph.nodes:
         changing = [
-            tensor
-            for tensor in operands(node)
-            if tensor.name in sections.temporal or node.op in ("Add", "Concat", "Mean", "Sub", "Sum")
+            tensor for tensor in operands(node) if tensor.name in sections.temporal or standard(node.op).joins
         ]
         only_spikes = bool(changing) and all(tensor.name in spikes for tensor in changing)
         if node.op in WEIGHTED and not node.domain:

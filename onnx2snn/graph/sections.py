@@ -22,11 +22,9 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.ops import CELLS
+from onnx2snn.ops.standard import SHAPE_OPS
 
 Section = Literal["prefix", "body", "head"]
-
-#: Operators whose output depends on the shape of their input only, never on its values.
-SHAPE_OPS = frozenset({"Shape", "Size"})
 
 
 @dataclass(frozen=True)

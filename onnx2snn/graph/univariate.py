@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onnx2snn.graph.graph import Graph, Node, Tensor, constant, operands, producer
+from onnx2snn.ops.standard import having
 
 #: What makes a function an activation, and not the square root of a LayerNormalization, say.
-SMOOTH = frozenset(
-    {
-        *("Celu", "Elu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Sigmoid", "Softplus"),
-        *("Softsign", "Tanh", "ThresholdedRelu"),
-    }
-)
-_ELEMENTWISE = SMOOTH | {
-    *("Abs", "Add", "Clip", "Div", "Exp", "Identity", "LeakyRelu", "Log", "Max", "Min", "Mul", "Neg"),
-    *("Pow", "Reciprocal", "Relu", "Sqrt", "Sub", "Sum"),
-}
+SMOOTH = having(univariate="smooth")
+_ELEMENTWISE = SMOOTH | having(univariate="plain")
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,6 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 _BY_OP = {op: (reason, remedy) for reason, remedy, ops in _KINDS for op in ops}
 
-#: Operators whose output's shape depends on values: on running means it could change from step to step.
-VALUE_SHAPED = frozenset({"Compress", "ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "Unique"})
-
 
 def why_unsupported(node: Node) -> tuple[str, str] | None:
     """Reason and remedy for a node that is refused in any place; None for any other."""

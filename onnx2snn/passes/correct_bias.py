@@ -24,6 +24,7 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.ops.standard import standard
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
 
@@ -102,7 +103,7 @@ def _shift(graph: Graph, tensor: Tensor, correction: Vector, *results: Tensor) -
 def _taker(graph: Graph, tensor: Tensor) -> Node | None:
     """The node before the tensor whose bias can take the correction."""
     node = producer(tensor)
-    if node is None or node.op not in ("Conv", "ConvTranspose", "Gemm", "Add"):
+    if node is None or not (node.op == "Add" or standard(node.op).bias):
         return None
     if node.op == "Add":
         sources = [

@@ -12,11 +12,12 @@ from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
 from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands
 from onnx2snn.graph.islands import find_islands
-from onnx2snn.graph.linear import LINEAR_RULES, REARRANGES, why_not_linear
-from onnx2snn.graph.sections import SHAPE_OPS, Section, Sections, divide, is_neuron
-from onnx2snn.graph.unsupported import VALUE_SHAPED, why_unsupported
+from onnx2snn.graph.linear import REARRANGES, why_not_linear
+from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
+from onnx2snn.graph.unsupported import why_unsupported
 from onnx2snn.model.file import NEWER
 from onnx2snn.ops import CELLS
+from onnx2snn.ops.standard import SHAPE_OPS, standard
 from onnx2snn.passes.base import Note
 
 _PLACES: dict[Section, str] = {
@@ -113,9 +114,9 @@ class _Surroundings:
         """The verdict on a node of an island."""
         reason = why_not_linear(node, self.sections.temporal)
         fixed = "export the model with fixed shapes, or end it before this node"
-        if reason == REARRANGES and node.op in LINEAR_RULES and not _only_indexes(node):
+        if reason == REARRANGES and standard(node.op).linear and not standard(node.op).indexes:
             return _refused(node, reason, fixed)
-        if node.op in VALUE_SHAPED:
+        if standard(node.op).value_shaped:
             return _refused(node, "its output's shape depends on activations", fixed)
         if any(self._leaves(tensor) for tensor in node.outputs if is_float(tensor) is False):
             return _refused(
@@ -139,11 +140,6 @@ def _depending(graph: Graph) -> frozenset[str]:
         if node.op not in SHAPE_OPS and any(tensor.name in names for tensor in operands(node)):
             names.update(tensor.name for tensor in node.outputs)
     return frozenset(names)
-
-
-def _only_indexes(node: Node) -> bool:
-    """Whether computed indices pick values but cannot change the output's shape."""
-    return node.op in ("Gather", "GatherElements", "GatherND", "GridSample", "ReverseSequence")
 
 
 def _refused(node: Node, reason: str, remedy: str) -> Verdict:

@@ -16,10 +16,11 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.islands import find_islands
-from onnx2snn.graph.sections import SHAPE_OPS, divide
+from onnx2snn.graph.sections import divide
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.increment import CELL as INCREMENT
 from onnx2snn.ops.running_mean import CELL as RUNNING_MEAN
+from onnx2snn.ops.standard import SHAPE_OPS
 from onnx2snn.passes.base import Context, Pass
 
 

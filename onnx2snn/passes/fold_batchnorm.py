@@ -6,9 +6,8 @@ import numpy as np
 
 from onnx2snn.graph.affine import Affine, read_arithmetic, read_batchnorm, scale_outputs, set_constant
 from onnx2snn.graph.graph import Graph, Node, bypass, constant, producer, rank, reroute, sole_consumer, tidy
+from onnx2snn.ops.standard import WEIGHTED, standard
 from onnx2snn.passes.base import Context, Pass, fold_each
-
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 class FoldBatchNorm(Pass):
@@ -54,7 +53,7 @@ def _fold(graph: Graph, node: Node) -> str | None:
         return f"the output of '{source.name}' is read by other nodes too, or is an output of the graph"
     if source.op == "Add":
         return _fold_through_bias(graph, node, source, affine)
-    if source.op not in _WEIGHTED:
+    if source.op not in WEIGHTED:
         return f"it follows a {source.op} ('{source.name}'), which has no weights"
     if source.op == "MatMul" and rank(node.inputs[0]) != 2:
         return f"channels are not the last axis of '{source.name}'"
@@ -79,7 +78,7 @@ def _fold_arithmetic(graph: Graph, node: Node) -> bool:
         return False
     affine, operand = found
     source = producer(operand)
-    if source is None or source.op not in ("BatchNormalization", "Conv", "ConvTranspose", "Gemm"):
+    if source is None or not (source.op == "BatchNormalization" or standard(source.op).bias):
         return False
     if sole_consumer(graph, operand) is None:
         return False

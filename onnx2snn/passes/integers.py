@@ -30,7 +30,6 @@ from onnx.reference import ReferenceEvaluator
 from onnx2snn.artifact.records import NeuronRecord
 from onnx2snn.graph.affine import along, read_bias
 from onnx2snn.graph.graph import (
-    WEIGHTED,
     Constant,
     Graph,
     Node,
@@ -49,6 +48,7 @@ from onnx2snn.graph.graph import (
 from onnx2snn.graph.linear import pads_with_zeros
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.integer_accumulate_fire import CELL as INTEGER_ACCUMULATE_FIRE
+from onnx2snn.ops.standard import WEIGHTED, standard
 from onnx2snn.options import MOST_SPIKES
 from onnx2snn.passes.normalize_weights import is_normalized
 
@@ -56,12 +56,6 @@ Array = npt.NDArray[Any]
 
 #: The coarsest steps, in θ, in which a layer may give its share of a neuron's current.
 _COARSEST = 0.5
-#: Operators that move spikes and need no arithmetic for it.
-_ROUTES = ("Flatten", "MaxPool", "Pad")
-#: Operators that keep values between those that they read and 0.
-_BETWEEN = frozenset(
-    {"AveragePool", "Flatten", "GlobalAveragePool", "MaxPool", "Pad", "Reshape", "Slice", "Transpose"}
-)
 
 
 def use_integers(
@@ -198,7 +192,7 @@ class _Lowering:
 
     def _routes(self, node: Node) -> bool:
         """Whether a node moves spikes, and needs no arithmetic for it."""
-        if node.op not in _ROUTES or len(node.outputs) != 1 or is_output(self.graph, node.outputs[0]):
+        if not standard(node.op).routes or len(node.outputs) != 1 or is_output(self.graph, node.outputs[0]):
             return False
         return node.op != "Pad" or pads_with_zeros(node)
 
@@ -266,7 +260,7 @@ class _Lowering:
         if node.op == "Mul" and (factor := constant(node.inputs[1])) is not None:
             corners = [bound * extreme for bound in inner for extreme in _extremes(factor, dims)]
             return np.minimum.reduce(corners), np.maximum.reduce(corners)
-        if node.op not in _BETWEEN or (node.op == "Pad" and not pads_with_zeros(node)):
+        if not standard(node.op).bounded or (node.op == "Pad" and not pads_with_zeros(node)):
             return None
         # Channels may have moved: from the least of all to the most of all.
         return np.minimum(inner[0].min(keepdims=True), 0), np.maximum(inner[1].max(keepdims=True), 0)
@@ -392,7 +386,7 @@ def _biased(graph: Graph, current: Tensor) -> Node | None:
     if node.op == "Add":
         found = (_biased(graph, tensor) for tensor in node.inputs)
         return next((layer for layer in found if layer is not None), None)
-    if node.op not in ("Conv", "ConvTranspose", "Gemm") or len(node.inputs) < 3:
+    if not standard(node.op).bias or len(node.inputs) < 3:
         return None
     return node if constant(node.inputs[2]) is not None else None
 

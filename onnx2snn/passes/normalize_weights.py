@@ -25,11 +25,10 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.graph.sections import SHAPE_OPS
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.push_batchnorm import push
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
 
 
@@ -109,7 +108,7 @@ def _passes(graph: Graph, pool: Node) -> bool:
     """Whether θ can go past a pool, into the weights of all that read it."""
     result = pool.outputs[0]
     readers = result.outputs
-    weighted = all(reader.op in _WEIGHTED or reader.op == "Flatten" for reader in readers)
+    weighted = all(reader.op in WEIGHTED or reader.op == "Flatten" for reader in readers)
     return len(pool.outputs) == 1 and bool(readers) and weighted and not is_output(graph, result)
 
 
@@ -121,13 +120,13 @@ def _scale_current(graph: Graph, cell: Node, theta: Vector) -> bool:
     if source is None or sole_consumer(graph, current) is not cell:
         return False
     affine = Affine(1 / theta, np.full_like(theta, start))
-    if source.op in _WEIGHTED:
+    if source.op in WEIGHTED:
         return scale_outputs(graph, source, affine) is None
     if source.op != "Add" or source.inputs[0] is source.inputs[1]:
         return False
     for index, operand in enumerate(source.inputs):
         weighted = producer(operand)
-        if weighted is None or weighted.op not in _WEIGHTED or sole_consumer(graph, operand) is None:
+        if weighted is None or weighted.op not in WEIGHTED or sole_consumer(graph, operand) is None:
             continue
         if scale_outputs(graph, weighted, affine) is None:
             _scale_operand(graph, source, 1 - index, Affine(1 / theta, np.zeros_like(theta)))
@@ -144,7 +143,7 @@ def _scale_operand(graph: Graph, add: Node, index: int, affine: Affine) -> None:
         return
     source = producer(operand)
     alone = sole_consumer(graph, operand) is not None
-    if source is not None and source.op in _WEIGHTED and alone and not scale_outputs(graph, source, affine):
+    if source is not None and source.op in WEIGHTED and alone and not scale_outputs(graph, source, affine):
         return
     add.inputs[index] = _multiplied(graph, operand, affine.scale)
 

@@ -8,8 +8,9 @@ from onnx2snn.calibration.moments import Moments, measure_moments
 from onnx2snn.errors import OptionError
 from onnx2snn.graph.affine import Vector, add_bias, read_bias, set_constant
 from onnx2snn.graph.channels import channel_axis
-from onnx2snn.graph.graph import WEIGHTED, Array, Graph, Node, constant, tidy
+from onnx2snn.graph.graph import Array, Graph, Node, constant, tidy
 from onnx2snn.graph.sections import divide
+from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.normalize_weights import is_normalized
 

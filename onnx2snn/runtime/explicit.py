@@ -28,9 +28,9 @@ from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.engine.engines import Array, NumpyEngine, requantize
 from onnx2snn.graph.graph import Node, import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
-from onnx2snn.graph.sections import SHAPE_OPS
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
+from onnx2snn.ops.standard import SHAPE_OPS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnx2snn.graph.linear import LINEAR_RULES
+from onnx2snn.ops.standard import OPERATORS
 from tests.helpers import batchnorm
 from tests.means import compare
 
@@ -249,7 +249,7 @@ CASES: dict[str, list[Case]] = {
 
 
 def test_every_linear_operator_has_a_case():
-    assert CASES.keys() == LINEAR_RULES.keys()
+    assert CASES.keys() == {op for op, record in OPERATORS.items() if record.linear}
 
 
 @pytest.mark.parametrize(
