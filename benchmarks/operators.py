@@ -334,10 +334,10 @@ def _convert(probe: Probe) -> tuple[str, str, str]:
         threshold="max",
         correct_bias=False,
     )
-    verdict, reason = _judge(compiled.report)
+    verdict, reason = _judge(compiled.report.to_dict())
     found = _run(compiled.model, probe.feeds)
     expected = _alone(probe.alone(), {name: found[name] for name in probe.sent.values()})
-    bound, room = _bound(probe, compiled.report)
+    bound, room = _bound(probe, compiled.report.to_dict())
     wrong = [f"{name}: {said}" for name in probe.made if (said := _differ(found[name], expected[name], room))]
     return ("bug", f"{'; '.join(wrong)} (within {bound})", "") if wrong else (verdict, reason, bound)
 

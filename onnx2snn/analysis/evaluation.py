@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -252,13 +252,30 @@ def evaluate(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
-    samples = tally.samples
-    nothing: list[float | None] = [None] * len(wanted)
-    norm = np.sqrt(tally.reference_norm)
+    evaluation = _figures(
+        tally, wanted, work, energy_model, labelled=labelled, compared=compared, classes=classes > 0
+    )
+    given = None if exits is None else exits.figures(work, energy_model, labelled=labelled, compared=compared)
+    return replace(evaluation, early_exit=given, uncounted=list(session.uncounted))
+
+
+def _figures(
+    tally: _Tally,
+    timesteps: list[int],
+    work: Work,
+    energy_model: EnergyModel | None,
+    *,
+    labelled: bool,
+    compared: bool,
+    classes: bool,
+) -> Evaluation:
+    """What follows from the sums over all samples alone."""
+    samples, norm = tally.samples, np.sqrt(tally.reference_norm)
+    nothing: list[float | None] = [None] * len(timesteps)
     operations, events = (tally.operations / samples).tolist(), (tally.events / samples).tolist()
     return Evaluation(
         samples=samples,
-        timesteps=wanted,
+        timesteps=timesteps,
         accuracy=(tally.correct / samples).tolist() if labelled else nothing,
         agreement=(tally.agreeing / samples).tolist() if compared and classes else nothing,
         output_error=(np.sqrt(tally.error) / norm).tolist() if compared and norm else nothing,
@@ -267,11 +284,7 @@ def evaluate(
         spikes_by_neuron={name: count / samples for name, count in tally.spikes_by_neuron.items()},
         synaptic_operations_per_sample=operations,
         samples_per_second=(samples / tally.seconds).tolist(),
-        energy=estimate_energy(work, Activity(wanted, operations, events), energy_model),
-        early_exit=None
-        if exits is None
-        else exits.figures(work, energy_model, labelled=labelled, compared=compared),
-        uncounted=list(session.uncounted),
+        energy=estimate_energy(work, Activity(timesteps, operations, events), energy_model),
     )
 
 

@@ -131,28 +131,29 @@ def sweep(
     )
     with progress_bar():
         ann = load_model(model)
-    inputs = input_specs(ann)
-    typed = _typed(values)
+    inputs, typed = input_specs(ann), _typed(values)
     preprocessing = read_preprocessing(values, Preprocessing())
     calibration = open_dataset(calib, inputs, preprocessing, calib_samples)
     dataset = open_dataset(data, inputs, preprocessing, max_samples)
     folder = _make_cache(Path(cache or f"{Path(model).stem}.sweep"))
-    with progress_bar("sweep") as advance:
-        found = run_sweep(
-            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=advance
-        )
+    with progress_bar("sweep") as bar:
+        found = run_sweep(ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=bar)
     limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
     words = [*limit, *typed, *shlex.split(command(found.knee.options))]
-    found = replace(found, command=shlex.join(["onnx2snn", "compile", model, "--calib", calib, *words]))
+    found = replace(found, command=_compile_line(model, calib, words))
     out = console_for(json_file)
     _print_points(out, found)
     if plot is not None:
         plots.plot_sweep(found, plot)
         say(out, "plot", plot)
     if report_file is not None:
-        line = shlex.join(["onnx2snn", "compile", file_name(model), "--calib", file_name(calib), *words])
+        line = _compile_line(file_name(model), file_name(calib), words)
         report(out, report_file, model, replace(found, command=line, source_sha256=digest(ann)))
     write_json(json_file, found.to_dict())
+
+
+def _compile_line(model: str, calib: str, words: list[str]) -> str:
+    return shlex.join(["onnx2snn", "compile", model, "--calib", calib, *words])
 
 
 def _make_cache(folder: Path) -> Path:

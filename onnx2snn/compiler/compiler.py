@@ -38,8 +38,16 @@ from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
-from onnx2snn.passes.integers import use_integers
-from onnx2snn.passes.pipeline import ADMISSION, COMPLETION, CONVERSION, PREPARATION, begin, prepare, run_pass
+from onnx2snn.passes.pipeline import (
+    ADMISSION,
+    COMPLETION,
+    CONVERSION,
+    LOWERING,
+    PREPARATION,
+    begin,
+    prepare,
+    run_pass,
+)
 from onnx2snn.runtime.session import SpikingSession
 
 Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
@@ -239,7 +247,8 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
         raise AssertionError(f"the passes made what cannot be emitted: {refusals(verdicts)[0]}")
     assert context.statistics is not None
     macs = count_macs(graph)
-    layers = use_integers(graph, context.steps, context.neurons) if options.weights == "int8" else None
+    for step in LOWERING:
+        run_pass(step, graph, context)
     report = CompileReport(
         verdicts,
         macs,
@@ -247,7 +256,7 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
         context.activations,
         options,
         CalibrationRecord(context.statistics.samples, dataset.source),
-        layers,
+        context.layers,
     )
     if options.schedule == "layer":
         artifact = emit_layer(graph)

@@ -42,6 +42,6 @@ CELL = Cell(
     FUNCTION,
     step,
     initial_state,
-    # No activation becomes one: `onnx2snn.passes.integers` puts it in the place of an AccumulateFire.
+    # No activation becomes one: `onnx2snn.passes.use_integers` puts it in the place of an AccumulateFire.
     Neuron(lambda *_: False, set_up, most_spikes, limit="levels", fires_once=True),
 )

@@ -50,6 +50,7 @@ class Context:
         firing: per neuron node: how it fires instead of what calibration gave it.
         corrections: what was added to each neuron's input, per channel; set by `CorrectBias`.
         steps: per layer: what the integers of its int8 weights stand for, per channel; set by `RoundWeights`.
+        layers: per layer behind a neuron: `integer`, or why it computes in floats; set by `UseIntegers`.
         notes: per node, in the order in which the passes spoke of them.
         established: properties of the graph that passes have ensured.
         advance: called by long passes with the share of their work that is done.
@@ -65,6 +66,7 @@ class Context:
     firing: Mapping[str, Firing] = field(default_factory=dict)
     corrections: dict[str, Vector] = field(default_factory=dict)
     steps: dict[str, Vector] = field(default_factory=dict)
+    layers: dict[str, str] | None = None
     notes: list[Note] = field(default_factory=list)
     established: set[str] = field(default_factory=set)
     advance: Callable[[float], None] = ignore
@@ -84,6 +86,7 @@ class Context:
             activations={},
             corrections={},
             steps={},
+            layers=None,
             established=set(self.established),
         )
 

@@ -63,7 +63,10 @@ COMPLETION = _load(
     "round_weights",
 )
 
-PIPELINE = (*PREPARATION, *ADMISSION, *CONVERSION, *COMPLETION)
+#: Once the report has seen the network.
+LOWERING = _load("use_integers")
+
+PIPELINE = (*PREPARATION, *ADMISSION, *CONVERSION, *COMPLETION, *LOWERING)
 
 
 def begin(model: onnx.ModelProto, options: CompileOptions) -> tuple[Graph, Context]:

@@ -64,6 +64,7 @@ PROPERTIES: dict[str, Property] = {
     "biases_corrected": Property("weights and biases are those of the artifact, but for their units"),
     "weights_normalized": Property("thresholds are in the weights where they can be"),
     "weights_rounded": Property("weights are multiples of a step where that was asked for"),
+    "integers_used": Property("layers compute in integers where that was asked for"),
 }
 
 #: What the passes that need no data make of any graph.

@@ -46,7 +46,7 @@ def test_every_node_of_a_light_net_has_a_verdict(name):
         node.name or node.output[0] for node in model.graph.node
     ]
     assert not [verdict for verdict in found.nodes if verdict.role == "refused"]
-    assert found.macs["share"] > 0.3
+    assert found.macs.share > 0.3
 
 
 @pytest.mark.parametrize("name", FIXTURES)

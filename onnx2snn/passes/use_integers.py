@@ -25,10 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx.reference import ReferenceEvaluator
 
-from onnx2snn.artifact.records import NeuronRecord
-from onnx2snn.graph.affine import along, read_bias
 from onnx2snn.graph.graph import (
     Constant,
     Graph,
@@ -36,7 +33,6 @@ from onnx2snn.graph.graph import (
     Tensor,
     Variable,
     constant,
-    extract,
     is_output,
     operands,
     producer,
@@ -50,7 +46,17 @@ from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.integer_accumulate_fire import CELL as INTEGER_ACCUMULATE_FIRE
 from onnx2snn.ops.standard import WEIGHTED, standard
 from onnx2snn.options import MOST_SPIKES
-from onnx2snn.passes.normalize_weights import is_normalized
+from onnx2snn.passes.base import Context, Pass
+from onnx2snn.passes.integer_layers import (
+    bias_of,
+    biased_layer,
+    evaluate_constant,
+    extremes,
+    fires_whole,
+    neuron_behind,
+    retire,
+    whole_weights,
+)
 
 Array = npt.NDArray[Any]
 
@@ -58,29 +64,30 @@ Array = npt.NDArray[Any]
 _COARSEST = 0.5
 
 
-def use_integers(
-    graph: Graph, steps: Mapping[str, Array], neurons: dict[str, NeuronRecord]
-) -> dict[str, str]:
-    """Let the layers of a net compute in integers.
+class UseIntegers(Pass):
+    """Let the layers of a net compute in integers, with `weights` int8; see the head of this file.
 
-    Args:
-        graph: a flat graph of the schedule `layer`, weights normalised and rounded; changed in place.
-        steps: layer → s, of which its weights are multiples, per output channel.
-        neurons: the record of each neuron; changed with it.
-
-    Returns:
-        Layer → `integer`, or why it computes in floats, for every layer behind a neuron.
+    Fills `context.layers`: layer → `integer`, or why it computes in floats, for every layer behind a neuron.
     """
-    lowering = _Lowering(graph, steps)
-    for node in list(graph.nodes):
-        lowering.enter(node)
-    lowering.cast()
-    tidy(graph)
-    for node in graph.nodes:
-        if node.op == INTEGER_ACCUMULATE_FIRE.op:
+
+    requires = frozenset({"weights_rounded"})
+    ensures = frozenset({"integers_used"})
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        if context.options.weights == "float":
+            return False
+        lowering = _Lowering(graph, context.steps)
+        for node in list(graph.nodes):
+            lowering.enter(node)
+        lowering.cast()
+        tidy(graph)
+        for name in lowering.fired:
             # θ is no tensor of the artifact: it is part of the weights.
-            neurons[node.name] = replace(neurons[node.name], op=node.op, theta=None)
-    return lowering.layers
+            record = context.neurons[name]
+            context.neurons[name] = replace(record, op=INTEGER_ACCUMULATE_FIRE.op, theta=None)
+        context.layers = lowering.layers
+        return True
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,13 @@ class _Lowering:
     """The way through the graph, node by node.
 
     Attributes:
-        steps: see `use_integers`.
+        steps: layer → s, of which its weights are multiples, per output channel.
         spikes: tensor → the same as whole spikes, uint8.
         levels: the most that such a tensor holds.
         routed: such a tensor → the node that has moved it, which drops out unless it is read as floats.
         floats: such tensors that some node still reads as floats.
-        layers: see `use_integers`.
+        layers: see `UseIntegers`.
+        fired: names of the neurons of integers.
     """
 
     graph: Graph
@@ -118,6 +126,7 @@ class _Lowering:
     routed: dict[str, Node] = field(default_factory=dict)
     floats: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, str] = field(default_factory=dict)
+    fired: list[str] = field(default_factory=list)
     _behind: set[str] = field(default_factory=set)  # tensors that depend on a neuron
     _centred: set[str] = field(default_factory=set)  # currents without the 1/2: what follows rounds by itself
 
@@ -127,7 +136,7 @@ class _Lowering:
         behind = any(tensor.name in self._behind for tensor in operands(node))
         if behind or node.domain == DOMAIN:
             self._behind.update(outputs)
-        if _fires_whole(node):
+        if fires_whole(node):
             self._fire(node)
             return
         source = node.inputs[0].name if node.inputs else ""
@@ -169,6 +178,7 @@ class _Lowering:
         rounded = self.spikes[current.name]
         neuron.op, neuron.inputs, neuron.outputs = INTEGER_ACCUMULATE_FIRE.op, [rounded], [spikes]
         del neuron.attrs["potential"]
+        self.fired.append(neuron.name)
 
     def _round(self, current: Tensor) -> None:
         """QuantizeLinear for a neuron; it rounds to the nearest, so the 1/2 leaves the current again."""
@@ -180,7 +190,7 @@ class _Lowering:
     def _centre(self, current: Tensor) -> Tensor:
         """The current without the 1/2, taken out of the bias that has it where that is alone in it."""
         half = np.float32(0.5)
-        layer = _biased(self.graph, current)
+        layer = biased_layer(self.graph, current)
         if layer is not None:
             bias = np.asarray(constant(layer.inputs[2]))
             layer.inputs[2] = self._constant(f"{layer.name}/bias", bias - half)
@@ -216,7 +226,7 @@ class _Lowering:
             return "ONNX has no ConvTranspose of integers"
         if layer.name not in self.steps or (layer.op != "Conv" and rank(layer.inputs[0]) != 2):
             return "it is no product with a matrix"
-        return None if _bias(layer) is not None else "its bias is not one per channel"
+        return None if bias_of(layer) is not None else "its bias is not one per channel"
 
     def _grain(self, layer: Node) -> Grain | str | None:
         """How a Conv gives its result, or why it cannot; None for any other layer.
@@ -226,10 +236,10 @@ class _Lowering:
         """
         if layer.op != "Conv":
             return None
-        if _neuron_behind(layer):
+        if neuron_behind(layer):
             return Grain()
         add = sole_consumer(self.graph, layer.outputs[0])
-        neuron = None if add is None or add.op != "Add" else _neuron_behind(add)
+        neuron = None if add is None or add.op != "Add" else neuron_behind(add)
         if add is None or neuron is None:
             return "no neuron fires on its result"
         others = [tensor for tensor in add.inputs if tensor is not layer.outputs[0]]
@@ -249,16 +259,16 @@ class _Lowering:
             return np.zeros(1), np.full(1, float(self.levels[tensor.name]))
         value, node = constant(tensor), producer(tensor)
         if value is None and node is not None and not node.domain and self._never_changes(node):
-            value = _evaluate(self.graph, tensor)
+            value = evaluate_constant(self.graph, tensor)
         if value is not None:
-            return _extremes(value, dims)
+            return extremes(value, dims)
         if node is None or node.domain or rank(tensor) != dims:
             return None
         inner = self._bounds(node.inputs[0], dims)
         if inner is None:
             return None
         if node.op == "Mul" and (factor := constant(node.inputs[1])) is not None:
-            corners = [bound * extreme for bound in inner for extreme in _extremes(factor, dims)]
+            corners = [bound * extreme for bound in inner for extreme in extremes(factor, dims)]
             return np.minimum.reduce(corners), np.maximum.reduce(corners)
         if not standard(node.op).bounded or (node.op == "Pad" and not pads_with_zeros(node)):
             return None
@@ -272,12 +282,12 @@ class _Lowering:
 
     def _convert(self, layer: Node, grain: Grain | None) -> None:
         source = self.spikes[layer.inputs[0].name]
-        step, bias, result = self.steps[layer.name], _bias(layer), layer.outputs[0]
+        step, bias, result = self.steps[layer.name], bias_of(layer), layer.outputs[0]
         assert bias is not None, "see `_why_not`"
-        weight = _whole(layer, step)
+        weight = whole_weights(layer, step)
         # What follows rounds to the nearest by itself: the 1/2 leaves the bias.
         if grain is None:
-            if _neuron_behind(layer):
+            if neuron_behind(layer):
                 self._centred.add(result.name)
                 bias = bias - 0.5
             self._convert_product(layer, source, weight, step, bias)
@@ -318,7 +328,7 @@ class _Lowering:
             zero,
             self._constant(f"{name}/bias", np.rint(bias / step).astype(np.int32)),
         ]
-        _retire(conv)
+        retire(conv)
         self._add("QLinearConv", name, inputs, [given], attributes)
 
     def _convert_product(
@@ -331,7 +341,7 @@ class _Lowering:
         total, charge, wide = (
             self._variable(made, kind, result.shape) for made, kind in zip(names, types, strict=True)
         )
-        _retire(layer)
+        retire(layer)
         self._add("MatMulInteger", name, [source, self._constant(f"{name}/weight", weight)], [total])
         whole = self._constant(f"{name}/bias", np.rint(bias / step).astype(np.int32))
         self._add("Add", charge.name, [total, whole], [charge])
@@ -365,68 +375,3 @@ class _Lowering:
         taken = {node.name for node in self.graph.nodes}
         name = unique_name(self.graph, name) if name in taken else name
         self.graph.nodes.append(Node(op, name, attributes or {}, inputs, outputs))
-
-
-def _fires_whole(node: Node) -> bool:
-    """Whether a node is a neuron that sends whole spikes of one each, no more than uint8 holds."""
-    return is_normalized(node) and int(node.attrs["levels"]) <= MOST_SPIKES
-
-
-def _neuron_behind(node: Node) -> Node | None:
-    """The only reader of a node's result, if that is a neuron of whole spikes."""
-    readers = node.outputs[0].outputs
-    return readers[0] if len(readers) == 1 and _fires_whole(readers[0]) else None
-
-
-def _biased(graph: Graph, current: Tensor) -> Node | None:
-    """A layer of floats whose constant bias is part of a current, and of nothing else."""
-    node = producer(current)
-    if node is None or sole_consumer(graph, current) is None:
-        return None
-    if node.op == "Add":
-        found = (_biased(graph, tensor) for tensor in node.inputs)
-        return next((layer for layer in found if layer is not None), None)
-    if not standard(node.op).bias or len(node.inputs) < 3:
-        return None
-    return node if constant(node.inputs[2]) is not None else None
-
-
-def _retire(node: Node) -> None:
-    """Take a node out of the graph; another has its name from now on."""
-    node.inputs.clear()
-    node.outputs.clear()
-    node.name = ""
-
-
-def _evaluate(graph: Graph, tensor: Tensor) -> Array:
-    """The value of a tensor that depends on constants alone."""
-    (value,) = ReferenceEvaluator(extract(graph, [], [tensor.name])).run(None, {})
-    return np.asarray(value)
-
-
-def _outputs_first(layer: Node) -> bool:
-    return layer.op == "Conv" or bool(layer.attrs.get("transB", 0))
-
-
-def _whole(layer: Node, step: Array) -> Array:
-    """Weights as int8; of a product [inputs, outputs]."""
-    weight = np.asarray(constant(layer.inputs[1]), np.float64)
-    rows = weight if _outputs_first(layer) else weight.T
-    whole = np.rint(rows / along(step, 0, rows.ndim)).astype(np.int8)
-    return whole if layer.op == "Conv" else whole.T
-
-
-def _bias(layer: Node) -> Array | None:
-    """The bias per output channel, float64 [C]; None if it is not that."""
-    weight = np.asarray(constant(layer.inputs[1]))
-    channels = weight.shape[0] if _outputs_first(layer) else weight.shape[-1]
-    return np.zeros(channels) if layer.op == "MatMul" else read_bias(layer, channels)
-
-
-def _extremes(value: Array, dims: int) -> tuple[Array, Array]:
-    """Least and most of a constant that meets a tensor of some rank: per channel."""
-    aligned = value.reshape((1,) * (dims - value.ndim) + value.shape) if dims >= value.ndim else value
-    if aligned.ndim < 2:
-        return np.full(1, float(value.min())), np.full(1, float(value.max()))
-    others = tuple(axis for axis in range(aligned.ndim) if axis != 1)
-    return aligned.min(axis=others).astype(np.float64), aligned.max(axis=others).astype(np.float64)
