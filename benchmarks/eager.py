@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from onnx2snn.artifact.artifact import Artifact, final_name
-from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.ops.names import TIMESTEPS
 
 #: Inputs (None where omitted) and attributes of a node → its outputs.
 Operator = Callable[[list[Any], dict[str, Any]], tuple[Tensor, ...]]

@@ -62,3 +62,8 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's text that says something: ours are all one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def shape_text(shape: Sequence[object]) -> str:
+    """A shape as it stands in messages."""
+    return "[" + ", ".join(map(str, shape)) + "]"

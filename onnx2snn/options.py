@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from onnx2snn.errors import OptionError
-from onnx2snn.exits import parse_exit
+from onnx2snn.exits.rule import parse_exit
 from onnx2snn.records import Record
 from onnx2snn.thresholds.rules import RULES
 

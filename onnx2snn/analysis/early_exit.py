@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession

@@ -18,7 +18,7 @@ from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
 from onnx2snn.errors import DataError, ModelError
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work

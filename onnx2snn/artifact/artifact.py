@@ -19,12 +19,12 @@ from onnx import helper, numpy_helper
 from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
 from onnx2snn.data.readers import InputSpec
-from onnx2snn.emit.early_exit import remove_early_exit
 from onnx2snn.emit.metadata import METADATA_PREFIX
-from onnx2snn.emit.stream import LOOP, TIMESTEPS
 from onnx2snn.errors import ModelError
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.in_file import remove_early_exit
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.names import LOOP, TIMESTEPS
 from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.graph.macs import Macs
 from onnx2snn.records import Record
 

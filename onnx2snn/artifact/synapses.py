@@ -22,8 +22,8 @@ from onnx2snn.artifact.artifact import Artifact, Carried, final_name
 from onnx2snn.artifact.fan_out import LAYERS, Weights, fan_out, filled_like, in_floats, total
 from onnx2snn.artifact.layouts import Layout, find_layouts
 from onnx2snn.artifact.spike_counts import count_cells, spike_count
-from onnx2snn.emit.stream import DIVISOR, TIMESTEPS
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.names import DIVISOR, TIMESTEPS
 from onnx2snn.ops.standard import SHAPE_OPS, standard
 
 #: Averages: the count of an output is the sum of the counts it averages.

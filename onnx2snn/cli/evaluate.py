@@ -34,7 +34,7 @@ from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progres
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import open_dataset
 from onnx2snn.errors import OptionError
-from onnx2snn.exits import ExitRule, parse_exit
+from onnx2snn.exits.rule import ExitRule, parse_exit
 from onnx2snn.model.file import write_atomically
 from onnx2snn.report import tables
 
@@ -169,7 +169,7 @@ def run(
     `timesteps_used`.
     """
     from onnx2snn.analysis.evaluation import top1
-    from onnx2snn.emit.early_exit import USED
+    from onnx2snn.exits.in_file import USED
 
     check_outputs([snn, data], {"-o": output})
     with progress_bar():

@@ -23,13 +23,13 @@ from onnx2snn.compiler.memory import peak_memory
 from onnx2snn.compiler.report import CompileReport, Inspection
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset, dataset_from_arrays, open_dataset
-from onnx2snn.emit.early_exit import add_early_exit
 from onnx2snn.emit.layer import emit_layer
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.emit.stream import emit_stream
 from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import DataError, ModelError, OptionError
-from onnx2snn.exits import parse_exit
+from onnx2snn.exits.in_file import add_early_exit
+from onnx2snn.exits.rule import parse_exit
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.macs import count_macs
 from onnx2snn.model.check import check_model, check_structure
@@ -220,8 +220,8 @@ class _Phases:
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
         peak = peak_memory()
-        if peak is not None:
-            self.megabytes[name] = round(peak / 2**20, 1)
+        if peak is not None:  # the kernel adds it up roughly: it can come back a page lower than it was
+            self.megabytes[name] = max(round(peak / 2**20, 1), *self.megabytes.values(), 0.0)
 
 
 def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Inspection:

@@ -12,7 +12,7 @@ from onnx2snn.artifact.records import (
     NeuronRecord,
     Verdict,
 )
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.graph.macs import Macs
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.coverage import count_roles

@@ -24,15 +24,10 @@ from onnx2snn.emit.cells import functions_of, widen_cells
 from onnx2snn.graph.graph import Array, Graph, clone, unique_name, write_model
 from onnx2snn.graph.sections import Sections, divide
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.names import DIVISOR, LOOP, TIMESTEPS
 
-#: Name of the Loop node.
-LOOP = "onnx2snn/timesteps_loop"
 #: The trip count's name in the file, where the user's graph leaves it free.
 PUBLIC_TIMESTEPS = "timesteps"
-#: Its name where that is taken, and always in the parts that a session runs.
-TIMESTEPS = "onnx2snn/timesteps"
-#: How the names of T as a float begin, by which the sums over time are divided.
-DIVISOR = f"{TIMESTEPS}_as_"
 #: The Loop's condition. It may be omitted, but ONNX's reference evaluator then never enters the loop.
 _ALWAYS = "onnx2snn/always"
 

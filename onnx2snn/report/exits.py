@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnx2snn.analysis.early_exit import ExitFigures
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.report import tables
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw

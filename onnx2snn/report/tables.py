@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.analysis.sweep import Sweep
     from onnx2snn.artifact.records import Adaptation, LayerAdaptation, NeuronRecord, Verdict
-    from onnx2snn.exits import ExitRule
+    from onnx2snn.exits.rule import ExitRule
     from onnx2snn.graph.macs import Macs
 
 

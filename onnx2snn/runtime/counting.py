@@ -14,7 +14,7 @@ from onnx2snn.artifact.fan_out import count_dense
 from onnx2snn.artifact.layouts import by_sample
 from onnx2snn.artifact.spike_counts import event_count, spike_count
 from onnx2snn.artifact.synapses import make_counter
-from onnx2snn.emit.stream import TIMESTEPS
+from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.inputs import count_samples
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.runner import Network, Step

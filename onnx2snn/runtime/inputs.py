@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.data.readers import InputSpec
-from onnx2snn.errors import DataError
+from onnx2snn.errors import DataError, shape_text
 
 Array = npt.NDArray[Any]
 
@@ -68,8 +68,3 @@ def _check_array(spec: InputSpec, array: Array) -> None:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"input '{spec.name}': expected finite values, found NaN or Inf; repair the samples")
-
-
-def shape_text(shape: Sequence[object]) -> str:
-    """A shape as it stands in messages."""
-    return "[" + ", ".join(map(str, shape)) + "]"

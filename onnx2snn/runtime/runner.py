@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 
 from onnx2snn.artifact.artifact import Artifact, Carried, final_name
-from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
+from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.stepper import Stepper, make_stepper, select_rows
 
 Values = Mapping[str, Array]

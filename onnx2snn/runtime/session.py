@@ -15,17 +15,17 @@ from onnx2snn.artifact.artifact import Artifact, take_apart
 from onnx2snn.artifact.samples import keep_samples_apart
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset, InputSpec
-from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.errors import DataError, OptionError
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
+from onnx2snn.exits.stopping import check_scores, find_rule, run_until_decided
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
+from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
-from onnx2snn.runtime.early_exit import check_scores, find_rule, run_until_decided
 from onnx2snn.runtime.explicit import simulate
 from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
 from onnx2snn.runtime.probing import Prober
@@ -169,7 +169,12 @@ class SpikingSession:
         Raises:
             OptionError: no such rule, or a network that cannot exit early.
         """
-        return find_rule(self.artifact, early_exit)
+        return find_rule(
+            early_exit,
+            self.artifact.schedule,
+            self.artifact.exit_rule,
+            probabilities=self.artifact.gives_probabilities,
+        )
 
     def check_scores(self, scores: Array) -> None:
         """Make sure that the first output can tell when a sample is decided.
@@ -188,9 +193,8 @@ class SpikingSession:
             )
             for group in cut(feeds, samples, _EXITING if apart else samples)
         ]
-        outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
-        used = [run.timesteps_used for run in runs if run.timesteps_used is not None]
-        return Run(steps, outputs, timesteps_used=np.concatenate(used))
+        outputs = {name: np.concatenate([given[name] for given, _ in runs]) for name in runs[0][0]}
+        return Run(steps, outputs, timesteps_used=np.concatenate([used for _, used in runs]))
 
     def outputs_by_step(
         self, inputs: Array | Mapping[str, Array], timesteps: int | None = None

@@ -13,8 +13,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
-from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.ops import CELLS
+from onnx2snn.ops.names import TIMESTEPS
 
 Array = npt.NDArray[Any]
 

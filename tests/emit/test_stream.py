@@ -13,7 +13,8 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
-from onnx2snn.emit.stream import LOOP, PUBLIC_TIMESTEPS, emit_stream
+from onnx2snn.emit.stream import PUBLIC_TIMESTEPS, emit_stream
+from onnx2snn.ops.names import LOOP
 from tests.helpers import Arrays, feeds, graph_of, normal, parse, relative_error, run
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -18,7 +18,7 @@ from onnx2snn.analysis.sweep import Point, Sweep
 from onnx2snn.artifact.records import LayerAdaptation, NeuronRecord, Spread, Verdict
 from onnx2snn.cli.doctor import examine
 from onnx2snn.data.readers import open_dataset
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
 from onnx2snn.report import tables
 from onnx2snn.runtime.results import Work
 

@@ -8,8 +8,8 @@ import onnxruntime
 import pytest
 
 import onnx2snn
-from onnx2snn.emit.stream import TIMESTEPS
 from onnx2snn.ops.accumulate_fire import spike_train
+from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.stepping import describe_tensor, take_steps
 from tests.helpers import feeds, normal, parse

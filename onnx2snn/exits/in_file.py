@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.emit.stream import DIVISOR, LOOP
 from onnx2snn.errors import OptionError
-from onnx2snn.exits import ExitRule
+from onnx2snn.exits.rule import ExitRule
+from onnx2snn.ops.names import DIVISOR, LOOP
 
 #: The output that says how many timesteps a run took, where the graph leaves the name free.
 USED = "timesteps_used"

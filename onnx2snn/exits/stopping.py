@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.artifact.artifact import Artifact
-from onnx2snn.errors import OptionError
-from onnx2snn.exits import ExitRule, parse_exit
-from onnx2snn.runtime.inputs import shape_text
-from onnx2snn.runtime.results import Run
-from onnx2snn.runtime.runner import Runner
+from onnx2snn.errors import OptionError, shape_text
+from onnx2snn.exits.rule import ExitRule, parse_exit
 
 Array = npt.NDArray[Any]
 
@@ -20,13 +16,31 @@ Array = npt.NDArray[Any]
 _WORTH_LEAVING = 0.75
 
 
-def find_rule(artifact: Artifact, early_exit: str | ExitRule) -> ExitRule:
-    """The rule that an early exit names.
+class Steps(Protocol):
+    """A run between two timesteps: see `onnx2snn.runtime.runner.Runner`."""
+
+    def advance(self) -> None:
+        """One step."""
+        ...
+
+    def outputs(self) -> dict[str, Array]:
+        """The outputs after the timesteps so far."""
+        ...
+
+    def keep(self, rows: Array) -> None:
+        """Go on with some of the samples only."""
+        ...
+
+
+def find_rule(
+    early_exit: str | ExitRule, schedule: str, own: ExitRule | None, *, probabilities: bool
+) -> ExitRule:
+    """The rule that an early exit names, for a network of a schedule, with the rule that its file has.
 
     Raises:
         OptionError: no such rule, or a network that cannot exit early.
     """
-    if artifact.schedule == "layer":
+    if schedule == "layer":
         raise OptionError(
             "early exit: expected a network of --schedule stream, found layer, whose output is there "
             "only after the last timestep; compile with --schedule stream"
@@ -35,13 +49,13 @@ def find_rule(artifact: Artifact, early_exit: str | ExitRule) -> ExitRule:
         return early_exit
     named = parse_exit(early_exit)
     if named is not None:
-        return ExitRule(named[0], (named[1],), artifact.gives_probabilities)
-    if artifact.exit_rule is None:
+        return ExitRule(named[0], (named[1],), probabilities)
+    if own is None:
         raise OptionError(
             "--early-exit: expected a network compiled with --early-exit auto, found one without its "
             "thresholds; compile it with that option, give --calib, or give confidence:0.9, say"
         )
-    return artifact.exit_rule
+    return own
 
 
 def check_scores(name: str, scores: Array) -> None:
@@ -57,7 +71,9 @@ def check_scores(name: str, scores: Array) -> None:
         )
 
 
-def run_until_decided(runner: Runner, rule: ExitRule, samples: int, steps: int, *, apart: bool) -> Run:
+def run_until_decided(
+    runner: Steps, rule: ExitRule, samples: int, steps: int, *, apart: bool
+) -> tuple[dict[str, Array], Array]:
     """Step until every sample is decided, the decided ones leaving once they are a quarter of the batch.
 
     Args:
@@ -66,6 +82,9 @@ def run_until_decided(runner: Runner, rule: ExitRule, samples: int, steps: int, 
         samples: N.
         steps: T, by which every sample stops.
         apart: whether samples do not depend on each other, so that they may leave.
+
+    Returns:
+        The outputs, and how many timesteps each sample took, int64 [N].
 
     Raises:
         OptionError: an output that has not one row a sample, or no class scores in the first.
@@ -93,7 +112,7 @@ def run_until_decided(runner: Runner, rule: ExitRule, samples: int, steps: int, 
             places = np.flatnonzero(left)
             runner.keep(places)
             rows = rows[places]
-    return Run(steps, results, timesteps_used=used)
+    return results, used
 
 
 def _check_rows(name: str, values: Array, samples: int) -> None:

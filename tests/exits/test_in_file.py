@@ -12,11 +12,12 @@ from hypothesis.extra import numpy as hnp
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
-from onnx2snn.compiler.exit_calibration import calibrate_exit, choose_thresholds
+from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.data.readers import dataset_from_arrays
-from onnx2snn.emit.early_exit import USED, add_early_exit, remove_early_exit
 from onnx2snn.errors import OptionError
-from onnx2snn.exits import ExitRule, measure, parse_exit
+from onnx2snn.exits.in_file import USED, add_early_exit, remove_early_exit
+from onnx2snn.exits.rule import ExitRule, measure, parse_exit
+from onnx2snn.exits.thresholds import choose_thresholds
 from tests.helpers import normal, parse
 
 TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
