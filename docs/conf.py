@@ -31,5 +31,6 @@ napoleon_use_ivar = True
 # Types of other packages, private aliases and what passes alone pass on have no page here.
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!onnx2snn\.).*"),
-    (r"py:class", r"onnx2snn\.(calibration\.(dataset|statistics)|firing|rectifiers|runtime\.probing)\..*"),
+    (r"py:class", r"onnx2snn\.(data\.dataset|calibration\.statistics|runtime\.probing)\..*"),
+    (r"py:class", r"onnx2snn\.graph\.(firing|rectifiers)\..*"),
 ]
