@@ -81,8 +81,8 @@ class EnergyModel(Record):
             del charged["a MAC on analog input"]
         if not self.joules_per_neuron_update:
             del charged["a neuron update"]
-        told = ", ".join(f"{format_joules(joules)} {name}" for name, joules in charged.items())
-        return f"{self.name}: {told}"
+        charges = ", ".join(f"{format_joules(joules)} {name}" for name, joules in charged.items())
+        return f"{self.name}: {charges}"
 
 
 @dataclass(frozen=True)
@@ -325,7 +325,7 @@ def _neuron_updates(work: Work, activity: Activity) -> list[float]:
 def _parse(source: str, text: str) -> EnergyModel:
     """A model from TOML; `source` is what an error calls it."""
     try:
-        found = tomllib.loads(text)
+        parameters = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise OptionError(
             f"{source}: expected an energy model in TOML, found something else ({first_line(error)}); "
@@ -333,18 +333,18 @@ def _parse(source: str, text: str) -> EnergyModel:
         ) from error
     keys = {field.name: field.type for field in fields(EnergyModel)}
     every = ", ".join(keys)
-    if unknown := [key for key in found if key not in keys]:
+    if unknown := [key for key in parameters if key not in keys]:
         raise OptionError(f"{source}: expected only the keys {every}, found '{unknown[0]}'; leave it out")
-    if missing := [key for key in keys if key not in found]:
+    if missing := [key for key in keys if key not in parameters]:
         raise OptionError(
             f"{source}: expected the keys {every}, found no {', '.join(missing)}; add what is missing"
         )
     for key, kind in keys.items():
         if kind == "str":
-            _check_text(source, key, found[key])
+            _check_text(source, key, parameters[key])
         else:
-            _check_number(source, key, found[key])
-    return EnergyModel(**found)
+            _check_number(source, key, parameters[key])
+    return EnergyModel(**parameters)
 
 
 def _check_text(source: str, key: str, value: object) -> None:

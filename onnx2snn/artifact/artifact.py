@@ -112,16 +112,16 @@ class Artifact:
         """Names of the neurons whose spikes a cell sends: its own, or those that reach a pool."""
         producers = {name: node for node in self.step.graph.node for name in node.output}
         neurons = {neuron.output[0]: neuron.name for neuron in self.neurons}
-        found: dict[str, None] = {}
+        reached: dict[str, None] = {}
         pending = [cell.output[0]]
         while pending:
             name = pending.pop()
             if name in neurons:
-                found[neurons[name]] = None
+                reached[neurons[name]] = None
             elif name in producers:
                 node = producers[name]
                 pending.extend(node.input[:1] if node.domain == DOMAIN else node.input)
-        return list(found)
+        return list(reached)
 
     def threshold(self, cell: onnx.NodeProto) -> Array:
         """θ of a neuron, broadcastable to its output."""

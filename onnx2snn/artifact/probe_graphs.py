@@ -77,7 +77,7 @@ def recording(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[Carried, ...]]
 
 
 def taught(
-    artifact: Artifact, told: Sequence[str], exact: Sequence[ExactNeuron]
+    artifact: Artifact, teaching: Sequence[str], exact: Sequence[ExactNeuron]
 ) -> tuple[onnx.ModelProto, tuple[Carried, ...]]:
     """The step with the outputs of neurons as inputs; and the states that it still has."""
     stand_ins = {neuron.name: neuron for neuron in exact}
@@ -99,7 +99,7 @@ def taught(
         dtype = dtype_of(artifact, node)
         graph.node.append(helper.make_node("Identity", [node.input[0]], [after(node, "current")]))
         graph.output.append(_info(after(node, "current"), dtype))
-        if node.name in told:
+        if node.name in teaching:
             graph.input.append(_info(node.output[0], dtype))
         else:
             graph.node.append(_half_less(node, dtype, model))

@@ -105,7 +105,7 @@ def measure_corrections(
     """
     stages = make_stages(graph, _output_layers(graph))
     dataset = dataset.every(_stride(graph, len(dataset), timesteps))
-    found = Corrections()
+    corrections = Corrections()
     seen = 0
     for chunk in _chunks(graph, dataset, stages, batch_size, timesteps, together=refit):
         count = sum(batch.samples for batch in chunk)
@@ -115,7 +115,7 @@ def measure_corrections(
             ann, snn = _currents(stage, chunk, kind)
             if refit and kind is not None and kind.step is None and _moves(stage, chunk):
                 means = [_means(stage, batch) for batch in chunk]
-                found.weights.update(refit_weights(stage, means, ann, kind))
+                corrections.weights.update(refit_weights(stage, means, ann, kind))
                 snn = [stage.current(values) for values in means]
             if stage.yields is None or (kind is not None and kind.step is None):
                 lacking = rectified_shift(ann, snn, kind, stage.axis)
@@ -124,9 +124,9 @@ def measure_corrections(
                         f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
                         "check the weights and the preprocessing (--scale, --mean, --std)"
                     )
-                earlier = found.shifts.get(stage.key, np.zeros_like(lacking))
+                earlier = corrections.shifts.get(stage.key, np.zeros_like(lacking))
                 shift = (earlier * seen + lacking * count) / (seen + count)
-                found.shifts[stage.key] = shift
+                corrections.shifts[stage.key] = shift
             if stage.yields is not None:
                 for batch in chunk:
                     feeds: dict[str, Train | Array] = {**batch.inputs, **batch.snn}
@@ -136,7 +136,7 @@ def measure_corrections(
             advance((seen + count * (number + 1) / len(stages)) / len(dataset))
         seen += count
         logger.info("bias correction: %d samples", seen)
-    return found
+    return corrections
 
 
 def _stride(graph: Graph, samples: int, timesteps: int) -> int:
@@ -207,16 +207,16 @@ def _currents(
 
 def _output_layers(graph: Graph) -> list[str]:
     """For each output behind the last neuron, the tensor of the last linear layer before it."""
-    found: dict[str, None] = {}
+    layers: dict[str, None] = {}
     sections = divide(graph)
     for output in graph.outputs:
         node = producer(output)
         while node is not None and sections.of[node.name] == "head":
             if node.op in WEIGHTED or node.op == "Add":
-                found[node.outputs[0].name] = None
+                layers[node.outputs[0].name] = None
                 break
             node = next((producer(source) for source in operands(node)), None)
-    return list(found)
+    return list(layers)
 
 
 def _means(stage: Stage, batch: _Batch) -> dict[str, Array]:

@@ -35,13 +35,13 @@ class Frontier:
 
     def cheapest(self, loss: float) -> int | None:
         """The point of least cost whose loss is at most `loss`; None where there is none."""
-        found = np.flatnonzero(self.loss <= loss)
-        return int(found[0]) if len(found) else None
+        within = np.flatnonzero(self.loss <= loss)
+        return int(within[0]) if len(within) else None
 
     def best(self, cost: float) -> int | None:
         """The point of least loss whose cost is at most `cost`; None where there is none."""
-        found = np.flatnonzero(self.cost <= cost)
-        return int(found[-1]) if len(found) else None
+        within = np.flatnonzero(self.cost <= cost)
+        return int(within[-1]) if len(within) else None
 
 
 def make_frontier(costs: Sequence[Sequence[float]], losses: Sequence[Sequence[float]]) -> Frontier:

@@ -47,7 +47,7 @@ def measure_moments(
     model = extract(graph, [tensor.name for tensor in graph.inputs], names)
     model.functions.extend(functions_of(model.graph.node))
     engine = OnnxruntimeEngine(model)
-    found: dict[tuple[str, int | None], Moments] = {}
+    measured: dict[tuple[str, int | None], Moments] = {}
     seen = 0
     stride = max(1, len(dataset) // max(_SAMPLES, fixed_batch(graph) or 1))
     for batch, count in calibration_batches(graph, dataset.every(stride), batch_size):
@@ -56,7 +56,7 @@ def measure_moments(
         for name, axis in wanted:
             values = channels_first(results[name], axis).astype(np.float64)
             now = Moments(values.mean(axis=1), np.square(values).mean(axis=1))
-            moments = found.setdefault((name, axis), now)
+            moments = measured.setdefault((name, axis), now)
             moments.mean = moments.mean + share * (now.mean - moments.mean)
             moments.square = moments.square + share * (now.square - moments.square)
-    return found
+    return measured

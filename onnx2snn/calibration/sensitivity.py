@@ -93,15 +93,15 @@ def divergence(scores: Array, expected: Array, *, probabilities: bool = False) -
         expected: of the same shape.
         probabilities: whether they have been through a softmax.
     """
-    found, wanted = scores.astype(np.float64), expected.astype(np.float64)
-    if found.ndim != 2 or found.shape[1] < 2:
+    spiking, wanted = scores.astype(np.float64), expected.astype(np.float64)
+    if spiking.ndim != 2 or spiking.shape[1] < 2:
         size = float((wanted**2).mean()) or 1.0
-        return float(((found - wanted) ** 2).mean() / size) * len(found)
+        return float(((spiking - wanted) ** 2).mean() / size) * len(spiking)
     if probabilities:
-        found, wanted = (np.log(np.maximum(x, 1e-30)) for x in (found, wanted))
+        spiking, wanted = (np.log(np.maximum(x, 1e-30)) for x in (spiking, wanted))
     # A net is so sure of what it was trained on that nothing would move its softmax.
     temperature = float(wanted.std()) or 1.0
-    logs = [_log_softmax(x / temperature) for x in (found, wanted)]
+    logs = [_log_softmax(x / temperature) for x in (spiking, wanted)]
     return float(((np.exp(logs[0]) - np.exp(logs[1])) * (logs[0] - logs[1])).sum())
 
 

@@ -92,14 +92,14 @@ class Stage:
 
     def values(self, names: Sequence[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Any tensors on the way from the sources to the target, from values of the sources."""
-        found = {name: feeds[name] for name in names if name in self.sources}
-        inner = [name for name in dict.fromkeys(names) if name not in found]
+        values = {name: feeds[name] for name in names if name in self.sources}
+        inner = [name for name in dict.fromkeys(names) if name not in values]
         if inner:
             if tuple(inner) not in self._inner_engines:
                 part = tap(_on_means(self._part), inner, only=True)
                 self._inner_engines[tuple(inner)] = OnnxruntimeEngine(part)
-            found |= self._inner_engines[tuple(inner)].run(feeds)
-        return found
+            values |= self._inner_engines[tuple(inner)].run(feeds)
+        return values
 
     @cached_property
     def _inner_engines(self) -> dict[tuple[str, ...], OnnxruntimeEngine]:
@@ -112,14 +112,14 @@ class Stage:
             return []
         producers = {name: node for node in self._affine.graph.node for name in node.output}
         readers = Counter(tensor.name for node in self._graph.nodes for tensor in node.inputs)
-        found, pending = [], [self.target.name]
+        layers, pending = [], [self.target.name]
         while pending:
             node = producers.get(pending.pop())
             if node is not None and node.op_type == "Add":
                 pending.extend(node.input)
             elif node is not None and node.op_type in WEIGHTED and node.input[1] in self.weights:
-                found += [node] if readers[node.input[1]] == 1 else []
-        return found
+                layers += [node] if readers[node.input[1]] == 1 else []
+        return layers
 
     @cached_property
     def weights(self) -> dict[str, Array]:
@@ -368,17 +368,17 @@ def _sources(target: Tensor, joints: Collection[str]) -> list[str]:
 
 def _walk(target: Tensor, joints: Collection[str]) -> list[Tensor]:
     """The tensors that a target is computed from, itself first, back to the sources and with them."""
-    found: dict[str, Tensor] = {}
+    walked: dict[str, Tensor] = {}
     pending = [target]
     while pending:
         tensor = pending.pop()
-        if tensor.name in found or constant(tensor) is not None:
+        if tensor.name in walked or constant(tensor) is not None:
             continue
-        found[tensor.name] = tensor
+        walked[tensor.name] = tensor
         node = producer(tensor)
         if node is not None and not _is_source(tensor, joints):
             pending.extend(operands(node))
-    return list(found.values())
+    return list(walked.values())
 
 
 def _is_source(tensor: Tensor, joints: Collection[str]) -> bool:

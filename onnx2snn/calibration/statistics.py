@@ -88,13 +88,13 @@ def collect_statistics(
 
     def add(name: str) -> None:
         activation = activations[name]
-        found = _finite(activation.tensor, results[activation.tensor])
-        values = channels_first(found, axes[name])
+        outputs = _finite(activation.tensor, results[activation.tensor])
+        values = channels_first(outputs, axes[name])
         histogram = statistics.histograms.setdefault(name, ChannelHistogram(len(values)))
         if activation.slope is None:
             histogram.add(values)
         else:
-            weights = channels_first(np.where(found < 0, activation.slope**2, 1.0), axes[name])
+            weights = channels_first(np.where(outputs < 0, activation.slope**2, 1.0), axes[name])
             histogram.add(np.abs(values), weights)
 
     with ThreadPoolExecutor(_THREADS) as pool:  # NumPy's loops let other threads run

@@ -140,8 +140,8 @@ class Commands(_Helped, click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete commands without importing them, and options."""
         names = [name for name in self.places if name.startswith(incomplete)]
-        found = [CompletionItem(name, help=self.places[name][1]) for name in names]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
+        items = [CompletionItem(name, help=self.places[name][1]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take no arguments for a call for help."""
@@ -203,11 +203,11 @@ def _report_bug(
     console = invocation.console
     if invocation.verbosity:
         console.print(Text("".join(traceback.format_exception(kind, error, trace))), soft_wrap=True)
-    said = " ".join(f"{kind.__name__}: {error}".split())
+    message = " ".join(f"{kind.__name__}: {error}".split())
     remedy = "please report this line, the command and the traceback" + (
         "" if invocation.verbosity else " that -v shows"
     )
-    console.print(Text.assemble(("bug: ", "bold red"), f"{said}; {remedy}"), soft_wrap=True)
+    console.print(Text.assemble(("bug: ", "bold red"), f"{message}; {remedy}"), soft_wrap=True)
 
 
 def _print_what_can_be_printed() -> None:

@@ -89,7 +89,7 @@ def diagnose(
         ann = PreparedReference(reference, session, threads)
     dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
     with progress_bar("diagnose") as advance:
-        found = diagnose_session(
+        figures = diagnose_session(
             session,
             ann,
             dataset,
@@ -98,11 +98,11 @@ def diagnose(
             progress=lambda share: advance("diagnose", share),
         )
     out = console_for(json_file)
-    for sentence in found.verdict:
+    for sentence in figures.verdict:
         out.print(sentence)
     out.print()
-    out.print(tables.diagnosis_table(found))
+    out.print(tables.diagnosis_table(figures))
     out.print(tables.DIAGNOSIS_LEGEND, style="dim")
-    samples = partial(record, session, dataset, found.timesteps)
-    report(out, report_file, snn, found, session.artifact.record, samples)
-    write_json(json_file, found.to_dict())
+    samples = partial(record, session, dataset, figures.timesteps)
+    report(out, report_file, snn, figures, session.artifact.record, samples)
+    write_json(json_file, figures.to_dict())

@@ -55,12 +55,12 @@ def _tool(name: str) -> str | None:
     if program is None:
         return None
     try:
-        said = subprocess.run(
+        result = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=_PATIENCE, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip()
+    return result.stdout.strip()
 
 
 def _version(name: str) -> str:

@@ -54,18 +54,18 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
             report: dict[str, Any] = {"kind": "snn", "roles": roles, **held}
         else:
             report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
-    found = Metadata.from_dict(report)
-    macs = None if found.macs is None else found.macs.per_sample
+    record = Metadata.from_dict(report)
+    macs = None if record.macs is None else record.macs.per_sample
     energy = None if macs is None else estimate_from_shapes(macs, prices)
     out = console_for(json_file)
-    out.print(tables.node_table(found.nodes))
+    out.print(tables.node_table(record.nodes))
     out.print()
     if compiled:
-        _print_network(out, found)
-    roles = count_roles(found.nodes)
+        _print_network(out, record)
+    roles = count_roles(record.nodes)
     out.print(tables.role_table(roles))
-    if found.macs is not None:
-        say(out, "work", tables.macs_line(found.macs))
+    if record.macs is not None:
+        say(out, "work", tables.macs_line(record.macs))
     if energy is not None and macs:
         say(out, "energy", tables.energy_line(energy))
     if not roles["spiking"] and not roles["refused"]:
@@ -77,19 +77,19 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
     write_json(json_file, report if energy is None else report | {"energy": energy.to_dict()})
 
 
-def _print_network(out: Console, found: Metadata) -> None:
+def _print_network(out: Console, record: Metadata) -> None:
     """What a compiled network says of itself."""
-    out.print(tables.neuron_table(found.neurons))
+    out.print(tables.neuron_table(record.neurons))
     out.print()
-    options = found.options
-    layered = found.schedule == "layer"
-    spikes = "Γ by layer" if found.adaptation is not None else f"Γ = {options['max_spikes']}"
+    options = record.options
+    layered = record.schedule == "layer"
+    spikes = "Γ by layer" if record.adaptation is not None else f"Γ = {options['max_spikes']}"
     schedule = f"schedule layer, code {options['code']}" if layered else spikes
-    say(out, "compiled", f"by onnx2snn {found.version}, T = {options['timesteps']}, {schedule}")
-    if found.adaptation is not None:
-        say(out, "adapted", tables.adaptation_line(found.adaptation))
-    if found.early_exit is not None:
-        say(out, "early exit", tables.rule_line(found.early_exit))
+    say(out, "compiled", f"by onnx2snn {record.version}, T = {options['timesteps']}, {schedule}")
+    if record.adaptation is not None:
+        say(out, "adapted", tables.adaptation_line(record.adaptation))
+    if record.early_exit is not None:
+        say(out, "early exit", tables.rule_line(record.early_exit))
 
 
 @click.command(cls=Command, examples=["onnx2snn doctor", "onnx2snn doctor --json -"])
@@ -104,6 +104,6 @@ def doctor(json_file: str | None) -> None:
     from onnx2snn.cli.doctor import examine
 
     check_outputs([], {"--json": json_path(json_file)})
-    found = examine()
-    console_for(json_file).print(tables.doctor_table(found))
-    write_json(json_file, found)
+    record = examine()
+    console_for(json_file).print(tables.doctor_table(record))
+    write_json(json_file, record)

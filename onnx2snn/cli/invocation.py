@@ -110,8 +110,8 @@ class _LogLines(logging.Handler):
                 return
             self.warned.add(message)
         started = (f"{record.relativeCreated / 1e3:7.2f} s  ", "dim")
-        told = (f"{record.levelname.lower()}: ", _STYLES.get(record.levelno, ""))
-        start = told if record.levelno >= logging.WARNING else started
+        level = (f"{record.levelname.lower()}: ", _STYLES.get(record.levelno, ""))
+        start = level if record.levelno >= logging.WARNING else started
         whole = not self.console.is_terminal  # a terminal's lines break between words, a file's nowhere
         self.console.print(Text.assemble(start, message), soft_wrap=whole)
 
@@ -129,5 +129,5 @@ def current() -> Invocation:
     context = click.get_current_context(silent=True)
     if context is None:
         return Invocation()
-    found: Invocation = context.meta.setdefault(__name__, Invocation())
-    return found
+    invocation: Invocation = context.meta.setdefault(__name__, Invocation())
+    return invocation

@@ -37,25 +37,25 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def declared(name: str) -> Callable[[Command], Command]:
     """One of the compiler's options, as it is declared."""
-    said, default = DECLARATIONS[name], next(f.default for f in fields(CompileOptions) if f.name == name)
+    declared, default = DECLARATIONS[name], next(f.default for f in fields(CompileOptions) if f.name == name)
     flag = "--" + name.replace("_", "-")
-    names = [f"-{said.short}", flag] if said.short else [flag]
+    names = [f"-{declared.short}", flag] if declared.short else [flag]
     if isinstance(default, bool):
-        if said.switch:
+        if declared.switch:
             flag = f"{flag}/--no-{name.replace('_', '-')}"
-            return click.option(flag, default=default, show_default=True, help=said.help)
-        return click.option(flag, is_flag=True, help=said.help)
-    kind: Any = click.Choice(said.choices) if said.choices else None
-    if kind is None and (said.metavar is None or (said.bounds and AUTO not in said.metavar)):
+            return click.option(flag, default=default, show_default=True, help=declared.help)
+        return click.option(flag, is_flag=True, help=declared.help)
+    kind: Any = click.Choice(declared.choices) if declared.choices else None
+    if kind is None and (declared.metavar is None or (declared.bounds and AUTO not in declared.metavar)):
         kind = float if "float" in str(_TYPES[name]) else int
     return click.option(
         *names,
         type=kind,
         default=default,
         show_default=default is not None,
-        metavar=said.metavar,
-        callback=_read_spikes if said.metavar and AUTO in said.metavar and said.bounds else None,
-        help=said.help,
+        metavar=declared.metavar,
+        callback=_read_spikes if declared.metavar and AUTO in declared.metavar and declared.bounds else None,
+        help=declared.help,
     )
 
 
@@ -70,7 +70,7 @@ def compile_options(command: Command) -> Command:
 def compile_sections() -> dict[str, list[str]]:
     """Which of the compiler's options stand in which section of its help."""
     return {
-        section: [name for name, said in DECLARATIONS.items() if said.section == section]
+        section: [name for name, declared in DECLARATIONS.items() if declared.section == section]
         for section in SECTIONS
     }
 
@@ -186,8 +186,8 @@ def read_preprocessing(values: dict[str, Any], base: Preprocessing) -> Preproces
 
 def recorded(session: SpikingSession, values: dict[str, Any]) -> Preprocessing:
     """The preprocessing that an artifact was compiled with, as far as options do not change it."""
-    said = session.artifact.metadata.get("preprocessing")
-    return read_preprocessing(values, Preprocessing.from_dict(said) if said else Preprocessing())
+    recorded = session.artifact.metadata.get("preprocessing")
+    return read_preprocessing(values, Preprocessing.from_dict(recorded) if recorded else Preprocessing())
 
 
 def read_timesteps(text: str | None, compiled: int) -> list[int]:

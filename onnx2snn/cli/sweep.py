@@ -137,19 +137,19 @@ def sweep(
     dataset = open_dataset(data, inputs, preprocessing, max_samples)
     folder = _make_cache(Path(cache or f"{Path(model).stem}.sweep"))
     with progress_bar("sweep") as bar:
-        found = run_sweep(ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=bar)
+        swept = run_sweep(ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=bar)
     limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
-    words = [*limit, *typed, *shlex.split(command(found.knee.options))]
-    found = replace(found, command=_compile_line(model, calib, words))
+    words = [*limit, *typed, *shlex.split(command(swept.knee.options))]
+    swept = replace(swept, command=_compile_line(model, calib, words))
     out = console_for(json_file)
-    _print_points(out, found)
+    _print_points(out, swept)
     if plot is not None:
-        plots.plot_sweep(found, plot)
+        plots.plot_sweep(swept, plot)
         say(out, "plot", plot)
     if report_file is not None:
         line = _compile_line(file_name(model), file_name(calib), words)
-        report(out, report_file, model, replace(found, command=line, source_sha256=digest(ann)))
-    write_json(json_file, found.to_dict())
+        report(out, report_file, model, replace(swept, command=line, source_sha256=digest(ann)))
+    write_json(json_file, swept.to_dict())
 
 
 def _compile_line(model: str, calib: str, words: list[str]) -> str:
@@ -166,14 +166,14 @@ def _make_cache(folder: Path) -> Path:
     return folder
 
 
-def _print_points(out: Console, found: Sweep) -> None:
-    out.print(tables.sweep_table(found))
-    if found.measure == "agreement":
+def _print_points(out: Console, figures: Sweep) -> None:
+    out.print(tables.sweep_table(figures))
+    if figures.measure == "agreement":
         say(out, "note", "no labels, so no accuracy: the answers are compared with the ANN's")
-    elif found.reference_accuracy is not None:
-        say(out, "ANN", tables.percent(found.reference_accuracy))
-    say(out, "knee", f"{found.knee.name}:")
-    say(out, "  ", str(found.command), whole=True)
+    elif figures.reference_accuracy is not None:
+        say(out, "ANN", tables.percent(figures.reference_accuracy))
+    say(out, "knee", f"{figures.knee.name}:")
+    say(out, "  ", str(figures.command), whole=True)
 
 
 def _kinds(text: str, known: Collection[str]) -> list[str]:

@@ -110,8 +110,8 @@ def _target(root: Path, first: Path, spec: InputSpec, preprocessing: Preprocessi
             )
         return _Target(_MODES[channels], preprocessing.resize, True, layout)
     if height is None or width is None:
-        found = _load(first, _MODES[channels])
-        height, width = height or found.height, width or found.width
+        opened = _load(first, _MODES[channels])
+        height, width = height or opened.height, width or opened.width
     return _Target(_MODES[channels], (height, width), False, layout)
 
 
@@ -135,17 +135,17 @@ def _load(file: Path, mode: str) -> Any:
     pillow = _pillow()
     try:
         with pillow.open(file) as image:
-            found = image.mode
+            stored = image.mode
             # Without this step Pillow warns about the transparency of a palette.
-            through_rgba = found == "P" and "transparency" in image.info
+            through_rgba = stored == "P" and "transparency" in image.info
             converted = (image.convert("RGBA") if through_rgba else image).convert(mode)
     except (*_BROKEN_IMAGE, pillow.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: not a readable image ({reason}); repair or remove the file") from error
-    if found.startswith(("I", "F")):
+    if stored.startswith(("I", "F")):
         # Pillow clips these to 255 instead of scaling them.
         raise DataError(
-            f"{file}: expected 8 bits a channel, found mode {found}; store it as .npy or in 8 bits"
+            f"{file}: expected 8 bits a channel, found mode {stored}; store it as .npy or in 8 bits"
         )
     return converted
 

@@ -298,18 +298,18 @@ def _read_npz(file: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
         raise _unreadable(file, error) from error
 
 
-def _choose_keys(where: str, found: Collection[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
+def _choose_keys(where: str, keys: Collection[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
     """The key of every input's array."""
     names = [spec.name for spec in inputs]
-    if all(name in found for name in names):
+    if all(name in keys for name in names):
         return {name: name for name in names}
-    others = [key for key in found if key != LABELS_KEY]
-    if len(names) == 1 and IMAGES_KEY in found:
+    others = [key for key in keys if key != LABELS_KEY]
+    if len(names) == 1 and IMAGES_KEY in keys:
         return {names[0]: IMAGES_KEY}
     if len(names) == 1 and len(others) == 1:
         return {names[0]: others[0]}
     expected = f"'{IMAGES_KEY}' or '{names[0]}'" if len(names) == 1 else ", ".join(map(repr, names))
-    listing = ", ".join(repr(key) for key in sorted(found)) or "none"
+    listing = ", ".join(repr(key) for key in sorted(keys)) or "none"
     raise DataError(f"{where}: expected the key {expected}, found {listing}; rename the arrays")
 
 

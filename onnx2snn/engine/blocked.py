@@ -183,9 +183,9 @@ class _Rewriting:
         rows: dict[str, str] = {}
         for node in self._nodes:
             read = [name for name in node.input if name and not name.endswith(_CONSTANT)]
-            found = {rows.get(n, n) for n in read if n not in self._values and n not in self._states}
-            keeps = len(found) == 1 and (node.domain, node.op_type) in _KEEP_SAMPLES
-            source = found.pop() if keeps else None
+            counts = {rows.get(n, n) for n in read if n not in self._values and n not in self._states}
+            keeps = len(counts) == 1 and (node.domain, node.op_type) in _KEEP_SAMPLES
+            source = counts.pop() if keeps else None
             rows |= {name: source or name for name in node.output}
         return rows
 
@@ -227,8 +227,8 @@ class _Rewriting:
     def _operand(self, name: str, like: _Blocks) -> str | None:
         """An operand in blocks beside another one; None where there is no such thing."""
         if name in self._blocked:
-            found = self._blocked[name]  # which cannot be broadcast
-            return found.name if (found.channels, found.space) == (like.channels, like.space) else None
+            blocks = self._blocked[name]  # which cannot be broadcast
+            return blocks.name if (blocks.channels, blocks.space) == (like.channels, like.space) else None
         if not name or name in self._states:
             return name
         if name in self._values:
@@ -278,12 +278,12 @@ class _Rewriting:
             self._states_as_they_are.add(name)
         if name not in self._blocked:
             return name
-        found = self._blocked[name]
-        plain = f"{name}/plain" if found.name == name else name
+        blocks = self._blocked[name]
+        plain = f"{name}/plain" if blocks.name == name else name
         if name not in self._plain:
             self._plain.add(name)
-            node = helper.make_node("ReorderOutput", [found.name], [plain], domain=BLOCKED_DOMAIN)
-            channels = helper.make_attribute("channels", found.channels)
+            node = helper.make_node("ReorderOutput", [blocks.name], [plain], domain=BLOCKED_DOMAIN)
+            channels = helper.make_attribute("channels", blocks.channels)
             node.attribute.extend([channels, helper.make_attribute("channels_last", 0)])
             self._nodes.append(node)
         return plain

@@ -66,17 +66,17 @@ def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing
     limit = int(node.attrs[neuron.limit])
     base = Firing(limit, 1.0)
     if options.spike_budget is None:
-        found: Iterable[Firing] = (Firing(math.ceil(limit / scale), scale) for scale in SCALES)
+        firings: Iterable[Firing] = (Firing(math.ceil(limit / scale), scale) for scale in SCALES)
     else:
         times = options.timesteps if neuron.fires_once else 1
         headroom = (0, 1) if neuron.takes_back else (0,)
-        found = (
+        firings = (
             Firing((math.ceil(levels) + more) * times, options.range_levels / levels)
             for levels in LEVELS
             for more in headroom
         )
     if math.isfinite(kind.ceiling):
-        whole = {max(1, round(limit / firing.scale)) for firing in found}
-        found = (Firing(count, limit / count) for count in sorted(whole, reverse=True))
+        whole = {max(1, round(limit / firing.scale)) for firing in firings}
+        firings = (Firing(count, limit / count) for count in sorted(whole, reverse=True))
     most = MOST_SPIKES if options.weights == "int8" else math.inf
-    return list(dict.fromkeys([base, *(firing for firing in found if firing.limit <= most)]))
+    return list(dict.fromkeys([base, *(firing for firing in firings if firing.limit <= most)]))

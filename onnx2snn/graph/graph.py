@@ -147,9 +147,9 @@ def infer_shapes(graph: Graph) -> None:
     inferred = gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(light), data_prop=True))
     known = inferred.tensors()
     for name, tensor in graph.tensors().items():
-        found = known.get(name)
-        if found is not None and not isinstance(tensor, Constant):
-            tensor.dtype, tensor.shape = found.dtype, found.shape
+        typed = known.get(name)
+        if typed is not None and not isinstance(tensor, Constant):
+            tensor.dtype, tensor.shape = typed.dtype, typed.shape
 
 
 def write_model(graph: Graph) -> onnx.ModelProto:

@@ -27,7 +27,7 @@ def find_islands(graph: Graph, sections: Sections) -> dict[str, str]:
             continue
         sources = [producer(tensor) for tensor in operands(node)]
         touching = {first[source.name] for source in sources if source is not None and source.name in members}
-        name = next((found for found in first.values() if found in touching), node.name)
+        name = next((island_name for island_name in first.values() if island_name in touching), node.name)
         first[node.name] = name
         first |= {member: name for member, island in first.items() if island in touching}
     return first

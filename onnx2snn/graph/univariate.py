@@ -31,15 +31,15 @@ def find_activations(graph: Graph) -> list[Univariate]:
     """The smooth activations of a topologically sorted graph, each as large as it can be; none overlap."""
     place = {node.name: index for index, node in enumerate(graph.nodes)}
     taken: set[str] = set()
-    found = []
+    activations = []
     for node in reversed(graph.nodes):
         if node.name in taken or not _is_elementwise(node):
             continue
         activation = _trace(node, place)
         if activation is not None and taken.isdisjoint(part.name for part in activation.nodes):
             taken.update(part.name for part in activation.nodes)
-            found.append(activation)
-    return found[::-1]
+            activations.append(activation)
+    return activations[::-1]
 
 
 def _trace(last: Node, place: dict[str, int]) -> Univariate | None:

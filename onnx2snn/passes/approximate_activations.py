@@ -49,23 +49,23 @@ class ApproximateActivations(Pass):
         if context.options.approximate == "none" or context.dataset is None:
             return False
         weighty = before_weights(graph)
-        found = [
+        activations = [
             activation
             for activation in find_activations(graph)
             if activation.result.name in weighty
             and producer(activation.source) is not None
             and rank(activation.source) is not None
         ]
-        if not found:
+        if not activations:
             return False
         ranges = collect_ranges(
             graph,
             context.dataset,
             context.options.batch_size,
-            {activation.source.name for activation in found},
+            {activation.source.name for activation in activations},
             context.advance,
         )
-        for activation in found:
+        for activation in activations:
             histogram = ranges[activation.source.name]
             approximation = fit_relu_sum(_function(graph, activation), *_seen(histogram))
             for node in activation.nodes:

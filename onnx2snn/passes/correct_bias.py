@@ -52,7 +52,7 @@ class CorrectBias(Pass):
         if not context.options.correct_bias or context.dataset is None:
             return False
         layered = context.options.schedule == "layer"
-        found = measure_corrections(
+        corrections = measure_corrections(
             graph,
             context.dataset,
             context.rectifiers,
@@ -61,8 +61,8 @@ class CorrectBias(Pass):
             context.advance,
             refit=layered and context.options.refit,
         )
-        context.corrections = found.shifts
-        for name, weight in found.weights.items():
+        context.corrections = corrections.shifts
+        for name, weight in corrections.weights.items():
             graph.tensors()[name].values = weight
         tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}
         for key, correction in context.corrections.items():

@@ -44,9 +44,9 @@ def judge(
     present = {node.name: node for node in graph.nodes}
     verdicts = []
     for node in model.graph.node:
-        found, note = present.pop(node.name, None), notes.get(node.name)
-        if found is not None:
-            verdict = surroundings.judge(found, "" if note is None else note.reason)
+        kept, note = present.pop(node.name, None), notes.get(node.name)
+        if kept is not None:
+            verdict = surroundings.judge(kept, "" if note is None else note.reason)
             domain = "" if node.domain in ("", NEWER) else f"{node.domain}."
             verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
         elif note is not None:
@@ -90,7 +90,7 @@ class _Surroundings:
         self.islands = find_islands(graph, self.sections)
         self._fed = _depending(graph)
 
-    def judge(self, node: Node, said: str) -> Verdict:
+    def judge(self, node: Node, reason: str) -> Verdict:
         """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
         section, temporal = self.sections.of[node.name], self.sections.temporal
         unsupported = why_unsupported(node)
@@ -98,7 +98,7 @@ class _Surroundings:
             return _refused(node, *unsupported)
         if node.name in self.sections.cells:
             pools = "burst integrate-and-fire neuron" if is_neuron(node) else "lateral inhibition pooling"
-            return Verdict(node.name, node.op, "spiking", said or pools)
+            return Verdict(node.name, node.op, "spiking", reason or pools)
         if node.name in self.islands:
             return self._judge_analog(node)
         changes = any(tensor.name in temporal for tensor in node.outputs)
@@ -107,7 +107,7 @@ class _Surroundings:
             return Verdict(node.name, node.op, "linear", "shape arithmetic")
         # Before the first neuron nothing changes over time: there, what counts is what the inputs change.
         if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
-            return Verdict(node.name, node.op, "linear", said or _PLACES[section])
+            return Verdict(node.name, node.op, "linear", reason or _PLACES[section])
         return Verdict(node.name, node.op, "analog", _PLACES[section])
 
     def _judge_analog(self, node: Node) -> Verdict:

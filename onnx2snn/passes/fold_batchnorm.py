@@ -73,10 +73,10 @@ def _fold(graph: Graph, node: Node) -> str | None:
 
 
 def _fold_arithmetic(graph: Graph, node: Node) -> bool:
-    found = read_arithmetic(node)
-    if found is None:
+    arithmetic = read_arithmetic(node)
+    if arithmetic is None:
         return False
-    affine, operand = found
+    affine, operand = arithmetic
     source = producer(operand)
     if source is None or not (source.op == "BatchNormalization" or standard(source.op).bias):
         return False

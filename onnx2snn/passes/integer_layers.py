@@ -34,8 +34,8 @@ def biased_layer(graph: Graph, current: Tensor) -> Node | None:
     if node is None or sole_consumer(graph, current) is None:
         return None
     if node.op == "Add":
-        found = (biased_layer(graph, tensor) for tensor in node.inputs)
-        return next((layer for layer in found if layer is not None), None)
+        layers = (biased_layer(graph, tensor) for tensor in node.inputs)
+        return next((layer for layer in layers if layer is not None), None)
     if not standard(node.op).bias or len(node.inputs) < 3:
         return None
     return node if constant(node.inputs[2]) is not None else None

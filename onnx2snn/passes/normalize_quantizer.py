@@ -59,13 +59,13 @@ class NormalizeQuantizer(Pass):
         for node in list(graph.nodes):
             if node.op not in _HALF or node.domain or not node.outputs or not _rounds_activation(node):
                 continue
-            found = _read(graph, node)
-            if found is None:
+            quantizer = _read(graph, node)
+            if quantizer is None:
                 continue
-            for part in found.nodes:
+            for part in quantizer.nodes:
                 if part is not node:
                     context.note(part.name, part.op, "folded", f"part of the quantiser '{node.name}'")
-            _write(graph, node, found)
+            _write(graph, node, quantizer)
             changed = True
         if changed:
             tidy(graph)
@@ -94,17 +94,17 @@ def _rounds_activation(node: Node) -> bool:
 
 def _read(graph: Graph, rounding: Node) -> _Quantizer | None:
     if rounding.op == "QuantizeLinear":
-        found = _read_pair(graph, rounding)
+        quantizer = _read_pair(graph, rounding)
     else:
         one, zero, half = np.ones(()), np.zeros(()), np.asarray(_HALF[rounding.op])
         plain = _Quantizer(
             rounding.inputs[0], rounding.outputs[0], (rounding,), one, half, -np.inf, np.inf, one, zero
         )
-        found = _read_rescaling(graph, _read_scaling(graph, plain))
-    if found is None or not np.isfinite([found.least, found.most]).all():
+        quantizer = _read_rescaling(graph, _read_scaling(graph, plain))
+    if quantizer is None or not np.isfinite([quantizer.least, quantizer.most]).all():
         return None
-    fits = 1 <= found.most - found.least <= _MOST_LEVELS and (found.scale != 0).all()
-    return found if fits and producer(found.source) is not None else None
+    fits = 1 <= quantizer.most - quantizer.least <= _MOST_LEVELS and (quantizer.scale != 0).all()
+    return quantizer if fits and producer(quantizer.source) is not None else None
 
 
 def _read_pair(graph: Graph, node: Node) -> _Quantizer | None:
@@ -155,76 +155,82 @@ def _parameter(node: Node, index: int) -> Array | None:
     return value.reshape(shape).astype(np.float64)
 
 
-def _read_scaling(graph: Graph, found: _Quantizer) -> _Quantizer:
+def _read_scaling(graph: Graph, quantizer: _Quantizer) -> _Quantizer:
     """What stands before the rounding: shifts and bounds, one scaling, and a bound before that."""
     while True:
-        node = _before(graph, found)
+        node = _before(graph, quantizer)
         if node is None:
-            return found
-        bounded = _read_bound_before(graph, found)
-        if bounded is not found:
-            found = bounded
+            return quantizer
+        bounded = _read_bound_before(graph, quantizer)
+        if bounded is not quantizer:
+            quantizer = bounded
             continue
         affine = _affine(node)
         if affine is None:
-            return found
+            return quantizer
         gain, offset, source = affine
-        found = replace(
-            found,
+        quantizer = replace(
+            quantizer,
             source=source,
-            nodes=(node, *found.nodes),
-            gain=found.gain * gain,
-            offset=found.offset + found.gain * offset,
+            nodes=(node, *quantizer.nodes),
+            gain=quantizer.gain * gain,
+            offset=quantizer.offset + quantizer.gain * offset,
         )
         if node.op in ("Mul", "Div"):
-            return _read_bound_before(graph, found)
+            return _read_bound_before(graph, quantizer)
 
 
-def _before(graph: Graph, found: _Quantizer) -> Node | None:
-    node = producer(found.source)
-    return node if node is not None and sole_consumer(graph, found.source) is not None else None
+def _before(graph: Graph, quantizer: _Quantizer) -> Node | None:
+    node = producer(quantizer.source)
+    return node if node is not None and sole_consumer(graph, quantizer.source) is not None else None
 
 
-def _read_bound_before(graph: Graph, found: _Quantizer) -> _Quantizer:
+def _read_bound_before(graph: Graph, quantizer: _Quantizer) -> _Quantizer:
     """Take in a Relu or Clip that bounds the source: floor(gain·clip(x, l, h) + offset) is bounded too."""
-    node = _before(graph, found)
+    node = _before(graph, quantizer)
     bounds = None if node is None else _bounds(node)
-    if node is None or bounds is None or not (found.gain > 0).all():
-        return found
-    exact = [found.gain * bound + found.offset for bound in bounds]
-    even = any(part.op != "Floor" and part.op in _HALF for part in found.nodes)
+    if node is None or bounds is None or not (quantizer.gain > 0).all():
+        return quantizer
+    exact = [quantizer.gain * bound + quantizer.offset for bound in bounds]
+    even = any(part.op != "Floor" and part.op in _HALF for part in quantizer.nodes)
     ends = [np.rint(end - 0.5) if even else np.floor(end) for end in exact]  # a bound may well be a tie
     if not all((end == end.flat[0]).all() for end in ends):
-        return found  # other levels in other channels
+        return quantizer  # other levels in other channels
     return replace(
-        found,
+        quantizer,
         source=node.inputs[0],
-        nodes=(node, *found.nodes),
-        least=max(found.least, float(ends[0].flat[0])),
-        most=min(found.most, float(ends[1].flat[0])),
+        nodes=(node, *quantizer.nodes),
+        least=max(quantizer.least, float(ends[0].flat[0])),
+        most=min(quantizer.most, float(ends[1].flat[0])),
     )
 
 
-def _read_rescaling(graph: Graph, found: _Quantizer) -> _Quantizer:
+def _read_rescaling(graph: Graph, quantizer: _Quantizer) -> _Quantizer:
     """What stands behind the rounding: shifts and bounds, and one scaling."""
     while True:
-        node = sole_consumer(graph, found.result)
+        node = sole_consumer(graph, quantizer.result)
         if node is None:
-            return found
+            return quantizer
         bounds, affine = _bounds(node), _affine(node)
-        if bounds is not None and (found.scale == 1).all() and (found.shift == found.shift.flat[0]).all():
-            low, high = (bound - float(found.shift.flat[0]) for bound in bounds)
+        if (
+            bounds is not None
+            and (quantizer.scale == 1).all()
+            and (quantizer.shift == quantizer.shift.flat[0]).all()
+        ):
+            low, high = (bound - float(quantizer.shift.flat[0]) for bound in bounds)
             if any(np.isfinite(end) and not float(end).is_integer() for end in (low, high)):
-                return found
-            found = replace(found, least=max(found.least, low), most=min(found.most, high))
-        elif affine is not None and affine[2] is found.result:
+                return quantizer
+            quantizer = replace(quantizer, least=max(quantizer.least, low), most=min(quantizer.most, high))
+        elif affine is not None and affine[2] is quantizer.result:
             gain, offset, _ = affine
-            found = replace(found, scale=found.scale * gain, shift=found.shift * gain + offset)
+            quantizer = replace(
+                quantizer, scale=quantizer.scale * gain, shift=quantizer.shift * gain + offset
+            )
         else:
-            return found
-        found = replace(found, result=node.outputs[0], nodes=(*found.nodes, node))
+            return quantizer
+        quantizer = replace(quantizer, result=node.outputs[0], nodes=(*quantizer.nodes, node))
         if node.op in ("Mul", "Div"):
-            return found
+            return quantizer
 
 
 def _bounds(node: Node) -> tuple[float, float] | None:
@@ -255,12 +261,12 @@ def _affine(node: Node) -> tuple[Array, Array, Tensor] | None:
     return (1 / number, zero, source) if source is left and (number != 0).all() else None
 
 
-def _write(graph: Graph, node: Node, found: _Quantizer) -> None:
+def _write(graph: Graph, node: Node, quantizer: _Quantizer) -> None:
     """Put the normal form in the place of the quantiser's nodes; the rounding keeps its name."""
-    dtype, shape = found.source.dtype or np.dtype(np.float32), found.source.shape
-    result, source = found.result, found.source
-    step = np.abs(found.scale)
-    for part in found.nodes:
+    dtype, shape = quantizer.source.dtype or np.dtype(np.float32), quantizer.source.shape
+    result, source = quantizer.result, quantizer.source
+    step = np.abs(quantizer.scale)
+    for part in quantizer.nodes:
         part.inputs.clear()
         part.outputs.clear()
 
@@ -272,19 +278,23 @@ def _write(graph: Graph, node: Node, found: _Quantizer) -> None:
         graph.nodes.append(Node(op, made.name, {}, [operand, number(value, f"{name}_by")], [made]))
         return made
 
-    gain = step * found.gain
+    gain = step * quantizer.gain
     if not np.allclose(gain, 1, rtol=1e-6, atol=0):
         source = apply("Mul", source, gain, "scaled")
-    before = step * (found.offset - found.least - 0.5)
+    before = step * (quantizer.offset - quantizer.least - 0.5)
     if not np.allclose(before, 0, rtol=0, atol=1e-6 * float(step.max())):
         source = apply("Add", source, before, "shifted")
-    after = found.scale * found.least + found.shift
-    node.op, node.domain, node.attrs = QUANTIZED_RELU.name, DOMAIN, {"levels": int(found.most - found.least)}
+    after = quantizer.scale * quantizer.least + quantizer.shift
+    node.op, node.domain, node.attrs = (
+        QUANTIZED_RELU.name,
+        DOMAIN,
+        {"levels": int(quantizer.most - quantizer.least)},
+    )
     node.inputs = [source, number(step, "step")]
     level = Variable(unique_name(graph, f"{node.name}/level"), dtype, shape)
     tail: list[tuple[str, list[Tensor]]] = []
-    if (found.scale < 0).any():
-        tail.append(("Mul", [number(np.sign(found.scale), "sign")]))
+    if (quantizer.scale < 0).any():
+        tail.append(("Mul", [number(np.sign(quantizer.scale), "sign")]))
     if not np.allclose(after, 0, rtol=0, atol=1e-6 * float(step.max())):
         tail.append(("Add", [number(after, "lowest")]))
     node.outputs = [result if not tail else level]

@@ -66,10 +66,10 @@ def _write_plainly(node: Node) -> bool:
 
 
 def _merge_into_rectifier(graph: Graph, node: Node, context: Context) -> bool:
-    found = _bounded_operand(node)
-    if found is None:
+    bounded = _bounded_operand(node)
+    if bounded is None:
         return False
-    index, ceiling = found
+    index, ceiling = bounded
     inner = producer(node.inputs[index])
     if inner is None or sole_consumer(graph, node.inputs[index]) is None:
         return False

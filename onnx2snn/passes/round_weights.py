@@ -66,10 +66,10 @@ class RoundWeights(Pass):
 
 def _check_types(layers: list[Node]) -> None:
     for layer in layers:
-        found = np.asarray(constant(layer.inputs[1])).dtype
-        if found != np.float32:
+        dtype = np.asarray(constant(layer.inputs[1])).dtype
+        if dtype != np.float32:
             raise OptionError(
-                f"--weights: expected float for a net of {found}, found int8 ('{layer.name}'); "
+                f"--weights: expected float for a net of {dtype}, found int8 ('{layer.name}'); "
                 "leave it out, or export the model in float32"
             )
 

@@ -138,14 +138,14 @@ def _against_energy(figures: Evaluation, measures: Sequence[str]) -> Plot:
         axes.set_xlabel(f"energy a sample, {unit} (estimated)")
         axes.set_ylabel(f"{label}, %")
 
-    told = ", ".join(
+    listing = ", ".join(
         f"{percent(v / 100)} for {joules(j)} at T = {t}" for t, j, v in zip(steps, spent, values, strict=True)
     )
     reference = f"; the ANN takes {joules(ann)}" if ann else ""
     return draw(
         "against-energy",
         f"{sentence(label)} against energy",
-        f"{label}: {told}{reference}.",
+        f"{label}: {listing}{reference}.",
         paint,
         height=_HEIGHT,
         caption=f"{energy.convention}.",

@@ -26,7 +26,7 @@ _NOTABLE = 0.01
 
 def activations_section(subject: Subject) -> Section | None:
     """A histogram a layer; None for an artifact that does not have them."""
-    layers = {name: said for name, said in subject.metadata.activations.items() if said.counts}
+    layers = {name: record for name, record in subject.metadata.activations.items() if record.counts}
     if not layers:
         return None
     names = list(layers)
@@ -41,7 +41,7 @@ def activations_section(subject: Subject) -> Section | None:
         "one its threshold θ, which is what one spike carries; bands reach from the least channel's to the "
         "greatest's."
     ]
-    clipped = {name: said.clipped for name, said in layers.items() if said.clipped >= _NOTABLE}
+    clipped = {name: record.clipped for name, record in layers.items() if record.clipped >= _NOTABLE}
     if clipped:
         worst = max(clipped, key=lambda name: clipped[name])
         lead.append(
@@ -54,10 +54,10 @@ def activations_section(subject: Subject) -> Section | None:
     return Section("activations", "Activations, R and θ", lead, plots, size="small")
 
 
-def _histogram(key: str, name: str, said: ActivationRecord) -> Plot:
-    counts = np.asarray(said.counts, float)
-    edges = said.bin * np.arange(len(counts) + 1)
-    ranges, thresholds = said.range, said.threshold
+def _histogram(key: str, name: str, record: ActivationRecord) -> Plot:
+    counts = np.asarray(record.counts, float)
+    edges = record.bin * np.arange(len(counts) + 1)
+    ranges, thresholds = record.range, record.threshold
 
     def paint(figure: Figure) -> None:
         from matplotlib.ticker import LogLocator
@@ -79,18 +79,17 @@ def _histogram(key: str, name: str, said: ActivationRecord) -> Plot:
         axes.yaxis.set_major_formatter(lambda value, _: power(round(math.log10(value))))
         axes.locator_params(axis="x", nbins=5)
 
-    told = (
-        f"{percent(said.zeros)} zeros; maximum {said.maximum:.3g}; R {_span(ranges)}; θ {_span(thresholds)}"
-    )
+    spans = f"R {_span(ranges)}; θ {_span(thresholds)}"
     return draw(
         key,
         short(name, 32),
-        f"Histogram of the activations of {shown(name)}: {told}.",
+        f"Histogram of the activations of {shown(name)}: {percent(record.zeros)} zeros; "
+        f"maximum {record.maximum:.3g}; {spans}.",
         paint,
         height=150,
         width=SMALL,
-        caption=f"{percent(said.zeros)} zeros · R {ranges.median:.3g} · θ {thresholds.median:.3g} · "
-        f"{percent(said.clipped, 2)} clipped",
+        caption=f"{percent(record.zeros)} zeros · R {ranges.median:.3g} · θ {thresholds.median:.3g} · "
+        f"{percent(record.clipped, 2)} clipped",
     )
 
 

@@ -23,13 +23,13 @@ def conventions_section(subject: Subject) -> Section:
     rows = [
         (
             shown(name),
-            sentence(said.sentence),
-            joules(said.snn_joules_per_sample[-1]),
+            sentence(convention.sentence),
+            joules(convention.snn_joules_per_sample[-1]),
             joules(model.ann_joules_per_sample),
-            "" if said.ratio[-1] is None else f"{said.ratio[-1]:.2f}",
+            "" if convention.ratio[-1] is None else f"{convention.ratio[-1]:.2f}",
         )
         for name, model in models.items()
-        for said in model.conventions
+        for convention in model.conventions
     ]
     steps = subject.figures.timesteps[-1]
     columns = ("model", "convention", "SNN", "ANN", "ANN = 1")

@@ -142,14 +142,14 @@ def _components(layers: Sequence[LayerDiagnosis]) -> Plot:
         figure.legend(loc="outside upper left", ncols=3)
 
     worst = max(chosen, key=lambda layer: layer.error, default=None)
-    told = ""
+    remark = ""
     if worst is not None:
         most = max(_PARTS, key=lambda part: _share(worst, part))
-        told = f"{shown(worst.layer)} has the largest, {percent(worst.error)}, most of it {most}."
+        remark = f"{shown(worst.layer)} has the largest, {percent(worst.error)}, most of it {most}."
     return draw(
         "components",
         "Error by layer, and what it consists of",
-        f"One bar for each of {len(chosen)} layers. {told}",
+        f"One bar for each of {len(chosen)} layers. {remark}",
         paint,
         height=AROUND + 32 + ROW * len(chosen),
         caption="A bar is as long as the layer's error, divided in proportion to the squares of its parts. "
@@ -189,11 +189,11 @@ def _agreement(figures: Diagnosis) -> Plot:
         figure.legend(loc="outside upper left", ncols=2)
 
     worst = max(names, key=lambda name: harm[name])
-    told = f"Alone, {shown(worst)} costs the most: {percent(harm[worst])} of the answers differ."
+    remark = f"Alone, {shown(worst)} costs the most: {percent(harm[worst])} of the answers differ."
     return draw(
         "agreement-if",
         "Answers if only one layer were exact, or spiking",
-        f"Two marks for each of {len(chosen)} layers, and a line for the network as it is. {told}",
+        f"Two marks for each of {len(chosen)} layers, and a line for the network as it is. {remark}",
         paint,
         height=AROUND + 32 + ROW * len(chosen),
         caption="With a mark to the right of the line the network would agree more with the ANN. "
@@ -238,9 +238,9 @@ def _table(layers: Sequence[LayerDiagnosis]) -> Table:
     return Table(caption, columns, rows)
 
 
-def _channels(found: Sequence[int], channels: int) -> str:
+def _channels(numbers: Sequence[int], channels: int) -> str:
     """How many, and the first of them."""
-    if not found:
+    if not numbers:
         return ""
-    first = ", ".join(map(str, found[:4])) + (" …" if len(found) > 4 else "")
-    return f"{len(found)} of {channels}: {first}"
+    first = ", ".join(map(str, numbers[:4])) + (" …" if len(numbers) > 4 else "")
+    return f"{len(numbers)} of {channels}: {first}"

@@ -137,26 +137,26 @@ def _adapt(drawing: bytes, key: str, title: str, description: str) -> str:
     viewbox = root.attrib["viewBox"]
     root.attrib = {"viewBox": viewbox, "role": "img", "aria-labelledby": f"{key}-title {key}-description"}
     for name, text in (("description", description), ("title", title)):
-        said = ElementTree.Element("desc" if name == "description" else name, {"id": f"{key}-{name}"})
-        said.text = text
-        root.insert(0, said)
+        element = ElementTree.Element("desc" if name == "description" else name, {"id": f"{key}-{name}"})
+        element.text = text
+        root.insert(0, element)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def _attributes(element: ElementTree.Element) -> list[tuple[str, str]]:
     """An element's attributes in short, colours as the page's variables."""
-    found = {name.rsplit("}", 1)[-1]: value for name, value in element.attrib.items()}
-    style = _FONT_FAMILY.sub("", found.pop("style", "")).strip("; ")
+    attributes = {name.rsplit("}", 1)[-1]: value for name, value in element.attrib.items()}
+    style = _FONT_FAMILY.sub("", attributes.pop("style", "")).strip("; ")
     for name in ("fill", "stroke"):
-        if name in found:
-            style = f"{name}: {found.pop(name)}; {style}".strip("; ")
+        if name in attributes:
+            style = f"{name}: {attributes.pop(name)}; {style}".strip("; ")
     if style:
-        found["style"] = _COLOUR.sub(_variable, style)
-    if found.get("transform", "").startswith("rotate(-0 "):
-        del found["transform"]
+        attributes["style"] = _COLOUR.sub(_variable, style)
+    if attributes.get("transform", "").startswith("rotate(-0 "):
+        del attributes["transform"]
     return [
         (name, _LONG_NUMBER.sub(r"\1", " ".join(value.split())) if name in _DRAWN else value)
-        for name, value in found.items()
+        for name, value in attributes.items()
     ]
 
 

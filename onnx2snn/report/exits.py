@@ -22,28 +22,28 @@ _NUMBERED = 16
 
 def exit_section(subject: Subject) -> Section | None:
     """What an early exit gave; of a compiled network, its rule alone."""
-    found: ExitFigures | ExitRule | None = subject.figures.early_exit
-    if found is None:
+    figures: ExitFigures | ExitRule | None = subject.figures.early_exit
+    if figures is None:
         return None
-    if isinstance(found, ExitRule):
-        return Section("early-exit", "Early exit", [_rule(found)], _thresholds(found))
-    energy = found.energy
+    if isinstance(figures, ExitRule):
+        return Section("early-exit", "Early exit", [_rule(figures)], _thresholds(figures))
+    energy = figures.energy
     columns = {
-        "timesteps, mean": f"{found.mean_timesteps:.2f}",
-        "accuracy": percent(found.accuracy),
-        "same answer as the ANN": percent(found.agreement),
-        "spikes a sample": count(found.spikes_per_sample),
-        "synaptic operations": count(found.synaptic_operations_per_sample),
+        "timesteps, mean": f"{figures.mean_timesteps:.2f}",
+        "accuracy": percent(figures.accuracy),
+        "same answer as the ANN": percent(figures.agreement),
+        "spikes a sample": count(figures.spikes_per_sample),
+        "synaptic operations": count(figures.synaptic_operations_per_sample),
         "energy a sample": joules(energy.snn_joules_per_sample[0]),
         "ANN = 1": "" if energy.ratio[0] is None else f"{energy.ratio[0]:.2f}",
     }
     shown = {name: cell for name, cell in columns.items() if cell}
     table = Table("With the early exit", list(shown), [list(shown.values())], 0)
-    plots = [_histogram(found), *_thresholds(found.rule)]
+    plots = [_histogram(figures), *_thresholds(figures.rule)]
     return Section(
         "early-exit",
         "Early exit",
-        [_rule(found.rule)],
+        [_rule(figures.rule)],
         plots,
         [table],
     )
@@ -54,8 +54,8 @@ def _rule(rule: ExitRule) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _histogram(found: ExitFigures) -> Plot:
-    stopped = found.histogram
+def _histogram(figures: ExitFigures) -> Plot:
+    stopped = figures.histogram
     samples = sum(stopped)
     times = range(1, len(stopped) + 1)
 
@@ -64,7 +64,7 @@ def _histogram(found: ExitFigures) -> Plot:
         bars = axes.bar(times, stopped, color=BLUE, width=0.8, edgecolor=CARD, linewidth=0)
         if len(stopped) <= _NUMBERED:
             axes.bar_label(bars, [count(number) if number else "" for number in stopped], color=MUTED)
-        mean = found.mean_timesteps
+        mean = figures.mean_timesteps
         axes.axvline(mean, color=ORANGE, linestyle="--", label=f"mean: {mean:.2f}")
         axes.margins(y=0.12)
         axes.locator_params(axis="x", integer=True)
@@ -72,13 +72,13 @@ def _histogram(found: ExitFigures) -> Plot:
         axes.set_ylabel("samples")
         axes.legend(loc="upper right")
 
-    told = ", ".join(
+    listing = ", ".join(
         f"{number:,} after {time}" for time, number in zip(times, stopped, strict=True) if number
     )
     return draw(
         "exit-histogram",
         f"When {samples:,} samples stopped",
-        f"Samples by the timestep after which they stopped: {told}.",
+        f"Samples by the timestep after which they stopped: {listing}.",
         paint,
         height=210,
     )
@@ -103,11 +103,11 @@ def _thresholds(rule: ExitRule) -> list[Plot]:
         axes.set_xlabel("timestep")
         axes.set_ylabel(f"{rule.criterion}, {sure}")
 
-    told = ", ".join(f"{value:.3g} at timestep {time}" for time, value in known) or "never"
+    listing = ", ".join(f"{value:.3g} at timestep {time}" for time, value in known) or "never"
     plot = draw(
         "exit-thresholds",
         f"Decided at a {rule.criterion} of {sure}",
-        f"A sample stops where its {rule.criterion} is {sure}: {told}.",
+        f"A sample stops where its {rule.criterion} is {sure}: {listing}.",
         paint,
         height=210,
         caption="Where there is no mark nobody stops; the last mark holds from there on.",

@@ -20,20 +20,20 @@ _HEIGHT = 290
 
 def frontier_section(subject: Subject) -> Section:
     """All points of a sweep, and the frontier of those that no other beats for less."""
-    found: Sweep = subject.figures
-    points, measure = found.points, found.measure
+    figures: Sweep = subject.figures
+    points, measure = figures.points, figures.measure
     name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
     best = [point for point in points if point.best]
 
     def against_energy(figure: Figure) -> None:
         axes = figure.add_subplot()
-        draw_sweep(axes, found)
+        draw_sweep(axes, figures)
         axes.margins(0.1)
         figure.legend(loc="outside upper left", ncols=2)
 
     def against_time(figure: Figure) -> None:
         axes = figure.add_subplot()
-        draw_sweep_over_time(axes, found)
+        draw_sweep_over_time(axes, figures)
         figure.legend(loc="outside upper left", ncols=4)
 
     front = "; ".join(

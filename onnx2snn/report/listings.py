@@ -29,11 +29,11 @@ def neurons_section(subject: Subject) -> Section | None:
     rows = [
         (
             shown(name),
-            said.op,
-            *(f"{value:g}" for value in (said.max_spikes, said.levels, said.channels)),
-            *(f"{value:.3g}" for value in vars(said.threshold).values()),
+            record.op,
+            *(f"{value:g}" for value in (record.max_spikes, record.levels, record.channels)),
+            *(f"{value:.3g}" for value in vars(record.threshold).values()),
         )
-        for name, said in neurons.items()
+        for name, record in neurons.items()
     ]
     table = Table("Neuron layers, as they fire", columns, rows, 2, folded=len(rows) > _LONG)
     return Section("neurons", "Neurons", tables=[table])
@@ -44,39 +44,39 @@ def nodes_section(subject: Subject) -> Section | None:
     nodes = subject.metadata.nodes
     if not nodes:
         return None
-    told = ", ".join(f"{number} {role}" for role, number in count_roles(nodes).items() if number)
+    listing = ", ".join(f"{number} {role}" for role, number in count_roles(nodes).items() if number)
     rows = [(shown(n.node), shown(n.op), n.role, shown(n.reason)) for n in nodes]
     columns = ("node", "operator", "became", "why")
     table = Table(f"All {len(rows)} nodes of the ANN", columns, rows, 4, folded=len(rows) > _LONG)
-    return Section("nodes", "Nodes", [f"Of {len(nodes)} nodes of the ANN: {told}."], tables=[table])
+    return Section("nodes", "Nodes", [f"Of {len(nodes)} nodes of the ANN: {listing}."], tables=[table])
 
 
 def repeat_section(subject: Subject) -> Section:
     """The command line, the options of the artifact, versions and hashes."""
-    said = subject.metadata
+    record = subject.metadata
     facts = {"onnx2snn": onnx2snn.__version__}
-    if said.version not in (None, onnx2snn.__version__):
-        facts["compiled by onnx2snn"] = str(said.version)
+    if record.version not in (None, onnx2snn.__version__):
+        facts["compiled by onnx2snn"] = str(record.version)
     facts |= {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
-    source = said.source_sha256 or getattr(subject.figures, "source_sha256", None)
+    source = record.source_sha256 or getattr(subject.figures, "source_sha256", None)
     if source:
         facts["SHA-256 of the ANN"] = source
-    if said.calibration is not None:
-        calibration = said.calibration
+    if record.calibration is not None:
+        calibration = record.calibration
         facts["calibrated on"] = f"{calibration.samples:,} samples of {file_name(calibration.source)}"
-    if said.preprocessing:
-        facts["preprocessing"] = _preprocessing(said.preprocessing)
+    if record.preprocessing:
+        facts["preprocessing"] = _preprocessing(record.preprocessing)
     tables = [Table("Versions and sources", ("what", "which"), [*facts.items()], 2)]
-    if said.options:
-        options = [("--" + name.replace("_", "-"), _value(value)) for name, value in said.options.items()]
+    if record.options:
+        options = [("--" + name.replace("_", "-"), _value(value)) for name, value in record.options.items()]
         tables.append(Table("Options of the conversion", ("option", "value"), options, 2))
     lead = ["Files are named without their folders. The same files, options and versions give the same page."]
     return Section("repeat", "To repeat it", lead, tables=tables, code=subject.line)
 
 
-def _preprocessing(said: Mapping[str, Any]) -> str:
+def _preprocessing(record: Mapping[str, Any]) -> str:
     default = Preprocessing().to_dict()
-    chosen = {name: value for name, value in said.items() if value != default.get(name)}
+    chosen = {name: value for name, value in record.items() if value != default.get(name)}
     return ", ".join(f"{name} {_value(value)}" for name, value in chosen.items()) or "none"
 
 

@@ -92,9 +92,9 @@ def render(subject: Subject, progress: Callable[[float], None] | None = None) ->
     from markupsafe import Markup
 
     kind, makers = PAGES[subject.command]
-    found = []
+    sections = []
     for done, make in enumerate(makers, 1):
-        found.append(make(subject))
+        sections.append(make(subject))
         if progress is not None:
             progress(done / len(makers))
     files = resources.files("onnx2snn.report")
@@ -110,7 +110,7 @@ def render(subject: Subject, progress: Callable[[float], None] | None = None) ->
         style=Markup(files.joinpath("page.css").read_text(encoding="utf-8")),
         summary=summary(subject),
         tiles=tiles(subject),
-        sections=[section for section in found if section is not None],
+        sections=[section for section in sections if section is not None],
         version=onnx2snn.__version__,
     )
 

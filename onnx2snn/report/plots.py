@@ -54,11 +54,11 @@ def check_plot(path: str | Path) -> None:
     check_extra("--plot")
 
 
-def plot_sweep(found: Sweep, path: str | Path) -> None:
+def plot_sweep(figures: Sweep, path: str | Path) -> None:
     """Draw a sweep into a file, see `draw_sweep`.
 
     Args:
-        found: what `onnx2snn.analysis.sweep.sweep` returned.
+        figures: what `onnx2snn.analysis.sweep.sweep` returned.
         path: the picture; its suffix says which kind.
     """
     from matplotlib import rc_context
@@ -68,8 +68,8 @@ def plot_sweep(found: Sweep, path: str | Path) -> None:
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    draw_sweep(axes, found)
-    axes.set_title(f"{len(found.points)} conversions, {found.samples} samples")
+    draw_sweep(axes, figures)
+    axes.set_title(f"{len(figures.points)} conversions, {figures.samples} samples")
     axes.grid(visible=True, which="both", color=GRID)
     axes.set_axisbelow(True)
     axes.legend(fontsize="small")
@@ -82,16 +82,16 @@ def plot_sweep(found: Sweep, path: str | Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def draw_sweep(axes: Axes, found: Sweep) -> None:
+def draw_sweep(axes: Axes, figures: Sweep) -> None:
     """Draw a sweep: quality against energy, the frontier, its knee and the ANN.
 
     Args:
         axes: to draw into.
-        found: what `onnx2snn.analysis.sweep.sweep` returned.
+        figures: what `onnx2snn.analysis.sweep.sweep` returned.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    measure, points = found.measure, found.points
+    measure, points = figures.measure, figures.points
     microjoules = [1e6 * point.joules_per_sample for point in points]
     quality = [100 * point.quality(measure) for point in points]
     for kind, (marker, colour) in _STYLES.items():
@@ -125,8 +125,8 @@ def draw_sweep(axes: Axes, found: Sweep) -> None:
         edgecolor=INK,
         label=f"knee: {points[knee].name} ({quality[knee]:.1f} %, {microjoules[knee]:.3g} µJ)",
     )
-    if measure == "accuracy" and found.reference_accuracy is not None:
-        level = 100 * found.reference_accuracy
+    if measure == "accuracy" and figures.reference_accuracy is not None:
+        level = 100 * figures.reference_accuracy
         axes.axhline(level, color=MUTED, linestyle="--", linewidth=1, label="ANN")
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -136,18 +136,18 @@ def draw_sweep(axes: Axes, found: Sweep) -> None:
     axes.set_ylabel("accuracy, %" if measure == "accuracy" else "same answer as the ANN, %")
 
 
-def draw_sweep_over_time(axes: Axes, found: Sweep) -> None:
+def draw_sweep_over_time(axes: Axes, figures: Sweep) -> None:
     """Draw what each kind of conversion reaches at best with each number of timesteps.
 
     Args:
         axes: to draw into.
-        found: what `onnx2snn.analysis.sweep.sweep` returned.
+        figures: what `onnx2snn.analysis.sweep.sweep` returned.
     """
-    measure = found.measure
+    measure = figures.measure
     steps: set[int] = set()
     for kind, (marker, colour) in _STYLES.items():
         best: dict[int, float] = {}
-        for point in found.points:
+        for point in figures.points:
             if point.name.split(",")[0] == kind:
                 time = point.options["timesteps"]
                 best[time] = max(best.get(time, 0.0), 100 * point.quality(measure))

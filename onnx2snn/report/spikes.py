@@ -69,7 +69,7 @@ def _bars(
     unit: str,
     colour: str,
     hatch: str,
-    told: Callable[[float], str],
+    written: Callable[[float], str],
 ) -> Plot:
     """A bar for each layer, with its figure, as `told` writes it, at the end."""
     names = largest(values)
@@ -80,13 +80,13 @@ def _bars(
         drawn = axes.barh(
             range(len(names)), numbers, color=colour, height=0.72, hatch=hatch, edgecolor=CARD, linewidth=0
         )
-        axes.bar_label(drawn, [told(number) for number in numbers], padding=2, color=MUTED)
+        axes.bar_label(drawn, [written(number) for number in numbers], padding=2, color=MUTED)
         axes.margins(x=0.14)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: large(value))
 
     most = max(names, key=lambda name: values[name], default=None)
-    description = "" if most is None else f"{shown(most)} has the most, {told(values[most])} {unit}."
+    description = "" if most is None else f"{shown(most)} has the most, {written(values[most])} {unit}."
     return draw(
         key,
         title,

@@ -37,13 +37,13 @@ def tiles(subject: Subject) -> list[Tile]:
 
 
 def _compiled(subject: Subject) -> list[str]:
-    found: CompileReport = subject.figures
-    roles, options = found.roles, found.options
+    figures: CompileReport = subject.figures
+    roles, options = figures.roles, figures.options
     nodes = sum(roles.values())
     sentences = [
-        f"{roles['spiking']} of {nodes} nodes of the ANN spike; {tables.macs_line(found.macs)}.",
-        f"It runs for {timesteps(options.timesteps)}{_firing(found)}, calibrated on "
-        f"{found.calibration.samples:,} samples of {file_name(found.calibration.source)}.",
+        f"{roles['spiking']} of {nodes} nodes of the ANN spike; {tables.macs_line(figures.macs)}.",
+        f"It runs for {timesteps(options.timesteps)}{_firing(figures)}, calibrated on "
+        f"{figures.calibration.samples:,} samples of {file_name(figures.calibration.source)}.",
     ]
     analog = roles["analog"]
     sentences.append(
@@ -52,77 +52,77 @@ def _compiled(subject: Subject) -> list[str]:
         if analog
         else "Nothing between the first neuron and the last is computed without spikes."
     )
-    clipped = {name: said.clipped for name, said in found.activations.items()}
+    clipped = {name: activation.clipped for name, activation in figures.activations.items()}
     worst = max(clipped, key=lambda name: clipped[name], default=None)
     if worst is not None and clipped[worst] > 0:
         sentences.append(
             f"The layer that loses most above what its neurons can send is {shown(worst)}: "
             f"{percent(clipped[worst], 2)} of its activation."
         )
-    if found.adaptation is not None:
-        sentences.append(f"Adapted: {tables.adaptation_line(found.adaptation)}.")
-    if found.layers is not None:
-        sentences.append(f"{tables.layers_line(found.layers)}.")
+    if figures.adaptation is not None:
+        sentences.append(f"Adapted: {tables.adaptation_line(figures.adaptation)}.")
+    if figures.layers is not None:
+        sentences.append(f"{tables.layers_line(figures.layers)}.")
     return sentences
 
 
-def _firing(found: CompileReport) -> str:
-    options = found.options
+def _firing(figures: CompileReport) -> str:
+    options = figures.options
     if options.schedule == "layer":
         return f", layer after layer, in the code {options.code}"
     kind = "signed burst neurons" if options.signed else "burst neurons"
-    return f" with {kind}, Γ = {_most_spikes(found)}"
+    return f" with {kind}, Γ = {_most_spikes(figures)}"
 
 
-def _most_spikes(found: CompileReport) -> str:
+def _most_spikes(figures: CompileReport) -> str:
     """Γ, or from which to which it goes."""
-    most = sorted({said.max_spikes for said in found.neurons.values()})
+    most = sorted({neuron.max_spikes for neuron in figures.neurons.values()})
     return f"{most[0]:g}" if len(most) == 1 else f"{most[0]:g} to {most[-1]:g}"
 
 
 def _compile_tiles(subject: Subject) -> list[Tile]:
-    found: CompileReport = subject.figures
-    share, options = found.macs.share, found.options
+    figures: CompileReport = subject.figures
+    share, options = figures.macs.share, figures.options
     return [
         *([] if share is None else [Tile(percent(share), "of the arithmetic is fed by spikes")]),
-        Tile(str(len(found.neurons)), "neuron layers"),
+        Tile(str(len(figures.neurons)), "neuron layers"),
         Tile(str(options.timesteps), "timesteps T"),
-        Tile(_most_spikes(found), "spikes of a neuron a timestep at most, Γ"),
+        Tile(_most_spikes(figures), "spikes of a neuron a timestep at most, Γ"),
     ]
 
 
 def _evaluated(subject: Subject) -> list[str]:
-    found: Evaluation = subject.figures
-    last, spikes = found.timesteps[-1], found.spikes_per_sample[-1]
+    figures: Evaluation = subject.figures
+    last, spikes = figures.timesteps[-1], figures.spikes_per_sample[-1]
     sentences = _answers(
-        found.samples, last, found.accuracy[-1], found.reference_accuracy, found.agreement[-1]
+        figures.samples, last, figures.accuracy[-1], figures.reference_accuracy, figures.agreement[-1]
     )
-    sentences += _enough(found)
-    by_neuron = found.spikes_by_neuron
+    sentences += _enough(figures)
+    by_neuron = figures.spikes_by_neuron
     busiest = sorted(by_neuron, key=lambda name: -by_neuron[name])[:3]
-    told = f"It sends {count(spikes)} spikes a sample"
+    sent = f"It sends {count(spikes)} spikes a sample"
     neurons = 0 if subject.recording is None else sum(subject.recording.neurons.values())
     if neurons:
-        told += f", {spikes / neurons:.2f} a neuron"
+        sent += f", {spikes / neurons:.2f} a neuron"
     if spikes and len(by_neuron) > len(busiest):
         most = listed([f"{shown(name)} ({percent(by_neuron[name] / spikes, 0)})" for name in busiest])
-        told += f"; most in {most}"
-    sentences.append(f"{told}.")
-    energy = found.energy
+        sent += f"; most in {most}"
+    sentences.append(f"{sent}.")
+    energy = figures.energy
     ratio = energy.ratio[-1]
     compared = "" if ratio is None else f", {ratio:.2f} of the ANN's {joules(energy.ann_joules_per_sample)}"
     sentences.append(
         f"Estimated energy: {joules(energy.snn_joules_per_sample[-1])} a sample{compared} "
         f"({energy.convention})."
     )
-    if found.early_exit is not None:
-        exits = found.early_exit
+    if figures.early_exit is not None:
+        exits = figures.early_exit
         shares = [("accuracy", exits.accuracy), ("same answer as the ANN", exits.agreement)]
-        told = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
-        sentences.append(f"With the early exit: {exits.mean_timesteps:.2f} timesteps on average{told}.")
-    if found.uncounted:
+        sent = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
+        sentences.append(f"With the early exit: {exits.mean_timesteps:.2f} timesteps on average{sent}.")
+    if figures.uncounted:
         sentences.append(
-            f"Charged as MACs, since no spikes feed them: {listed([*map(shown, found.uncounted)])}."
+            f"Charged as MACs, since no spikes feed them: {listed([*map(shown, figures.uncounted)])}."
         )
     return sentences
 
@@ -147,10 +147,10 @@ def _answers(
     return sentences or [f"It ran {timesteps(steps)} on {samples:,} samples."]
 
 
-def _enough(found: Evaluation) -> list[str]:
+def _enough(figures: Evaluation) -> list[str]:
     """The least T that is about as good as the best, where that is not the last."""
-    name = "accuracy" if found.accuracy[0] is not None else "agreement"
-    values, steps = [value for value in getattr(found, name) if value is not None], found.timesteps
+    name = "accuracy" if figures.accuracy[0] is not None else "agreement"
+    values, steps = [value for value in getattr(figures, name) if value is not None], figures.timesteps
     if not values or len(steps) < 2:
         return []
     first = next(n for n, value in enumerate(values) if value >= max(values) - _AS_GOOD)
@@ -158,7 +158,7 @@ def _enough(found: Evaluation) -> list[str]:
         return [
             f"Of the numbers of timesteps tried, no smaller one comes within 0.5 points of T = {steps[-1]}."
         ]
-    joule = found.energy.snn_joules_per_sample
+    joule = figures.energy.snn_joules_per_sample
     share = (
         f", for {percent(joule[first] / joule[-1], 0)} of the energy of T = {steps[-1]}" if joule[-1] else ""
     )
@@ -168,16 +168,16 @@ def _enough(found: Evaluation) -> list[str]:
 
 
 def _evaluate_tiles(subject: Subject) -> list[Tile]:
-    found: Evaluation = subject.figures
-    energy, ann = found.energy, found.reference_accuracy
+    figures: Evaluation = subject.figures
+    energy, ann = figures.energy, figures.reference_accuracy
     shown_tiles = []
-    if found.accuracy[-1] is not None:
+    if figures.accuracy[-1] is not None:
         note = "" if ann is None else f"ANN {percent(ann)}"
-        shown_tiles.append(Tile(percent(found.accuracy[-1]), "accuracy", note))
-    if found.agreement[-1] is not None:
-        shown_tiles.append(Tile(percent(found.agreement[-1]), "same answer as the ANN"))
-    shown_tiles.append(Tile(str(found.timesteps[-1]), "timesteps T"))
-    shown_tiles.append(Tile(large(found.spikes_per_sample[-1]), "spikes a sample"))
+        shown_tiles.append(Tile(percent(figures.accuracy[-1]), "accuracy", note))
+    if figures.agreement[-1] is not None:
+        shown_tiles.append(Tile(percent(figures.agreement[-1]), "same answer as the ANN"))
+    shown_tiles.append(Tile(str(figures.timesteps[-1]), "timesteps T"))
+    shown_tiles.append(Tile(large(figures.spikes_per_sample[-1]), "spikes a sample"))
     ratio = energy.ratio[-1]
     note = "" if ratio is None else f"ANN = 1: {ratio:.2f}"
     shown_tiles.append(Tile(joules(energy.snn_joules_per_sample[-1]), "energy a sample, estimated", note))
@@ -185,14 +185,14 @@ def _evaluate_tiles(subject: Subject) -> list[Tile]:
 
 
 def _swept(subject: Subject) -> list[str]:
-    found: Sweep = subject.figures
-    measure, ann = found.measure, found.reference_accuracy
+    figures: Sweep = subject.figures
+    measure, ann = figures.measure, figures.reference_accuracy
     name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
-    knee = found.knee
-    best = max(found.points, key=lambda point: point.quality(measure))
-    front = sum(bool(point.best) for point in found.points)
+    knee = figures.knee
+    best = max(figures.points, key=lambda point: point.quality(measure))
+    front = sum(bool(point.best) for point in figures.points)
     sentences = [
-        f"{len(found.points)} conversions on {found.samples:,} samples; {front} of them are the best "
+        f"{len(figures.points)} conversions on {figures.samples:,} samples; {front} of them are the best "
         "for their energy.",
         f"More energy helps little beyond {knee.name}: {name} {percent(knee.quality(measure))} for "
         f"{joules(knee.joules_per_sample)} a sample.",
@@ -207,42 +207,42 @@ def _swept(subject: Subject) -> list[str]:
 
 
 def _sweep_tiles(subject: Subject) -> list[Tile]:
-    found: Sweep = subject.figures
-    knee = found.knee
+    figures: Sweep = subject.figures
+    knee = figures.knee
     ratio = knee.energy_ratio
     note = "" if ratio is None else f"ANN = 1: {ratio:.2f}"
-    ann = found.reference_accuracy
-    compared = found.measure == "accuracy" and ann is not None
+    ann = figures.reference_accuracy
+    compared = figures.measure == "accuracy" and ann is not None
     return [
         Tile(
-            percent(knee.quality(found.measure)),
-            f"{found.measure} at the knee",
+            percent(knee.quality(figures.measure)),
+            f"{figures.measure} at the knee",
             f"ANN {percent(ann)}" if compared else "",
         ),
         Tile(joules(knee.joules_per_sample), "energy a sample there, estimated", note),
-        Tile(str(len(found.points)), "conversions tried"),
+        Tile(str(len(figures.points)), "conversions tried"),
     ]
 
 
 def _diagnosed(subject: Subject) -> list[str]:
-    return [shown(said) for said in subject.figures.verdict]
+    return [shown(sentence) for sentence in subject.figures.verdict]
 
 
 def _diagnose_tiles(subject: Subject) -> list[Tile]:
-    found: Diagnosis = subject.figures
-    ann = found.reference_accuracy
+    figures: Diagnosis = subject.figures
+    ann = figures.reference_accuracy
     shown_tiles = []
-    if found.accuracy is not None:
+    if figures.accuracy is not None:
         shown_tiles.append(
-            Tile(percent(found.accuracy), "accuracy", "" if ann is None else f"ANN {percent(ann)}")
+            Tile(percent(figures.accuracy), "accuracy", "" if ann is None else f"ANN {percent(ann)}")
         )
-    if found.agreement is not None:
-        shown_tiles.append(Tile(percent(found.agreement), "same answer as the ANN"))
-    shown_tiles.append(Tile(str(found.timesteps), "timesteps T"))
-    worst = max(found.layers, key=lambda layer: float(layer.own_error), default=None)
+    if figures.agreement is not None:
+        shown_tiles.append(Tile(percent(figures.agreement), "same answer as the ANN"))
+    shown_tiles.append(Tile(str(figures.timesteps), "timesteps T"))
+    worst = max(figures.layers, key=lambda layer: float(layer.own_error), default=None)
     if worst is not None:
         shown_tiles.append(Tile(percent(worst.own_error), "largest error of one layer", short(worst.layer)))
-    spikes = sum(layer.spikes_per_sample for layer in found.layers)
+    spikes = sum(layer.spikes_per_sample for layer in figures.layers)
     shown_tiles.append(Tile(large(spikes), "spikes a sample"))
     return shown_tiles
 

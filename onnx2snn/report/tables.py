@@ -182,9 +182,9 @@ def _convention_row(name: str, row: Convention) -> tuple[str, str, str, str]:
 
 def energy_line(energy: AnnEnergy) -> str:
     """What an inference of the ANN takes, as a phrase."""
-    told = format_joules(energy.ann_joules_per_sample)
+    joules = format_joules(energy.ann_joules_per_sample)
     mac = format_joules(energy.parameters.joules_per_mac)
-    return f"{told} an inference of the ANN ({energy.model}: {mac} a MAC, zero padding counts)"
+    return f"{joules} an inference of the ANN ({energy.model}: {mac} a MAC, zero padding counts)"
 
 
 def exit_table(figures: ExitFigures) -> Table:
@@ -209,9 +209,9 @@ def rule_line(rule: ExitRule) -> str:
 def exit_line(figures: ExitFigures, timesteps: int) -> str:
     """What an early exit gives, as a sentence."""
     shares = [("accuracy", figures.accuracy), ("same answer as the ANN", figures.agreement)]
-    told = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
+    reached = "".join(f", {name} {percent(value)}" for name, value in shares if value is not None)
     return (
-        f"{figures.mean_timesteps:.2f} of {timesteps} timesteps on average{told}, "
+        f"{figures.mean_timesteps:.2f} of {timesteps} timesteps on average{reached}, "
         f"{figures.synaptic_operations_per_sample:,.0f} synaptic operations, "
         f"{figures.speedup:.1f} × as fast"
     )
@@ -228,29 +228,32 @@ def adaptation_table(changes: Mapping[str, LayerAdaptation], neurons: Mapping[st
     return table
 
 
-def adaptation_line(said: Adaptation) -> str:
+def adaptation_line(adaptation: Adaptation) -> str:
     """What adaptation traded, as a sentence."""
-    (spikes, fewer), (operations, less) = said.spikes_per_sample, said.synaptic_operations_per_sample
-    told = (
+    spikes, fewer = adaptation.spikes_per_sample
+    operations, less = adaptation.synaptic_operations_per_sample
+    traded = (
         f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations a "
         f"sample ({percent(less / operations)})"
     )
-    if said.mode == "spike_budget":
-        met = "" if said.met else "; NOT within"
-        return f"{told}{met} the budget of {said.budget:,.0f} spikes" if met else told
-    if not said.met:
-        return f"nothing saved: no thresholds cost at most {said.max_loss:g} points of {said.measure}"
-    return f"{told}, for {said.loss:.2f} points of {said.measure} on {said.held_back} samples held back"
+    if adaptation.mode == "spike_budget":
+        met = "" if adaptation.met else "; NOT within"
+        return f"{traded}{met} the budget of {adaptation.budget:,.0f} spikes" if met else traded
+    if not adaptation.met:
+        bound = f"{adaptation.max_loss:g} points of {adaptation.measure}"
+        return f"nothing saved: no thresholds cost at most {bound}"
+    lost = f"{adaptation.loss:.2f} points of {adaptation.measure}"
+    return f"{traded}, for {lost} on {adaptation.held_back} samples held back"
 
 
-def sweep_table(found: Sweep) -> Table:
+def sweep_table(figures: Sweep) -> Table:
     """Every point of a sweep by ascending energy; those that no other beats for less are marked."""
     table = _headed("kind")
     table.caption = "energy: the ANN's is 1; loss: points that compression may cost"
     table.caption_justify = "left"
     _add_numbers(table, "T", "Γ", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
     table.add_column("", no_wrap=True)
-    for point in found.points:
+    for point in figures.points:
         mark = "← knee" if point.knee else "best" if point.best else ""
         options = point.options
         table.add_row(
@@ -274,13 +277,13 @@ DIAGNOSIS_LEGEND = (
 )
 
 
-def diagnosis_table(found: Diagnosis) -> Table:
+def diagnosis_table(figures: Diagnosis) -> Table:
     """Every neuron layer with its error, what makes it, and what the layer does to the answers."""
     table = _headed("neuron layer")
     table.padding = (0, 1, 0, 0)  # names need the room
     _add_numbers(table, "error", "weights", "clips", "coarse", "timing", "before", "exact", "alone")
-    worst = found.worst_layers
-    for layer in (*worst, *(layer for layer in found.layers if layer not in worst)):
+    worst = figures.worst_layers
+    for layer in (*worst, *(layer for layer in figures.layers if layer not in worst)):
         shares: list[float | None] = [layer.error, *(layer.components[part] for part in _PARTS)]
         shares += [layer.agreement_if_exact, layer.agreement_if_only_spiking]
         style = "bold" if layer in worst else ""
@@ -296,26 +299,26 @@ def diagnosis_table(found: Diagnosis) -> Table:
 _PARTS = ("parameters", "clipping", "quantisation", "timing", "inherited")
 
 
-def doctor_table(found: Mapping[str, Any]) -> Table:
+def doctor_table(record: Mapping[str, Any]) -> Table:
     """An installation: what it consists of, and what to do about what is missing."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, version in found["versions"].items():
+    for name, version in record["versions"].items():
         table.add_row(name, version)
-    table.add_row("platform", found["platform"])
-    native = found["native"]
+    table.add_row("platform", record["platform"])
+    native = record["native"]
     if native["library"] is None:
         lacking = f"none ({native['reason']}): standard operators, same results, slower"
-        said = Text(f"{lacking}; how to get them: docs/runtime.md", "yellow")
+        kernels = Text(f"{lacking}; how to get them: docs/runtime.md", "yellow")
     else:
-        said = Text(native["library"], "green")
-    table.add_row("native kernels", said)
-    table.add_row("providers", ", ".join(found["providers"]))
-    for extra, missing in found["extras"].items():
+        kernels = Text(native["library"], "green")
+    table.add_row("native kernels", kernels)
+    table.add_row("providers", ", ".join(record["providers"]))
+    for extra, missing in record["extras"].items():
         lacking = f"{', '.join(missing)} missing: pip install 'onnx2snn[{extra}]'"
         table.add_row(f"extra {extra}", Text(lacking, "yellow") if missing else Text("installed", "green"))
-    for tool, state in found["tools"].items():
+    for tool, state in record["tools"].items():
         lacking = f"missing: only onnx2snn {state['for']} needs it; {state['remedy']}"
         table.add_row(tool, Text(state["version"] or lacking, "" if state["version"] else "yellow"))
     return table

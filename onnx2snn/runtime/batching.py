@@ -44,6 +44,6 @@ class BatchSplit:
         """Time a run; `work` is how many samples times timesteps it has."""
         started = time.perf_counter()
         yield
-        found = self._seconds.setdefault(size, [])
-        if len(found) < 2:
-            found.append((time.perf_counter() - started) / work)
+        measured = self._seconds.setdefault(size, [])
+        if len(measured) < 2:
+            measured.append((time.perf_counter() - started) / work)

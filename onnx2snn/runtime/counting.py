@@ -109,28 +109,28 @@ class Counting:
             return 0
         silent = {name: np.zeros_like(known[name]) for name in map(spike_count, self._artifact.spiking)}
         results = self._network.load(self._counter.still).run({**known, **silent})
-        found = self._counter.layers
-        return sum(_share(value, samples) for name, value in results.items() if found[name] in layers)
+        layers_of = self._counter.layers
+        return sum(_share(value, samples) for name, value in results.items() if layers_of[name] in layers)
 
     def _count(self, bridge: Values, state: Values, samples: int) -> dict[str, dict[str, Array]]:
         """Counts per sample, as a checkpoint has them."""
-        found, layouts = {}, self._counter.layouts
+        counted, layouts = {}, self._counter.layouts
         for sent, arrived, count in (
             ("spikes", "synaptic_operations", spike_count),
             ("events", "synaptic_events", event_count),
         ):
             counts = {cell.name: state[f"{count(cell)}/in"] for cell in self._artifact.spiking}
-            found[sent] = {
+            counted[sent] = {
                 cell.name: by_sample(counts[cell.name], samples, layouts[cell.output[0]])
                 for cell in self._artifact.neurons
             }
             feeds = {spike_count(cell): counts[cell.name] for cell in self._artifact.spiking}
-            found[arrived] = {
+            counted[arrived] = {
                 self._counter.layers[name]: by_sample(value, samples, layouts[name])
                 for name, value in self._synapses.run({**bridge, **feeds}).items()
                 if name in self._counter.layers
             }
-        return found
+        return counted
 
 
 def _share(counts: Array, samples: int) -> int:

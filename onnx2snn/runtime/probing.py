@@ -76,24 +76,24 @@ class Prober:
         return Recording(runner.outputs(), currents, sent, activity)
 
     def teach(
-        self, feeds: dict[str, Array], told: Values, exact: Sequence[ExactNeuron] = ()
+        self, feeds: dict[str, Array], sent: Values, exact: Sequence[ExactNeuron] = ()
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """One pass in which neurons send what they are told, and no time passes.
 
         Args:
             feeds: the inputs.
-            told: neuron → what it sends, in the artifact's units, [N, …].
+            sent: neuron → what it sends, in the artifact's units, [N, …].
             exact: the neurons that nobody tells.
 
         Returns:
             neuron → its current, [N, …], in the artifact's units; and the outputs.
         """
-        step = self._step(("teach",), lambda: taught(self._artifact, list(told), exact))
+        step = self._step(("teach",), lambda: taught(self._artifact, list(sent), exact))
         bridge = self._network.bridge(feeds)
         given = {
-            neuron.output[0]: told[neuron.name].astype(dtype_of(self._artifact, neuron))
+            neuron.output[0]: sent[neuron.name].astype(dtype_of(self._artifact, neuron))
             for neuron in self._artifact.neurons
-            if neuron.name in told
+            if neuron.name in sent
         }
         results = step.engine.run({**bridge, **zero_state(step.carried), **given})
         results |= given

@@ -33,12 +33,12 @@ class SpikePenalty:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        found = [module for module in network.modules() if isinstance(module, QuantReLU)]
-        if not found:
+        activations = [module for module in network.modules() if isinstance(module, QuantReLU)]
+        if not activations:
             raise OptionError(
                 "network: expected a QuantReLU in it, found none; call quantize_relus(network, …) first"
             )
-        self._hooks = [module.register_forward_hook(self._count) for module in found]
+        self._hooks = [module.register_forward_hook(self._count) for module in activations]
         self._spikes: list[Tensor] = []
         self._neurons = 0
 

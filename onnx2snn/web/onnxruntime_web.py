@@ -51,8 +51,8 @@ def read_package(folder: str | Path) -> OnnxruntimeWeb:
     folder = Path(folder)
     remedy = f"run {_BY_HAND}"
     try:
-        said = json.loads((folder / "package.json").read_bytes())
-        found = f"{said['name']} {said['version']}"
+        package = json.loads((folder / "package.json").read_bytes())
+        found = f"{package['name']} {package['version']}"
     except OSError as error:
         raise OptionError(
             f"{_OPTION} {folder}: expected the unpacked npm package {PACKAGE} {VERSION}, found no readable "
@@ -123,21 +123,21 @@ def _reason(npm: str, folder: Path) -> str:
     """Why npm cannot see the package, in its own words."""
     command = [npm, "view", f"{PACKAGE}@{VERSION}", "version", "--loglevel", "error", *_SOON]
     try:
-        said = subprocess.run(
+        complaint = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False
         ).stderr
     except (OSError, subprocess.TimeoutExpired) as error:
         return first_line(error)
-    lines = [line.removeprefix("npm error ").strip() for line in said.splitlines()]
+    lines = [line.removeprefix("npm error ").strip() for line in complaint.splitlines()]
     return "; ".join(
         [line for line in lines if not line.startswith(("code", "syscall", "errno", "at "))][:2]
     )[:200]
 
 
 def _check_integrity(archive: Path) -> None:
-    found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-    if found != INTEGRITY:
-        raise _not_had(f"its integrity is {found[:20]}…, not {INTEGRITY[:20]}…")
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if integrity != INTEGRITY:
+        raise _not_had(f"its integrity is {integrity[:20]}…, not {INTEGRITY[:20]}…")
 
 
 def _wanted(members: tarfile.TarFile) -> list[tarfile.TarInfo]:

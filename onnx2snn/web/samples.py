@@ -116,9 +116,9 @@ def describe_layers(artifact: Artifact, observed: Observed, spikes: Sequence[str
     for cell, output, neurons, rows in zip(
         artifact.neurons, spikes, observed.neurons, observed.rows, strict=True
     ):
-        said = {item.name: helper.get_attribute_value(item) for item in cell.attribute}
-        levels = said.get("levels", 0)
-        code = said["code"].decode() if "code" in said else None
+        attributes = {item.name: helper.get_attribute_value(item) for item in cell.attribute}
+        levels = attributes.get("levels", 0)
+        code = attributes["code"].decode() if "code" in attributes else None
         burst = -(-levels // artifact.timesteps)
         layers.append(
             {
@@ -127,7 +127,7 @@ def describe_layers(artifact: Artifact, observed: Observed, spikes: Sequence[str
                 "spikes": output,
                 "neurons": neurons,
                 "rows": rows,
-                "most": 1 if code == "radix" else said.get("max_spikes", burst),
+                "most": 1 if code == "radix" else attributes.get("max_spikes", burst),
                 "code": code,
                 "levels": levels,
             }
