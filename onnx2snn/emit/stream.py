@@ -109,7 +109,7 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
 
 def _name_apart(graph: Graph) -> None:
     """Give every node a name of its own, which ONNX does not ask for: states are named after their cell."""
-    taken: set[str] = set()
+    taken = {LOOP}
     for node in graph.nodes:
         if node.name in taken:
             node.name = unique_name(graph, node.name)
