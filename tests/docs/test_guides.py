@@ -72,9 +72,9 @@ def test_the_example_neuron_passes_the_tests_of_all_operators(copy):
         "-n0",
         "-p",
         "no:cacheprovider",
-        "tests/ops/test_cells.py",
+        "tests/ops/test_cell.py",
         "-k",
-        "HardResetIF or hard",
+        "HardResetIF",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
