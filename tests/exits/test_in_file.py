@@ -6,9 +6,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
@@ -16,21 +13,11 @@ from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.in_file import USED, add_early_exit, remove_early_exit
-from onnx2snn.exits.rule import ExitRule, measure, parse_exit
-from onnx2snn.exits.thresholds import choose_thresholds
+from onnx2snn.exits.rule import ExitRule, parse_exit
+from tests.exits.nets import SOFTMAX, TEXT, compiled
 from tests.helpers import normal, parse
 
-TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
-    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)
-    t = Relu(a) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(t) f = Flatten(p) y = Gemm(f, w3) }"""
-SOFTMAX = TEXT.replace("y = Gemm(f, w3)", "z = Gemm(f, w3) y = Softmax<axis=1>(z)")
-WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
 RULES = ["confidence:0.8", "entropy:0.4", "auto"]
-
-
-def compiled(rng, text=TEXT, samples=64, **options):
-    x = normal(rng, x=(samples, 3, 6, 6))["x"]
-    return onnx2snn.compile(parse(text, **normal(rng, **WEIGHTS)), x, **options).model, x
 
 
 def plain(model):
@@ -109,67 +96,6 @@ def test_a_name_that_is_taken_stays_the_users(rng):
     assert plain(model).run([f"onnx2snn/early_exit/{USED}"], {"x": x[:1]})[0] >= 1
 
 
-@pytest.mark.parametrize("samples", [1, 7, 64, 150])
-@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
-def test_samples_leave_and_the_rest_is_none_the_wiser(samples, backend, rng):
-    model, x = compiled(rng, samples=samples)
-    if backend == "numpy" and samples > 64:
-        x = x[:20]
-    session = onnx2snn.SpikingSession(model, backend=backend)
-    rule = ExitRule("confidence", (0.9, 0.8, 0.7))
-    found = session.run(x, early_exit=rule)
-    steps = [step["y"] for step in session.outputs_by_step(x)]
-    used = np.full(len(x), len(steps))
-    for number in range(len(steps), 0, -1):
-        used[rule.decided(steps[number - 1], number)] = number
-    np.testing.assert_array_equal(found.timesteps_used, used)
-    expected = np.stack([steps[number - 1][row] for row, number in enumerate(used)])
-    np.testing.assert_allclose(found.outputs["y"], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_timesteps_bound_every_sample(rng):
-    model, x = compiled(rng)
-    found = onnx2snn.SpikingSession(model).run(x, 3, early_exit=ExitRule("confidence", (2.0,)))
-    assert set(found.timesteps_used) == {3}
-
-
-@given(hnp.arrays(np.float32, (5, 4), elements=st.floats(-20, 20, width=32)))
-def test_measures_lie_between_0_and_1(scores):
-    p = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(measure("confidence", scores), p.max(axis=1), rtol=1e-5)
-    entropy = -(p * np.log(np.maximum(p, 1e-38))).sum(axis=1) / np.log(4)
-    np.testing.assert_allclose(measure("entropy", scores), entropy, atol=1e-5)
-
-
-@given(
-    hnp.arrays(np.float32, (4, 30), elements=st.integers(0, 20).map(lambda n: n / 20)),
-    hnp.arrays(np.bool_, (3, 30)),
-    st.integers(0, 30),
-)
-def test_no_more_answers_differ_than_may(confidence, differs, allowed):
-    differs = np.concatenate([differs, np.zeros((1, 30), bool)])
-    thresholds = choose_thresholds(confidence, differs, allowed / 30)
-    left, wrong = np.ones(30, bool), 0
-    for sure, different, threshold in zip(confidence, differs, thresholds, strict=True):
-        leaving = left & (sure >= np.float32(threshold))
-        wrong += different[leaving].sum()
-        left &= ~leaving
-    assert wrong <= allowed
-
-
-def test_thresholds_save_timesteps(rng):
-    """Confident answers are right from the second timestep on: that is when they leave."""
-    confidence = np.tile(rng.uniform(size=200).astype(np.float32), (4, 1))
-    differs = np.zeros((4, 200), bool)
-    differs[0] = True
-    differs[1] = confidence[1] < 0.5
-    thresholds = choose_thresholds(confidence, differs, 0.0)
-    assert thresholds[0] > 1
-    assert thresholds[1] == confidence[1][confidence[1] >= 0.5].min()
-    assert thresholds[2] == confidence[1][confidence[1] < 0.5].min()
-
-
 def test_calibration_keeps_its_bound_on_its_own_samples(rng):
     model, x = compiled(rng, samples=200)
     session = onnx2snn.SpikingSession(model)
@@ -179,12 +105,6 @@ def test_calibration_keeps_its_bound_on_its_own_samples(rng):
         found = session.run(x, early_exit=rule)
         assert (found.outputs["y"].argmax(axis=1) != final).mean() <= bound / 100
         assert found.timesteps_used.mean() < 8
-
-
-@pytest.mark.parametrize("text", ["auto:1", "confidence:2", "confidence:x", "certainty", "", "entropy:-1"])
-def test_a_rule_that_is_none_is_said_in_one_line(text, rng):
-    with pytest.raises(OptionError, match="--early-exit: expected auto, confidence or entropy"):
-        compiled(rng, early_exit=text)
 
 
 def test_what_cannot_exit_early_says_why(rng):
@@ -205,15 +125,6 @@ def test_what_cannot_exit_early_says_why(rng):
     for rule in ("auto", "confidence"):
         with pytest.raises(OptionError, match="early exit: expected class scores"):
             compiled(rng, images, early_exit=rule)
-
-
-def test_outputs_that_are_no_rows_of_samples(rng):
-    text = TEXT.replace("float[N,5] y", "float[N,5] y, float[M] k").replace(" }", " k = Reshape(y, all) }")
-    x = normal(rng, x=(10, 3, 6, 6))["x"]
-    model = parse(text, all=np.int64([-1]), **normal(rng, **WEIGHTS))
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
-    with pytest.raises(OptionError, match="expected one row a sample in output 'k'"):
-        session.run(x, early_exit="confidence:0.6")
 
 
 def test_scores_that_no_spikes_reach(rng):
