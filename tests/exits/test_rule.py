@@ -31,6 +31,11 @@ def test_literal_measures():
     np.testing.assert_allclose(measure("confidence", scores + 500), [0.5, 0.25, 1], rtol=1e-4)
 
 
+def test_large_scores_of_one_sample_do_not_silence_another():
+    assert measure("confidence", np.float32([[0, 0], [500, 500]])).tolist() == [0.5, 0.5]
+    assert ExitRule("confidence", (0.5,)).decided(np.float32([[0, 0], [900, 0]]), 1).tolist() == [True, True]
+
+
 def test_probabilities_are_taken_as_they_are():
     p = np.float64([[0.5, 0.5, 0, 0], [0, 1, 0, 0]])
     confidence, entropy = (measure(name, p, probabilities=True) for name in ("confidence", "entropy"))

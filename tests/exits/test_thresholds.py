@@ -68,3 +68,11 @@ def test_the_one_that_leaves_wrong_no_longer_counts_later():
     sure, differs = [[0.75, 0.5], [0.5, 0.75]], [[1, 0], [1, 0]]
     assert chosen(sure, differs, 0.5) == (0.5, 2.0)
     assert chosen(sure, differs, 0.0) == (2.0, 0.75)
+
+
+def test_the_largest_risk_that_keeps_the_bound():
+    """Without risk the first four leave; with so much that the last one may, two answers differ."""
+    sure = np.arange(8, 0, -1) / 8
+    assert chosen([sure], [[0, 0, 0, 0, 1, 0, 0, 1]], 0.0) == (0.625,)
+    assert chosen([sure], [[0, 0, 0, 0, 1, 0, 0, 1]], 1 / 8) == (0.25,)
+    assert chosen([sure], [[0, 0, 0, 0, 1, 0, 0, 1]], 2 / 8) == (0.125,)
