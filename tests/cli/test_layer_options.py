@@ -170,33 +170,6 @@ def test_too_few_levels_for_a_trained_quantiser(place, name):
 
 
 @pytest.mark.parametrize(
-    ("options", "max_spikes", "total", "most"),
-    [
-        ({"schedule": "layer"}, 4, 32, 32),
-        ({"schedule": "layer", "max_spikes": 7, "timesteps": 3}, 7, 21, 21),
-        ({"schedule": "layer", "code": "radix"}, 1, 255, 255),
-        ({"schedule": "layer", "code": "radix", "timesteps": 1}, 1, 1, 1),
-        ({"schedule": "layer", "code": "radix", "timesteps": 16}, 1, 65535, 65535),
-        ({"timesteps": 3}, 4, 12, 12),
-        ({"timesteps": 3, "levels": 1}, 4, 3, 12),
-    ],
-)
-def test_levels_of_a_run(options, max_spikes, total, most):
-    chosen = onnx2snn.CompileOptions(**options)
-    assert chosen.max_spikes == max_spikes
-    assert chosen.total_levels == total
-    assert chosen.most_levels == most
-
-
-def test_options_survive_their_dictionary():
-    """What an artifact records of a radix code is accepted again, though nobody may give its Γ."""
-    chosen = onnx2snn.CompileOptions(schedule="layer", code="radix", timesteps=5)
-    held = chosen.to_dict()
-    assert held["max_spikes"] == 1
-    assert onnx2snn.CompileOptions(**{**held, "max_spikes": None}) == chosen
-
-
-@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ("evaluate {} --data x.npy --timesteps 4 --json out", ["expected 8", "found 4", "--timesteps 4"]),

@@ -1,0 +1,235 @@
+"""What a user may choose: values and what they ask of each other, levels of a run, budgets."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from onnx2snn.errors import OptionError
+from onnx2snn.options import DECLARATIONS, SECTIONS, CompileOptions, parse_budget
+
+LAYER = {"schedule": "layer"}
+RADIX = {"schedule": "layer", "code": "radix"}
+AUTO = {"max_spikes": "auto"}
+
+#: Options → the whole message.
+REFUSED = [
+    ({"timesteps": 0}, "--timesteps: expected an integer from 1 to 65536, found 0; leave it out for 8"),
+    (
+        {"timesteps": 65537},
+        "--timesteps: expected an integer from 1 to 65536, found 65537; leave it out for 8",
+    ),
+    ({"timesteps": True}, "--timesteps: expected an integer from 1 to 65536, found True; leave it out for 8"),
+    ({"timesteps": 2.0}, "--timesteps: expected an integer from 1 to 65536, found 2.0; leave it out for 8"),
+    ({"max_spikes": 256}, "--max-spikes: expected an integer from 1 to 255, found 256; leave it out for 4"),
+    (
+        {"levels": 0},
+        "--levels: expected an integer from 1 to 255, found 0; leave it out for the value of --max-spikes",
+    ),
+    (
+        {"batch_size": None},
+        "--batch-size: expected an integer from 1 to 1048576, found None; leave it out for 64",
+    ),
+    (
+        {"schedule": "later"},
+        "--schedule: expected one of stream, layer, found 'later'; leave it out for stream",
+    ),
+    ({"signed": 1}, "--signed: expected True or False, found 1; leave it out for False"),
+    ({"refit": None}, "--refit: expected True or False, found None; leave it out for True"),
+    (
+        {"levels": 5},
+        "--levels: expected at most --max-spikes = 4, found 5; a range of more spikes than a neuron can send "
+        "would always be clipped",
+    ),
+    ({"percentile": 0}, "--percentile: expected more than 0 and at most 100, found 0; leave it out for 99.9"),
+    (
+        {"percentile": 100.5},
+        "--percentile: expected more than 0 and at most 100, found 100.5; leave it out for 99.9",
+    ),
+    (
+        {"code": "radix"},
+        "--code: expected burst with --schedule stream, found radix; a neuron that fires before its input is "
+        "complete cannot know its leading bits, so add --schedule layer",
+    ),
+    (
+        RADIX | {"max_spikes": 2},
+        "--max-spikes: expected none with --code radix, found 2; a bit is one spike, so leave it out",
+    ),
+    (
+        RADIX | {"timesteps": 17},
+        "--timesteps: expected at most 16 with --code radix, found 17; T = 16 already has 65535 levels",
+    ),
+    (
+        RADIX | AUTO,
+        "--max-spikes: expected none with --code radix, found 'auto'; a bit is one spike, so leave it out, "
+        "or give --compress to save spikes",
+    ),
+    (
+        AUTO | {"levels": 2},
+        "--levels: expected none with --max-spikes auto, which chooses thresholds by itself, found one; "
+        "leave out one of the two",
+    ),
+    (
+        AUTO | {"compress": "spikes"},
+        "--compress: expected none with --max-spikes auto, which chooses thresholds by itself, found one; "
+        "leave out one of the two",
+    ),
+    (
+        {"spike_budget": "50%"},
+        "--spike-budget: expected only with --max-spikes auto, found '50%' without; give that as well",
+    ),
+    (
+        {"compress": "spikes", "max_loss": 100.5},
+        "--max-loss: expected more than 0 and at most 100 points, found 100.5; leave it out for 0.3 with "
+        "--compress, 0.1 with --early-exit auto",
+    ),
+    (
+        {"early_exit": "entropy", "max_loss": 1},
+        "--max-loss: expected only with --compress or --early-exit auto, found 1 without; give one of them, "
+        "or leave it out",
+    ),
+    (
+        {"loss_measure": "accuracy"},
+        "--loss-measure: expected only with --compress, found 'accuracy' without; give that as well, or "
+        "leave it out",
+    ),
+    (
+        LAYER | {"signed": True},
+        "--signed: expected only with --schedule stream, found with layer; a neuron that has seen all of its "
+        "input has nothing to take back: leave it out",
+    ),
+    (
+        LAYER | {"levels": 2},
+        "--levels: expected only with --schedule stream, found with layer; there is nothing to catch up "
+        "with, so no headroom: leave it out",
+    ),
+    (
+        LAYER | {"dynamic_timesteps": True},
+        "--dynamic-timesteps: expected only with --schedule stream, found with layer; θ depends on T: leave "
+        "it out",
+    ),
+    (
+        LAYER | {"early_exit": "confidence"},
+        "--early-exit: expected only with --schedule stream, found with layer; its output is there only "
+        "after the last timestep: leave it out",
+    ),
+    (
+        {"weights": "int8"},
+        "--weights: expected float with --schedule stream, found int8; only a layer that fires once has a "
+        "sum that integers hold, so add --schedule layer",
+    ),
+    (
+        LAYER | {"weights": "int8", "timesteps": 64},
+        "--weights: expected at most 255 levels with int8, which uint8 holds, found 256; give fewer "
+        "--timesteps",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_refused_in_one_line(options, message):
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(**options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timesteps": 1},
+        {"timesteps": 65536},
+        {"max_spikes": 1},
+        {"max_spikes": 255, "levels": 255},
+        {"percentile": 100},
+        {"percentile": 1e-9},
+        RADIX | {"max_spikes": 1},
+        RADIX | {"timesteps": 16},
+        RADIX | {"weights": "int8", "timesteps": 8},
+        LAYER | {"weights": "int8", "timesteps": 51, "max_spikes": 5},
+        {"compress": "energy", "max_loss": 100, "loss_measure": "agreement"},
+        {"early_exit": "auto", "max_loss": 0.01},
+        AUTO | {"spike_budget": 1},
+    ],
+)
+def test_the_last_value_that_is_accepted(options):
+    held = CompileOptions(**options).to_dict()
+    assert {name: held[name] for name in options if options[name] != "auto"} == {
+        name: value for name, value in options.items() if value != "auto"
+    }
+
+
+def test_defaults():
+    chosen = CompileOptions()
+    assert (chosen.timesteps, chosen.max_spikes, chosen.levels, chosen.schedule) == (8, 4, None, "stream")
+    assert (chosen.range_levels, chosen.adapts, chosen.signed) == (4, False, False)
+    assert (chosen.threshold, chosen.percentile, chosen.granularity) == ("mse", 99.9, "channel")
+    assert (chosen.correct_bias, chosen.refit, chosen.batch_size) == (True, True, 64)
+
+
+def test_auto_is_the_default_with_a_budget():
+    chosen = CompileOptions(**AUTO)
+    assert (chosen.max_spikes, chosen.spike_budget, chosen.adapts) == (4, "100%", True)
+    assert CompileOptions(**AUTO, spike_budget=5).spike_budget == 5
+    assert CompileOptions(compress="spikes").adapts
+
+
+@pytest.mark.parametrize(
+    ("options", "max_spikes", "total", "most"),
+    [
+        ({"schedule": "layer"}, 4, 32, 32),
+        ({"schedule": "layer", "max_spikes": 7, "timesteps": 3}, 7, 21, 21),
+        ({"schedule": "layer", "code": "radix"}, 1, 255, 255),
+        ({"schedule": "layer", "code": "radix", "timesteps": 1}, 1, 1, 1),
+        ({"schedule": "layer", "code": "radix", "timesteps": 16}, 1, 65535, 65535),
+        ({"timesteps": 3}, 4, 12, 12),
+        ({"timesteps": 3, "levels": 1}, 4, 3, 12),
+    ],
+)
+def test_levels_of_a_run(options, max_spikes, total, most):
+    chosen = CompileOptions(**options)
+    assert chosen.max_spikes == max_spikes
+    assert chosen.total_levels == total
+    assert chosen.most_levels == most
+
+
+def test_options_survive_their_dictionary():
+    """What an artifact records of a radix code is accepted again, though nobody may give its Γ."""
+    chosen = CompileOptions(schedule="layer", code="radix", timesteps=5)
+    held = chosen.to_dict()
+    assert held["max_spikes"] == 1
+    assert CompileOptions(**{**held, "max_spikes": None}) == chosen
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [("50%", (0.5, True)), ("2.5%", (0.025, True)), (200, (200.0, False)), ("1e5", (1e5, False))],
+)
+def test_budgets(budget, expected):
+    assert parse_budget(budget) == expected
+
+
+@pytest.mark.parametrize("budget", [0, -3, "0%", "many", "", "%", True, None, "inf", "nan", "50%%"])
+def test_budgets_that_are_none(budget):
+    with pytest.raises(OptionError) as caught:
+        parse_budget(budget)
+    assert str(caught.value) == (
+        "--spike-budget: expected spikes a sample, such as 200000, or a share, such as 50%, found "
+        f"{budget!r}; leave it out for 100%"
+    )
+
+
+def test_nothing_changes_them_later():
+    chosen = CompileOptions(levels=2)
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'levels'"):
+        chosen.levels = 3
+    with pytest.raises(OptionError, match="--levels: expected at most --max-spikes = 4, found 9"):
+        replace(chosen, levels=9)
+
+
+def test_every_option_says_what_it_is():
+    assert list(DECLARATIONS) == list(CompileOptions().to_dict())
+    assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
+    assert all(item.help for item in DECLARATIONS.values())
+    shorts = [item.short for item in DECLARATIONS.values() if item.short]
+    assert shorts == ["T", "G"]
