@@ -160,11 +160,74 @@ def test_the_last_value_that_is_accepted(options):
 
 
 def test_defaults():
-    chosen = CompileOptions()
-    assert (chosen.timesteps, chosen.max_spikes, chosen.levels, chosen.schedule) == (8, 4, None, "stream")
-    assert (chosen.range_levels, chosen.adapts, chosen.signed) == (4, False, False)
-    assert (chosen.threshold, chosen.percentile, chosen.granularity) == ("mse", 99.9, "channel")
-    assert (chosen.correct_bias, chosen.refit, chosen.batch_size) == (True, True, 64)
+    assert CompileOptions().to_dict() == {
+        "timesteps": 8,
+        "max_spikes": 4,
+        "levels": None,
+        "signed": False,
+        "schedule": "stream",
+        "code": "burst",
+        "weights": "float",
+        "threshold": "mse",
+        "percentile": 99.9,
+        "granularity": "channel",
+        "correct_bias": True,
+        "refit": True,
+        "approximate": "none",
+        "spike_budget": None,
+        "compress": "none",
+        "early_exit": None,
+        "max_loss": None,
+        "loss_measure": "auto",
+        "max_search_samples": 128,
+        "strict": False,
+        "dynamic_timesteps": False,
+        "batch_size": 64,
+    }
+    assert (CompileOptions().range_levels, CompileOptions().adapts) == (4, False)
+
+
+CHOICES = {
+    "schedule": "stream, layer",
+    "code": "burst, radix",
+    "weights": "float, int8",
+    "threshold": "max, percentile, mse",
+    "granularity": "channel, layer",
+    "approximate": "none, relu-sum",
+    "compress": "none, spikes, energy",
+    "loss_measure": "auto, accuracy, agreement",
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_that_is_none(name):
+    flag, default = name.replace("_", "-"), getattr(CompileOptions(), name)
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(**{name: "other"})
+    assert str(caught.value) == (
+        f"--{flag}: expected one of {CHOICES[name]}, found 'other'; leave it out for {default}"
+    )
+
+
+def test_what_the_command_line_asks():
+    bounds = {name: item.bounds for name, item in DECLARATIONS.items() if item.bounds}
+    assert bounds == {
+        "timesteps": (1, 65_536),
+        "max_spikes": (1, 255),
+        "levels": (1, 255),
+        "max_search_samples": (1, 2**30),
+        "batch_size": (1, 2**20),
+    }
+    assert [name for name, item in DECLARATIONS.items() if item.switch] == ["correct_bias", "refit"]
+    assert {name: item.metavar for name, item in DECLARATIONS.items() if item.metavar} == {
+        "max_spikes": "INTEGER|auto",
+        "spike_budget": "N|P%",
+        "early_exit": "auto|confidence|entropy[:X]",
+    }
+    assert {name: item.short for name, item in DECLARATIONS.items() if item.short} == {
+        "timesteps": "T",
+        "max_spikes": "G",
+    }
 
 
 def test_auto_is_the_default_with_a_budget():
@@ -231,5 +294,3 @@ def test_every_option_says_what_it_is():
     assert list(DECLARATIONS) == list(CompileOptions().to_dict())
     assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
     assert all(item.help for item in DECLARATIONS.values())
-    shorts = [item.short for item in DECLARATIONS.values() if item.short]
-    assert shorts == ["T", "G"]

@@ -12,7 +12,7 @@ import pytest
 
 import onnx2snn
 from benchmarks.backends import ratios, tie_distances
-from onnx2snn.engine.engines import NumpyEngine, OnnxruntimeEngine
+from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.passes.normalize_weights import NormalizeWeights
 from tests.helpers import feeds, normal, parse
 
@@ -362,22 +362,3 @@ def test_stream_refuses_another_batch_until_reset(net, rng):
             next(session.stream([other]))
     session.reset()
     np.testing.assert_allclose(next(session.stream([x[:1]]))["y"], first[:1], rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("group", [1, 2, 4])
-def test_numpy_transposes_convolutions_of_groups(rng, group):
-    attributes = f"group={group}, strides=[2,2], pads=[1,0,0,1], output_padding=[1,0]"
-    text = f"(float[N,4,3,5] x) => (float[N,M,P,Q] y) {{ y = ConvTranspose<{attributes}>(x, w, b) }}"
-    model = parse(text, **normal(rng, w=(4, 3, 3, 2), b=(3 * group,)))
-    x = feeds(rng, model, 2)
-    expected = OnnxruntimeEngine(model).run(x)["y"]
-    np.testing.assert_allclose(NumpyEngine(model).run(x)["y"], expected, rtol=0, atol=1e-5)
-
-
-def test_errors_of_the_reference_implementation_are_ours(rng):
-    unknown = parse("(float[N,2] x) => (float[N,2] y) { y = onnx2snn.Unknown(x) }")
-    with pytest.raises(onnx2snn.ModelError, match=r"cannot load the model .*; use onnxruntime"):
-        NumpyEngine(unknown)
-    broken = parse("(float[N,2] x) => (float[N,2] y) { y = MatMul(x, w) }", **normal(rng, w=(3, 2)))
-    with pytest.raises(onnx2snn.ModelError, match=r"cannot run the model .*; use onnxruntime"):
-        NumpyEngine(broken).run({"x": np.zeros((1, 2), np.float32)})
