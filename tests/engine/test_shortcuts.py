@@ -99,12 +99,39 @@ def test_what_does_more_stays(name):
     assert changed == model
 
 
+@pytest.mark.parametrize("place", [0, 2, 3, 4, 6, 7])
+def test_any_other_axis_that_is_padded(place):
+    pads = [0, 8, 0, 0, 0, 8, 0, 0]
+    pads[place] = 1
+    model, changed = convolved("y = Pad(x, more)", {"more": np.int64(pads)}, 8)
+    assert changed == model
+
+
+@pytest.mark.parametrize("text", ["(float[2,16,6,9] x, int64[8] more)", "(float[2,16,6] x)"])
+def test_pads_that_are_not_known_or_of_fewer_axes(text):
+    known = {} if "more" in text else {"more": np.int64([0, 8, 0, 0, 8, 0])}
+    model = parse(f"{text} => (float[] y) {{ y = Pad(x, more) }}", **known)
+    before = model.SerializeToString(deterministic=True)
+    convolve_shortcuts(model.graph, {"x": [2, 16, 6, 9]}, 8)
+    assert model.SerializeToString(deterministic=True) == before
+
+
 @pytest.mark.parametrize(
-    ("channels", "block", "becomes"),
-    [(16, 16, True), (64, 16, True), (80, 16, False), (24, 16, False), (24, 8, True), (8, 8, True)],
+    ("channels", "added", "block", "becomes"),
+    [
+        (16, 16, 16, True),
+        (64, 16, 16, True),
+        (64, 1, 1, True),
+        (65, 1, 1, False),
+        (80, 16, 16, False),
+        (24, 8, 16, False),
+        (16, 8, 16, False),
+        (24, 8, 8, True),
+    ],
 )
-def test_few_channels_in_whole_blocks(channels, block, becomes):
-    _, changed = convolved("y = Pad(x, more)", {}, block, (1, channels, 2, 2))
+def test_few_channels_in_whole_blocks(channels, added, block, becomes):
+    more = {"more": np.int64([0, added, 0, 0, 0, 0, 0, 0])}
+    _, changed = convolved("y = Pad(x, more)", more, block, (1, channels, 2, 2))
     assert (changed.graph.node[0].op_type == "ReorderInput") == becomes
 
 
@@ -125,6 +152,13 @@ def test_other_slices_stay_before_the_convolution(constants):
     assert [node.op_type for node in changed.graph.node] == ["Slice", "ReorderInput", "Conv", "ReorderOutput"]
     assert changed.graph.node[1].input[0] == "s"
     assert strides == [1, 1]
+
+
+@pytest.mark.parametrize("before", ["Neg(x)", "Slice(x, start, end, space)", "Slice(x, start, end)"])
+def test_what_else_stands_before_stays(before):
+    _, changed = convolved(f"s = {before} y = Pad(s, more)", HALVED, 8)
+    kept = before.split("(")[0]
+    assert [node.op_type for node in changed.graph.node] == [kept, "ReorderInput", "Conv", "ReorderOutput"]
 
 
 def test_a_slice_that_others_read_stays():
