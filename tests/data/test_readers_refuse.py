@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import re
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import InputSpec, dataset_from_arrays, open_dataset
 from onnx2snn.errors import DataError, OptionError
 from tests.data.reader_cases import CHW, GREY, PAIR, VECTOR, Write, floats, pixels, save_image, spec, whole
@@ -303,27 +300,6 @@ def test_causes_are_chained(tmp_path: Path) -> None:
     with pytest.raises(DataError) as broken:
         open_dataset(tmp_path / "d.npy", VECTOR)
     assert broken.value.__cause__ is not None
-
-
-def test_missing_pillow_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_image(tmp_path / "a.png", pixels(2, 2))
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(DataError, match=re.escape("pip install 'onnx2snn[images]'")):
-        whole(open_dataset(tmp_path, GREY))
-
-
-def test_resize_must_be_a_size_of_the_model(tmp_path: Path) -> None:
-    save_image(tmp_path / "a.png", pixels(2, 2))
-    with pytest.raises(OptionError, match="resize: expected 2,2, the size of input 'x', found 2,3"):
-        open_dataset(tmp_path, GREY, Preprocessing(resize=(2, 3)))
-
-
-def test_integer_arrays_are_not_resized() -> None:
-    anything = [spec(None, 1, None, None)]
-    rule = Preprocessing(resize=(4, 4))
-    assert whole(dataset_from_arrays(pixels(1, 1, 4, 4), anything, rule)).shape == (1, 1, 4, 4)
-    with pytest.raises(DataError, match=r"expected \[4, 4\] pixels, .* found \[2, 2\]"):
-        dataset_from_arrays(pixels(1, 1, 2, 2), anything, rule)
 
 
 @pytest.mark.parametrize("limit", [0, -1])

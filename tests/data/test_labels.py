@@ -1,0 +1,30 @@
+"""Labels that fit the classes of a net, or not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnx2snn.data.labels import check_labels
+from onnx2snn.data.readers import dataset_from_arrays
+from onnx2snn.errors import DataError
+from tests.data.reader_cases import VECTOR, floats
+
+
+def labelled(labels):
+    return dataset_from_arrays(floats(3, 2), VECTOR, labels=labels)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2], [0, 0, 0], None])
+def test_labels_up_to_the_last_class(labels):
+    check_labels(labelled(None if labels is None else np.asarray(labels)), "y", 3)
+
+
+@pytest.mark.parametrize(("labels", "most"), [([0, 3, 1], 3), ([9, 0, 0], 9)])
+def test_labels_past_the_last_class(labels, most):
+    with pytest.raises(DataError) as caught:
+        check_labels(labelled(np.asarray(labels)), "y", 3)
+    assert str(caught.value) == (
+        f"arrays: labels: expected classes 0 to 2, those of output 'y', found {most}; give the data the "
+        "model was trained for"
+    )
