@@ -16,7 +16,7 @@ from onnx2snn.data.image_folder import image_parts, label_folders
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import InputSpec, open_dataset
 from onnx2snn.errors import DataError, Onnx2SnnError, OptionError
-from tests.data.reader_cases import CHW, GREY, HWC, PAIR, pixels, save_image, spec, whole
+from tests.data.reader_cases import CHW, GREY, HWC, PAIR, VECTOR, pixels, save_image, spec, whole
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,41 @@ def test_images_get_the_channels_of_the_model(
 
 
 def test_palette_transparency_is_dropped_without_a_warning(tmp_path: Path) -> None:
-    image = Image.new("P", (2, 2))
-    image.putpalette([9, 9, 9])
-    image.save(tmp_path / "a.png", transparency=b"\x00")
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([5, 5, 5, 9, 9, 9])
+    image.save(tmp_path / "a.png", transparency=b"\x40\x80")  # of each colour its own
     np.testing.assert_array_equal(whole(open_dataset(tmp_path, GREY)), np.full((1, 1, 2, 2), 9))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (
+            np.zeros((2, 3), np.uint8),
+            "expected an image of 2x2 pixels (height x width), found 2x3; give --resize 2,2",
+        ),
+        (
+            np.zeros((2, 2), np.uint16),
+            "expected 8 bits a channel, found mode I;16; store it as .npy or in 8 bits",
+        ),
+    ],
+)
+def test_images_that_are_not_read(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    save_image(tmp_path / "a.png", array)
+    with pytest.raises(DataError) as caught:
+        whole(open_dataset(tmp_path, GREY))
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: {message}"
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as caught:
+        whole(open_dataset(tmp_path, GREY))
+    assert str(caught.value).startswith(f"{tmp_path / 'a.png'}: not a readable image (")
+    assert str(caught.value).endswith("); repair or remove the file")
+
+
+def test_floats_are_no_pixels(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="expected 8 bits a channel, found mode F; store it as"):
+        whole(open_dataset(tmp_path, GREY))
 
 
 def test_images_are_preprocessed_and_resized(tmp_path: Path) -> None:
@@ -207,6 +238,13 @@ def test_the_first_image_gives_the_size_that_the_model_leaves_open(
             "data: expected a NHWC model input of 1, 3 or 4 channels for image files, found 'x' of shape "
             "[None, 1, 4, 5]; give --layout, or store the data as .npy",
         ),
+        (
+            VECTOR,
+            {},
+            "data: expected a NCHW model input of 1, 3 or 4 channels for image files, found 'x' of shape "
+            "[None, 2]; give --layout, or store the data as .npy",
+        ),
+        (CHW, {"resize": (7, 5)}, "resize: expected 6,5, the size of input 'x', found 7,5"),
         (CHW, {"resize": (6, 4)}, "resize: expected 6,5, the size of input 'x', found 6,4"),
         (
             [spec(None, 3, None, 5)],

@@ -20,6 +20,12 @@ def test_labels_up_to_the_last_class(labels):
     check_labels(labelled(None if labels is None else np.asarray(labels)), "y", 3)
 
 
+def test_one_class_has_only_its_own_label():
+    check_labels(labelled(np.zeros(3, np.int64)), "y", 1)
+    with pytest.raises(DataError, match="expected classes 0 to 0, those of output 'y', found 1;"):
+        check_labels(labelled(np.asarray([0, 1, 0])), "y", 1)
+
+
 @pytest.mark.parametrize(("labels", "most"), [([0, 3, 1], 3), ([9, 0, 0], 9)])
 def test_labels_past_the_last_class(labels, most):
     with pytest.raises(DataError) as caught:

@@ -58,6 +58,10 @@ def test_an_input_that_was_there_stays(model):
     assert inputs(model) == ["x", "large"]
 
 
+def test_what_is_large():
+    assert LARGE == 65_536
+
+
 @pytest.mark.parametrize(
     ("kind", "dims", "expected"),
     [
