@@ -160,6 +160,7 @@ def test_from_a_number_on(stride: int, start: int, expected: list[int]) -> None:
     assert chosen.labels is not None
     assert chosen.labels.tolist() == expected
     assert len(chosen) == len(expected)
+    assert all(part.samples for part in chosen.parts)  # what has none of them is not read
     assert replace(data, labels=None).every(stride, start).labels is None
 
 
@@ -214,3 +215,13 @@ def test_a_batch_of_none() -> None:
     with pytest.raises(OptionError) as caught:
         dataset_from_arrays(floats(2, 2), VECTOR).batches(0)
     assert str(caught.value) == "batch size: expected at least 1, found 0"
+
+
+def test_batches_lie_in_memory_as_the_model_reads_them() -> None:
+    (batch,) = dataset_from_arrays(pixels(2, 6, 5, 3), [spec(None, 3, 6, 5, dtype="uint8")]).batches(2)
+    assert batch["x"].flags.c_contiguous
+
+
+def test_vectors_are_not_resized() -> None:
+    rule = Preprocessing(resize=(4, 4))
+    assert whole(dataset_from_arrays(pixels(1, 2), VECTOR, rule)).shape == (1, 2)
