@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnx2snn.graph.linear import REARRANGES, pads_with_zeros, why_not_linear
 from onnx2snn.ops.standard import OPERATORS
-from tests.helpers import batchnorm
+from tests.helpers import batchnorm, graph_of, parse
 from tests.means import compare
 
 #: Sums of few float32 terms, once step by step and once on the mean: 2^-24 for each of some dozens.
@@ -404,3 +405,80 @@ def test_a_pair_of_casts_before_the_first_neuron(rng):
         {"r": "N,4", "p": "N,4"}, "u = Cast<to=11>(p) v = Cast<to=1>(u) y = Add(r, v)", {}, rng, timesteps=3
     )
     assert result.error < TOLERANCE
+
+
+MULTIPLIES, DIVIDES = "it multiplies two activations", "it divides by an activation"
+PARAMETERS, CHOOSES = "its parameters depend on an activation", "it chooses by an activation"
+WRITES, ROUNDS = "where it writes depends on an activation", "it rounds activations to another type"
+
+
+@pytest.mark.parametrize(
+    ("node", "changing", "reason"),
+    [
+        ("Add(a, b)", "ab", None),
+        ("Mul(a, b)", "a", None),
+        ("Mul(a, b)", "b", None),
+        ("Mul(a, b)", "ab", MULTIPLIES),
+        ("Mul(a, a)", "a", MULTIPLIES),
+        ("Div(a, b)", "a", None),
+        ("Div(a, b)", "b", DIVIDES),
+        ('Einsum<equation="ij,ij->ij">(a, b)', "b", None),
+        ('Einsum<equation="ij,ij->ij">(a, b)', "ab", "it multiplies activations"),
+        ("Reshape(a, i)", "a", None),
+        ("Reshape(a, i)", "i", REARRANGES),
+        ("Reshape(a, i)", "ai", REARRANGES),
+        ("BatchNormalization(a, s, s, s, s)", "a", None),
+        ("BatchNormalization(a, s, s, s, s)", "as", PARAMETERS),
+        ("Where(m, a, b)", "ab", None),
+        ("Where(m, a, b)", "m", CHOOSES),
+        ("Pad(a, i, s)", "a", None),
+        ("Pad(a, i, s)", "as", None),
+        ("Pad(a, i, s)", "s", None),
+        ("Pad(a, i, s)", "ai", REARRANGES),
+        ("ScatterElements(a, i, b)", "ab", None),
+        ("ScatterElements(a, i, b)", "ai", WRITES),
+        ('ScatterElements<reduction="add">(a, i, b)', "ab", None),
+        ('ScatterElements<reduction="max">(a, i, b)', "a", "it combines values by 'max'"),
+        ("Cast<to=11>(a)", "a", None),
+        ("Cast<to=1>(a)", "a", None),
+        ("Cast<to=10>(a)", "a", ROUNDS),
+        ("Cast<to=7>(a)", "a", ROUNDS),
+        ("Cast<to=1>(i)", "i", ROUNDS),
+        ("Add(i, i)", "i", "it computes on other numbers than floats"),
+        ("Sqrt(a)", "a", "it is not linear"),
+        ("com.unknown.Add(a, b)", "ab", "it is not linear"),
+    ],
+)
+def test_why_a_node_is_not_linear_in_what_changes(node, changing, reason):
+    text = f"(float[3,4] a, float[3,4] b, float[4] s, int64[2] i, bool[3,4] m) => (y) {{ y = {node} }}"
+    model = parse(text)
+    model.opset_import.add(domain="com.unknown", version=1)
+    (node,) = graph_of(model).nodes
+    assert why_not_linear(node, set(changing)) == reason
+
+
+def test_a_batchnorm_in_training_mode_depends_on_the_whole_batch():
+    node = "y, mean, var = BatchNormalization<training_mode=1>(a, s, s, s, s)"
+    (node,) = graph_of(parse(f"(float[3,4] a, float[4] s) => (float[3,4] y) {{ {node} }}")).nodes
+    assert why_not_linear(node, {"a"}) == "it is in training mode"
+
+
+@pytest.mark.parametrize(
+    ("node", "zeros"),
+    [
+        ("Pad(x, pads)", True),
+        ("Pad(x, pads, zero)", True),
+        ("Pad(x, pads, , axes)", True),
+        ("Pad(x, pads, one)", False),
+        ("Pad(x, pads, below)", False),
+        ("Pad(x, pads, given)", False),
+        ('Pad<mode="constant">(x, pads)', True),
+        ('Pad<mode="edge">(x, pads)', False),
+    ],
+)
+def test_what_pads_with_zeros(node, zeros):
+    constants = {"pads": ints(1, 1), "axes": ints(0)}
+    constants |= {"zero": np.float32(0), "one": np.float32(1), "below": np.float32(-1)}
+    model = parse(f"(float[3] x, float given) => (float[5] y) {{ y = {node} }}", **constants)
+    (node,) = graph_of(model).nodes
+    assert pads_with_zeros(node) is zeros

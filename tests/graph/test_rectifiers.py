@@ -159,3 +159,25 @@ def test_keeps_the_type_of_its_input(kind, dtype):
 )
 def test_bounds_of_a_clip(node, bounds):
     assert clip_bounds(node_of(node)) == bounds
+
+
+VALUES, CURRENT = np.float32([-2, -1, 0, 2, 3, 7]), np.float32([-5, 4, -1, 9, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "nearest"),
+    [
+        (Rectifier(), [-5, 0, -1, 2, 3, 7]),
+        (Rectifier(ceiling=3.0), [-5, 0, -1, 2, 3, 3]),
+        (Rectifier(slope=np.float32(0.5)), [-2, -1, 0, 2, 3, 7]),
+        (Rectifier(slope=np.float32(-1)), [-2, -1, 0, 2, 3, 7]),
+        (Rectifier(slope=np.float32(0)), [-5, 0, -1, 2, 3, 7]),
+        (Rectifier(slope=np.float32([0, 0.5, 0, 0, 0, 0])), [-5, -1, -1, 2, 3, 7]),
+    ],
+)
+def test_the_nearest_current_of_the_same_activation(kind, nearest):
+    found = kind.nearest(CURRENT, VALUES)
+    assert (found.tolist(), found.dtype) == (nearest, np.float32)
+    np.testing.assert_array_equal(kind(found), kind(VALUES))
+    larger = Rectifier(ceiling=3.0).nearest(np.float32([5]), np.float32([3]))
+    assert larger.tolist() == [5]

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from onnx2snn.graph.sections import divide
+from onnx2snn.graph.sections import divide, is_pool, reduced_axes
 from tests.helpers import graph_of, parse
 
 CONSTANTS = {
@@ -86,3 +87,58 @@ def test_without_neurons_everything_is_prefix():
     assert set(result.of.values()) == {"prefix"}
     assert not result.temporal
     assert not result.cells
+
+
+@pytest.mark.parametrize(
+    ("node", "kind", "pool"),
+    [
+        ("MaxPool<kernel_shape=[2,2]>(x)", "float[N,3,8,8]", True),
+        ("MaxPool<kernel_shape=[2,2]>(x)", "int8[N,3,8,8]", False),
+        ("GlobalMaxPool(x)", "float[N,3,8,8]", True),
+        ("GlobalMaxPool(x)", "float[N,3,H,8]", False),
+        ("GlobalMaxPool(x)", "double[N,H,8,8]", True),
+        ("ReduceMax(x, first)", "float[N,H]", True),
+        ("ReduceMax(x, first)", "int32[N,3]", False),
+        ("ReduceMax(x, given)", "float[N,3]", False),
+        ("AveragePool<kernel_shape=[2,2]>(x)", "float[N,3,8,8]", False),
+        ("com.unknown.GlobalMaxPool(x)", "float[N,3,8,8]", False),
+        ("onnx2snn.LIPool<kernel_shape=[2,2]>(x)", "float[N,3,8,8]", True),
+        ("onnx2snn.AccumulateFire<levels=4>(x, six)", "float[N,3,8,8]", False),
+    ],
+)
+def test_what_becomes_a_pool(node, kind, pool):
+    model = parse(f"({kind} x, int64[1] given) => (y) {{ y = {node} }}", **CONSTANTS)
+    model.opset_import.add(domain="com.unknown", version=1)
+    graph = graph_of(model)
+    assert is_pool(graph, graph.nodes[0]) is pool
+
+
+@pytest.mark.parametrize(("outputs", "pool"), [("y", True), ("y, float[] z", False), ("y, int64[] k", False)])
+def test_a_pool_whose_indices_are_read_is_none(outputs, pool):
+    reads = "z = Cast<to=1>(k)" if "z" in outputs else ""
+    text = f"(float[N,3,8,8] x) => (float[] {outputs}) {{ y, k = MaxPool<kernel_shape=[2,2]>(x) {reads} }}"
+    graph = graph_of(parse(text))
+    assert is_pool(graph, graph.nodes[0]) is pool
+
+
+@pytest.mark.parametrize(
+    ("node", "dims", "axes"),
+    [
+        ("ReduceMax(x, axes)", "N,3,4", [1, -1]),
+        ("ReduceMax(x, last)", "N,3,4", [2]),
+        ("ReduceMax(x, axis)", "N,3,4", [1]),
+        ("ReduceMax(x)", "N,3,4", [0, 1, 2]),
+        ("ReduceMax(x, none)", "N,3", [0, 1]),
+        ("ReduceMax<noop_with_empty_axes=0>(x)", "N", [0]),
+        ("ReduceMax<noop_with_empty_axes=1>(x)", "N,3,4", None),
+        ("ReduceMax<noop_with_empty_axes=1>(x, axes)", "N,3,4", [1, -1]),
+        ("ReduceMax(x, given)", "N,3,4", None),
+    ],
+)
+def test_axes_of_a_reduction(node, dims, axes):
+    constants = {"axes": [1, -1], "last": [2], "none": [], "axis": 1}
+    model = parse(
+        f"(float[{dims}] x, int64[1] given) => (float[] y) {{ y = {node} }}",
+        **{name: np.asarray(value, np.int64) for name, value in constants.items()},
+    )
+    assert reduced_axes(graph_of(model).nodes[0]) == axes

@@ -100,3 +100,11 @@ def test_what_is_read_from_within_is_still_computed():
     """An activation whose inner tensor is read elsewhere: replacing it must not take that tensor away."""
     found = find("s = Sigmoid(a) y = Mul(a, s) m = MatMul(s, w)", "float[] y, float[] m")
     assert ("a", "y") in [(activation.source.name, activation.result.name) for activation in found]
+
+
+def test_an_activation_of_the_input_itself():
+    """The input, which no node makes, is looked at last, after the first node."""
+    (found,) = find_activations(
+        graph_of(parse("(float[N,4] x) => (float[] y) { s = Sigmoid(x) y = Mul(s, x) }"))
+    )
+    assert (found.source.name, [node.op for node in found.nodes]) == ("x", ["Mul", "Sigmoid"])

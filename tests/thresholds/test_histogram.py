@@ -96,3 +96,41 @@ def test_percentile_of_any_values(values, percent, cuts):
     found, room = histogram.percentile(percent), histogram.width * (1 + 1e-9)
     assert (found >= low - room).all()
     assert (found <= high + room).all()
+
+
+def test_bins_merge_in_pairs_until_the_largest_fits():
+    """From 1 to exactly twice as much, which is no reason to double once more, and then to 8."""
+    histogram = fill([[1, 0.75, 0.5, 2**-11]], [[2]])
+    assert histogram.width.tolist() == [2 / BINS]
+    expected = np.zeros(BINS)
+    expected[[0, 512, 768, 1023, 2047]] = [1, 1, 1, 1, 1]
+    assert histogram.counts[0].tolist() == expected.tolist()
+    histogram.add(np.float32([[5, 0]]))
+    assert histogram.width.tolist() == [8 / BINS]
+    assert np.flatnonzero(histogram.counts[0]).tolist() == [0, 128, 192, 255, 511, 1280]
+    assert (histogram.zeros.tolist(), histogram.maximum.tolist()) == ([1], [5])
+
+
+def test_centers_are_in_the_middle_of_the_bins():
+    centers = fill([[BINS], [BINS / 2]]).centers()
+    assert centers[:, [0, 1, -1]].tolist() == [[0.5, 1.5, BINS - 0.5], [0.25, 0.75, BINS / 2 - 0.25]]
+
+
+def test_a_batch_of_nothing_counts_nothing():
+    histogram = fill([[1, 0], [0, 0]], [[], []])
+    assert histogram.counts.sum(axis=1).tolist() == [1, 0]
+    assert histogram.zeros.tolist() == [1, 2]
+
+
+def test_each_activation_counts_with_its_weight_and_a_zero_as_one():
+    histogram = ChannelHistogram(2)
+    histogram.add(np.float32([[BINS, 0.25, 0], [0, 0, BINS]]), np.float32([[2, 0.5, 64], [8, 16, 0.25]]))
+    assert histogram.counts[:, [0, -1]].tolist() == [[0.5, 2], [0, 0.25]]
+    assert histogram.counts.sum() == 2.75
+    assert histogram.zeros.tolist() == [1, 2]
+
+
+def test_merged_bins_lie_where_their_middles_do():
+    whole = fill([[0.5, 0.25], [0.125, 0.0625]]).merged()
+    assert (whole.maximum.tolist(), whole.width.tolist()) == ([0.5], [0.5 / BINS])
+    assert np.flatnonzero(whole.counts[0]).tolist() == [256, 511, 1024, 2047]
