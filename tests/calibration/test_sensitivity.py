@@ -85,3 +85,14 @@ def test_divergence_of_probabilities_is_that_of_their_scores(rng):
 def test_without_classes_it_is_the_relative_squared_error(rng):
     wanted = rng.normal(size=(6, 4, 4))
     assert divergence(wanted * 1.1, wanted) == pytest.approx(6 * 0.01)
+
+
+def test_a_class_that_is_out_of_the_question_is_no_infinity_away():
+    """A softmax that is 0 in float32 counts as 1e-30."""
+    sure, unsure = np.float32([[1, 0]]), np.float32([[0.5, 0.5]])
+    assert divergence(sure, sure, probabilities=True) == 0
+    logs = np.log([1, 1e-30])
+    temperature = np.std(logs)
+    share = 1 / (1 + np.exp((logs[1] - logs[0]) / temperature))
+    expected = (share - 0.5) * (logs[0] - logs[1]) / temperature
+    assert divergence(unsure, sure, probabilities=True) == pytest.approx(expected)

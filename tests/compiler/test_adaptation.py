@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import onnx2snn
+from onnx2snn.artifact.records import Adaptation
 from onnx2snn.compiler import adaptation
 from onnx2snn.errors import DataError, OptionError
 from tests.helpers import normal, parse
@@ -195,3 +196,33 @@ def test_what_cannot_be_is_said_in_one_line(options, message, rng):
     with pytest.raises(OptionError, match=message) as error:
         onnx2snn.compile(net(rng), normal(rng, x=(8, 3, 6, 6))["x"], **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("samples", "batch", "used"),
+    [(300, "N", 100), (128, "N", 128), (129, "N", 65), (300, "4", 150), (300, "150", 150), (90, "4", 90)],
+)
+def test_a_search_looks_at_every_so_manyth_sample(samples, batch, used, rng, monkeypatch):
+    """At most 128 of them; a fixed batch rather has too many than too few to fill it."""
+    seen = []
+
+    def spend(search):
+        seen.append(len(search.dataset))
+        return search.try_out({})[0], Adaptation("spike_budget")
+
+    monkeypatch.setattr(adaptation, "_spend", spend)
+    text = f"(float[{batch},3] x) => (float[{batch},2] y) {{ a = MatMul(x, w) r = Relu(a) y = MatMul(r, v) }}"
+    onnx2snn.compile(net(rng, text, w=(3, 4), v=(4, 2)), normal(rng, x=(samples, 3))["x"], max_spikes="auto")
+    assert seen == [used]
+
+
+def test_a_net_that_gives_nothing_but_zeros_loses_nothing(rng):
+    model = parse(
+        "(float[N,3] x) => (float[N,1] y) { a = MatMul(x, w) r = Relu(a) y = MatMul(r, v) }",
+        v=np.zeros((4, 1), np.float32),
+        **normal(rng, w=(3, 4)),
+    )
+    said = onnx2snn.compile(model, normal(rng, x=(64, 3))["x"], compress="spikes").report.to_dict()[
+        "adaptation"
+    ]
+    assert (said["measure"], said["loss"]) == ("error", 0)

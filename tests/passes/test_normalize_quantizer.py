@@ -130,6 +130,20 @@ def test_quantize_and_dequantize(scale, zero, levels, ops):
     assert quantiser(result).step.ravel() == pytest.approx(CONSTANTS[scale].ravel())
 
 
+def test_scales_lie_along_the_channels_where_no_axis_is_given():
+    result = quantize("q = QuantizeLinear(a, steps, u3) y = DequantizeLinear(q, steps, u3)")
+    assert quantiser(result).step.shape == (1, 3)
+
+
+def test_a_quantiser_of_doubles_keeps_their_type():
+    text = """(double[N,3] x) => (double[] y) {
+        a = Neg(x) d = Div(a, q) f = Round(d) c = Clip(f, zero, seven) y = Mul(c, q) }"""
+    model = parse(text, q=np.float64(0.25), zero=np.float64(0), seven=np.float64(7))
+    result = rewrite(NormalizeQuantizer(), model, {"x": X.astype(np.float64)})
+    assert result.error == 0
+    assert quantiser(result).step.dtype == np.float64
+
+
 @pytest.mark.parametrize(
     ("bound", "scale", "zero", "levels"),
     [

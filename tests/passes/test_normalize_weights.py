@@ -158,3 +158,22 @@ def test_a_trained_quantiser_keeps_its_step(rng):
     ).model
     found, exact = (OnnxruntimeEngine(m).run({"x": x})["y"] for m in (artifact, model))
     np.testing.assert_array_equal(found, exact)
+
+
+def test_a_threshold_too_small_to_divide_by_stays(rng, monkeypatch):
+    """What a layer of hardly any activation fires at: 1/θ would not fit float32."""
+    text, shapes, _ = NETS["chain"]
+    small = normal(rng, **shapes)
+    small |= {name: (small[name] * 1e-35).astype(np.float32) for name in ("w1", "b1")}
+    kept = []
+    run = NormalizeWeights.run
+
+    def keep(self, graph, context):
+        changed = run(self, graph, context)
+        kept.extend(node for node in graph.nodes if is_cell(node) and CELLS[node.op].kind == "neuron")
+        return changed
+
+    monkeypatch.setattr(NormalizeWeights, "run", keep)
+    x = rng.normal(size=(8, 3, 8, 8)).astype(np.float32)
+    onnx2snn.compile(parse(text, **small), x, schedule="layer", timesteps=4)
+    assert 0 < kept[0].inputs[1].values.max() < 1e-30

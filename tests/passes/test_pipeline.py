@@ -92,3 +92,10 @@ def test_a_model_is_flattened_once(net, monkeypatch, rng):
 def test_names_are_those_of_the_files():
     for step in PIPELINE:
         assert step.name.lower() == type(step).__module__.rpartition(".")[2].replace("_", "")
+
+
+def test_a_note_that_comes_again_is_kept_once():
+    context = Context(CompileOptions())
+    for reason in ("it stays", "it goes", "it stays"):
+        context.note("r", "Relu", "kept", reason)
+    assert [note.reason for note in context.notes] == ["it stays", "it goes"]

@@ -21,6 +21,7 @@ def remove(rng, text, **constants):
         "a = Neg(x) b = Identity(a) y = Relu(b)",
         "a = Neg(x) b = Identity(a) c = Identity(b) y = Relu(c)",
         "a = Neg(x) b = Cast<to=1>(a) y = Relu(b)",
+        "a = Neg(x) b = Cast<to=11>(a) c = Cast<to=1>(b) y = Relu(c)",
         "a = Neg(x) b = Dropout(a) y = Relu(b)",
         "a = Neg(x) b, mask = Dropout(a, half, no) y = Relu(b)",
         "a = Neg(x) b = Relu(a) y = Identity(b)",
@@ -49,6 +50,8 @@ def test_other_readers_of_a_removed_output_read_its_source(rng):
         ("y, z", "y = Neg(x) z = Identity(y)", ["Neg", "Identity"]),
         ("y", "a, mask = Dropout(x, half, yes) b = Mul(a, zero) y = Add(b, x)", ["Dropout", "Mul", "Add"]),
         ("y", "a = Cast<to=11>(x) b = Neg(a) y = Cast<to=1>(b)", ["Cast", "Neg", "Cast"]),
+        ("y", "n = Neg(x) a = Cast<to=10>(n) b = Cast<to=1>(a) y = Relu(b)", ["Neg", "Cast", "Cast", "Relu"]),
+        ("y", "n = Neg(x) a = Cast<to=7>(n) b = Cast<to=1>(a) y = Relu(b)", ["Neg", "Cast", "Cast", "Relu"]),
     ],
 )
 def test_keeps(rng, outputs, body, ops):
@@ -83,3 +86,10 @@ def test_keeps_one_identity_for_a_second_output_of_the_same_value(rng, body):
     assert result.changed
     assert result.ops == ["Neg", "Identity"]
     assert result.error == 0
+
+
+def test_casts_of_integers_to_floats_and_back_stay():
+    """float32 does not hold every int32."""
+    text = "(int32[N,3] x) => (int32[] y) { n = Neg(x) a = Cast<to=1>(n) b = Cast<to=6>(a) y = Abs(b) }"
+    result = rewrite(RemoveIdentity(), parse(text), {"x": np.full((1, 3), 2**24 + 1, np.int32)})
+    assert not result.changed

@@ -70,3 +70,18 @@ def test_replaces_only_the_pool_whose_input_moves():
         }"""
     )
     assert [node.op for node in graph.nodes] == ["MaxPool", "Relu", "LIPool", "Add", "LIPool"]
+
+
+@pytest.mark.parametrize(
+    ("node", "op", "attributes"),
+    [
+        ("GlobalMaxPool(r)", "LIPool", {"kernel_shape": [5, 7], "strides": [1, 1], "pads": [0, 0, 0, 0]}),
+        ("ReduceMax<keepdims=0>(r)", "LIReduceMax", {"axes": [0, 1, 2, 3], "keepdims": 0}),
+        ("ReduceMax(r)", "LIReduceMax", {"axes": [0, 1, 2, 3], "keepdims": 1}),
+    ],
+)
+def test_what_pools_the_whole_image(node, op, attributes):
+    _, graph, _ = replace(f"(float[N,C,5,7] x) => (float[] y) {{ r = Relu(x) y = {node} }}")
+    pool = graph.nodes[1]
+    assert (pool.op, [tensor.name for tensor in pool.inputs]) == (op, ["r"])
+    assert {name: pool.attrs[name] for name in attributes} == attributes

@@ -5,6 +5,7 @@ import pytest
 
 from onnx2snn.artifact.records import Spread
 from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.errors import OptionError
 from onnx2snn.graph.graph import constant, write_model
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import CompileOptions
@@ -83,3 +84,16 @@ def test_keeps_a_clip_that_is_no_rectifier():
 def test_tiny_activations_still_have_a_normal_threshold():
     _, (node,), _ = replace(f"{IMAGE} {{ y = Relu(x) }}", {"y": [[0, 1e-44], [0, 1]]}, max_spikes=8)
     assert threshold(node).min() / 2 >= np.finfo(np.float32).tiny
+
+
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({"timesteps": 3, "schedule": "layer", "max_spikes": 2}, "2·3 = 6; give --timesteps 4"),
+        ({"timesteps": 2, "schedule": "layer", "code": "radix"}, r"2\^2 - 1 = 3; give --timesteps 3"),
+    ],
+)
+def test_a_trained_quantiser_needs_room_for_its_levels(options, room):
+    text = f"{IMAGE} {{ y = onnx2snn.QuantizedRelu<levels=7>(x, three) }}"
+    with pytest.raises(OptionError, match=f"node 'y' was trained with 7 levels, found room for {room}"):
+        replace(text, {}, **options)
