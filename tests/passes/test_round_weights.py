@@ -86,6 +86,14 @@ def test_the_bias_takes_back_what_rounding_shifts(name, rng, monkeypatch):
         assert constant(layer.inputs[2])[channel] == pytest.approx(weights["b"][channel] + shift, abs=1e-5)
 
 
+def test_no_step_is_finer_than_a_bias_of_int32_allows(rng):
+    bias = np.float32([1024, -2048, 0])
+    weight = np.full((3, 4, 3, 3), 2.0**-30, np.float32)
+    _, _, _, step, _ = rounded("conv", rng, w=weight, b=bias)
+    assert step[:2].tolist() == [2.0**-20, 2.0**-19]
+    assert step[2] < 2.0**-30
+
+
 def test_moments_are_those_of_the_spikes(rng):
     text = """(float[N,4,5,5] x) => (float[] r) { one = Constant<value_float=1.0>()
         r = onnx2snn.AccumulateFire<levels=3, code="burst", potential=0.5>(x, one) }"""

@@ -49,6 +49,7 @@ CHAINS: dict[str, tuple[str, int, int]] = {
     "scaled product": ("f = Flatten(r) g = Gemm<alpha=0.5, beta=2.0>(f, columns, b) z = Relu(g)", 0, 1),
     "product at the end": ("f = Flatten(r) z = Gemm<alpha=-0.5, beta=2.0>(f, columns, b)", 0, 1),
     "scalar bias": ("f = Flatten(r) g = Gemm(f, columns, half) z = Relu(g)", 0, 1),
+    "product of rows": ("m = MatMul(r, six) z = Relu(m)", 0, 0),
     "read along two axes": (
         "s = Sigmoid(r) c = Conv<pads=[1,1,1,1]>(s, w, b) v = MatMul(s, six) a = Add(c, v) z = Relu(a)",
         0,
