@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.thresholds.mse import choose
+from onnx2snn.thresholds.mse import _mean_excess, choose
 from onnx2snn.thresholds.rules import choose_ranges
 from onnx2snn.thresholds.transfer import Transfer
 from tests.thresholds.histograms import histogram_of, transferred
@@ -119,3 +119,13 @@ def test_the_range_is_that_by_hand(number, transfer, rng):
 
 def test_a_channel_that_was_silent_has_no_range():
     assert choose(histogram_of([[0, 0], [0, 3]]), Transfer(4, 4)).tolist()[0] == 0
+
+
+def test_the_mean_excess_is_a_share_of_the_maximum():
+    """Of 64 activations the 8 largest exceed the least of them by 0, 1, … 7 bins; one alone tells nothing."""
+    many = np.arange(2047 - 63, 2048) + 0.5
+    many[-1] = 2048
+    found = _mean_excess(histogram_of([many / 8192, np.where(many == 2048, many, 0)]))
+    np.testing.assert_allclose(found, [3.5 / 2048, 1 / np.euler_gamma], rtol=1e-12)
+    two = _mean_excess(histogram_of([[1, 2.0**-12]]))  # the least of the bins counts as well
+    np.testing.assert_allclose(two, [1 / (np.log(2) + np.euler_gamma)], rtol=1e-12)
