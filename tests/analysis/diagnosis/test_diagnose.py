@@ -1,4 +1,4 @@
-"""Faults planted into a conversion are found, and named, in the layer that has them."""
+"""A diagnosis: figures by hand, and faults planted into a conversion are found in the layers that have them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import onnx2snn
 from benchmarks.planting import CHANNEL, Plant, replace_constant, with_faults
 from onnx2snn.analysis.diagnosis import PreparedReference, diagnose
-from onnx2snn.analysis.diagnosis.components import COMPONENTS, LayerTally, Levels, Observation, levels_of
+from onnx2snn.analysis.diagnosis.figures import Diagnosis
 from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
 from onnx2snn.compiler import compiler
 from onnx2snn.data.preprocessing import Preprocessing
@@ -25,8 +23,8 @@ from onnx2snn.data.readers import dataset_from_arrays, open_dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.graph import Graph, constant
 from onnx2snn.graph.rectifiers import Rectifier
-from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Context
+from tests.analysis.by_hand import SAMPLES, ann, compiled
 from tests.helpers import normal, parse, run
 
 DEMO = Path(str(resources.files("onnx2snn.demo")))
@@ -156,44 +154,6 @@ def _up_to(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     del part.graph.output[:]
     part.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     return part
-
-
-@pytest.mark.parametrize("op", ["BurstIF", "SignedBurstIF", "LeakyBurstIF", "QuantizedIF", "AccumulateFire"])
-def test_what_can_be_sent_is_what_the_neuron_sends_of_a_constant_current(
-    rng: np.random.Generator, op: str
-) -> None:
-    timesteps, cell = 6, CELLS[op]
-    attributes: dict = {"max_spikes": 2}
-    if op == "QuantizedIF":
-        attributes = {"levels": 9, "timesteps": timesteps}
-    if op == "AccumulateFire":
-        attributes = {"levels": 9, "code": "burst", "potential": 0.5}
-    # Powers of two, so that nothing rounds.
-    current = (rng.integers(-200, 400, (50, 3)) / 64).astype(np.float32)
-    parameters = [np.asarray([0.5, 1.0, 2.0], np.float32)]
-    if op == "LeakyBurstIF":
-        parameters.insert(0, np.float32(0.25))
-    node = onnx.helper.make_node(op, ["i"], ["o"], domain="onnx2snn", **attributes)
-    levels = levels_of(node, parameters, np.ones((), np.float32), timesteps)
-    state, total = cell.initial_state(parameters), np.zeros_like(current)
-    steps = 1 if op == "AccumulateFire" else timesteps
-    for _ in range(steps):
-        sent, state = cell.step(current, state, parameters, attributes)
-        total += sent
-    np.testing.assert_allclose(levels.round(current), total / steps, rtol=1e-6)
-
-
-@given(seed=st.integers(0, 2**32 - 1), leaky=st.booleans())
-def test_the_parts_add_up_to_the_error(seed: int, leaky: bool) -> None:
-    rng = np.random.default_rng(seed)
-    slope = np.float32(0.1) if leaky else None
-    levels = Levels(np.float32(0.25), 8, -8 if leaky else 0, slope)
-    tally = LayerTally(Rectifier(slope=slope), levels, 1)
-    for _ in range(2):
-        arrays = rng.standard_normal((6, 4, 3, 2)).astype(np.float32) * 2
-        tally.add(Observation(*arrays[:, :, None].repeat(5, 2)))
-    parts = sum(tally.total(f"{part}·error") for part in COMPONENTS)
-    assert parts == pytest.approx(tally.total("error"), rel=1e-4)
 
 
 def test_neurons_that_the_compiler_put_in_are_told_apart(rng: np.random.Generator) -> None:
@@ -351,3 +311,86 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     whole = onnx2snn.SpikingSession(compile_digits(schedule="layer", weights="int8", timesteps=4).model)
     with pytest.raises(OptionError, match="--weights int8"):
         diagnose(whole, PreparedReference(DEMO / "digits.onnx", whole), data)
+
+
+# By hand
+
+LABELS = np.array([0, 1, 1, 1])
+
+
+def by_hand(
+    folder: Path, batch: str | int = "N", timesteps: int | None = None, **options: object
+) -> Diagnosis:
+    onnx.save(ann(batch=batch), folder / "ann.onnx")
+    session = compiled(ann(batch=batch))
+    data = dataset_from_arrays(SAMPLES, session.inputs, labels=LABELS)
+    reference = PreparedReference(folder / "ann.onnx", session)
+    return diagnose(session, reference, data, timesteps=timesteps, **options)
+
+
+@pytest.mark.parametrize("batch", ["N", 3])
+def test_figures_are_those_by_hand(batch: str | int, tmp_path: Path) -> None:
+    done: list[float] = []
+    found = by_hand(tmp_path, batch, batch_size=3, progress=done.append)
+    assert done == sorted(done)
+    assert [0 < share <= 1 for share in done] == [True, True]  # one neuron in two batches
+    assert (found.samples, found.timesteps, found.schedule) == (4, 4, "stream")
+    assert (found.accuracy, found.reference_accuracy, found.agreement) == (0.75, 0.75, 1.0)
+    assert (found.output.name, found.output.parameters, found.output.harm) == ("y", 0.0, 0.0)
+    assert found.output.error == pytest.approx(np.sqrt(1 / 64 / 7.765625), rel=1e-6)
+    assert (found.worst, found.not_compared) == (["r"], {})
+    (layer,) = found.layers
+    energy = 0.25 + 0.0625 + 1 + 1 / 64 + 1 + 0.5625
+    assert (layer.layer, layer.op, layer.max_spikes) == ("r", "BurstIF", 1)
+    assert (layer.channels, layer.neurons) == (2, 2)
+    assert layer.activation_rms == pytest.approx(np.sqrt(energy / 8))
+    assert layer.error == layer.own_error == layer.components["quantisation"]
+    assert layer.error == pytest.approx(np.sqrt(1 / 64 / energy))
+    assert [name for name, share in layer.harm.items() if share] == ["quantisation"]
+    assert layer.spikes_per_sample == 3.75
+    assert layer.firing_rate == 3.75 / 8
+    assert (layer.agreement_if_exact, layer.agreement_if_only_spiking) == (1.0, 1.0)
+    assert (layer.clipped_mass, layer.saturated_channels, layer.dead_channels) == (0, [], [])
+    assert [fault.kind for fault in layer.faults] == ["quantisation"]
+    assert found.verdict == [
+        "The network gives the ANN's answer on 100.0 % of 4 samples, and the right one on 75.0 % "
+        "(the ANN on 75.0 %).",
+        "r: its threshold is too coarse, which makes 7.4 % of error: "
+        "more timesteps (-T), or a larger --max-spikes.",
+    ]
+
+
+@pytest.mark.parametrize("batch", ["N", 3])
+def test_fewer_timesteps_are_a_coarser_threshold(batch: str | int, tmp_path: Path) -> None:
+    found = by_hand(tmp_path, batch, 2)
+    assert (found.timesteps, found.accuracy, found.agreement) == (2, 0.5, 0.75)
+    (layer,) = found.layers
+    assert (layer.agreement_if_exact, layer.agreement_if_only_spiking) == (1.0, 0.75)
+    assert layer.spikes_per_sample == 2.0
+    assert layer.firing_rate == 2.0 / 4
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    onnx.save(ann(), tmp_path / "ann.onnx")
+    session = compiled()
+    nothing = replace(dataset_from_arrays(SAMPLES, session.inputs), parts=())
+    with pytest.raises(DataError) as caught:
+        diagnose(session, PreparedReference(tmp_path / "ann.onnx", session), nothing)
+    assert str(caught.value) == "arrays: expected at least one sample, found none; give data to diagnose on"
+
+
+def test_an_output_that_is_no_number(tmp_path: Path) -> None:
+    model = ann(output="Log(r)")
+    del model.graph.initializer[:]
+    onnx.save(model, tmp_path / "ann.onnx")
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, np.abs(SAMPLES) + 1, correct_bias=False).model)
+    with pytest.raises(ModelError) as caught:
+        diagnose(
+            session,
+            PreparedReference(tmp_path / "ann.onnx", session),
+            dataset_from_arrays(SAMPLES, session.inputs),
+        )
+    assert str(caught.value) == (
+        "output 'y': expected finite values, found NaN or Inf; check the preprocessing "
+        "(--scale, --mean, --std) and the model"
+    )
