@@ -9,8 +9,6 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import onnx2snn
-from onnx2snn.compiler.exit_calibration import calibrate_exit
-from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.in_file import USED, add_early_exit, remove_early_exit
 from onnx2snn.exits.rule import ExitRule, parse_exit
@@ -94,17 +92,6 @@ def test_a_name_that_is_taken_stays_the_users(rng):
     model, x = compiled(rng, text, early_exit="confidence:0.8")
     assert [item.name for item in model.graph.output] == ["y", f"onnx2snn/early_exit/{USED}"]
     assert plain(model).run([f"onnx2snn/early_exit/{USED}"], {"x": x[:1]})[0] >= 1
-
-
-def test_calibration_keeps_its_bound_on_its_own_samples(rng):
-    model, x = compiled(rng, samples=200)
-    session = onnx2snn.SpikingSession(model)
-    final = session.run(x).outputs["y"].argmax(axis=1)
-    for bound in (1.0, 5.0):
-        rule = calibrate_exit(session, dataset_from_arrays(x, session.inputs), bound)
-        found = session.run(x, early_exit=rule)
-        assert (found.outputs["y"].argmax(axis=1) != final).mean() <= bound / 100
-        assert found.timesteps_used.mean() < 8
 
 
 def test_what_cannot_exit_early_says_why(rng):

@@ -1,4 +1,4 @@
-"""A diagnosis: figures by hand, and faults planted into a conversion are found in the layers that have them."""
+"""A diagnosis: figures by hand, and faults planted into a conversion are found in the layers with them."""
 
 from __future__ import annotations
 
