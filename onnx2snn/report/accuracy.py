@@ -43,6 +43,10 @@ def _measures(figures: Evaluation) -> list[str]:
 
 def _lead(figures: Evaluation) -> list[str]:
     if figures.accuracy[0] is None and figures.agreement[0] is None:
+        if figures.output_error[0] is not None:
+            return [
+                "The output has no class scores, so there is no accuracy and no agreement, only its error."
+            ]
         return [
             "Without labels or a reference there is no accuracy and no agreement, only spikes and energy."
         ]
