@@ -11,7 +11,7 @@ from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
 from onnx2snn.report.plots import BLUE, CARD, MUTED, ORANGE
 from onnx2snn.report.subject import Subject
-from onnx2snn.report.words import count, joules, percent
+from onnx2snn.report.words import count, joules, percent, sentence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +106,7 @@ def _thresholds(rule: ExitRule) -> list[Plot]:
     listing = ", ".join(f"{value:.3g} at timestep {time}" for time, value in known) or "never"
     plot = draw(
         "exit-thresholds",
-        f"Decided at a {rule.criterion} of {sure}",
+        f"{sentence(rule.criterion)} that decides, {sure}",
         f"A sample stops where its {rule.criterion} is {sure}: {listing}.",
         paint,
         height=210,
