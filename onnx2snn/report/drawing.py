@@ -65,7 +65,7 @@ _STYLE: dict[Any, Any] = {
 }
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _LONG_NUMBER = re.compile(r"(\d+\.\d\d)\d+")
-_REFERENCE = re.compile(r"#([\w.-]+)")
+_REFERENCE = re.compile(r"(?:^|(?<=url\())#([\w.-]+)")
 _FONT_FAMILY = re.compile(r"font-family:[^;]*;? ?")
 _DRAWN = ("d", "transform", "x", "y", "width", "height", "points")
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from onnx2snn.report.page import _mark_options, render
-from onnx2snn.report.raster import raster_section
 from tests.report.conftest import LINES, call, made_up
-from tests.report.subjects import HOSTILE, PLAIN, SUBJECTS
+from tests.report.subjects import HOSTILE, SUBJECTS
 
 SECTIONS = {
     "compile": ["activations", "neurons", "nodes", "repeat"],
@@ -131,19 +130,6 @@ def test_drawings_say_what_they_show_and_take_the_page_s_colours(command):
         assert set(re.findall(r"[:;] ?\w*: var\(--(\w+)\)", drawing)) <= set(re.findall(r"--(\w+):", page))
 
 
-def test_matplotlib_is_left_as_it_was():
-    import matplotlib as mpl
-
-    mpl.rcParams["font.size"] = 31  # whoever makes the report has a style of their own
-    try:
-        before = mpl.rcParams.copy()
-        styled = render(SUBJECTS["sweep"](HOSTILE))
-        assert mpl.rcParams.copy() == before
-    finally:
-        mpl.rcdefaults()
-    assert styled == made_up("sweep")
-
-
 def test_matplotlib_is_imported_for_a_report_only_and_pyplot_never():
     code = (
         "import sys, onnx2snn.cli.evaluate, onnx2snn.cli.compile, onnx2snn.cli.sweep\n"
@@ -179,22 +165,3 @@ def test_options_in_sentences_are_code_and_nothing_else_is():
     marked = _mark_options("use --threshold max (-T), not /a--b, -3, a -b--c or '<--x>'; --no-refit, --x-")
     assert re.findall("<code>(.*?)</code>", marked) == ["--threshold", "-T", "--no-refit"]
     assert "'<" not in marked
-
-
-def test_the_raster_says_when_layers_are_left_out():
-    subject = SUBJECTS["diagnose"]()
-    recording = subject.recording
-    assert recording is not None
-    fewer = replace(subject, recording=replace(recording, channels=recording.channels[1:]))
-    told = "Of 3 layers the 2 with the busiest channels are shown."
-    assert [told in raster_section(about).lead for about in (subject, fewer)] == [False, True]
-
-
-def test_many_layers_are_drawn_up_to_a_number_and_listed_all(monkeypatch):
-    monkeypatch.setattr("onnx2snn.report.spikes.MOST_LAYERS", 2)
-    monkeypatch.setattr("onnx2snn.report.activations._MOST_LAYERS", 1)
-    page = render(SUBJECTS["diagnose"]())
-    assert page.count("1 layer with less is not drawn; the table has it.") == 4
-    assert "Of 3 layers the 1 that lose the most above that are drawn." in page
-    for name in PLAIN:
-        assert f'<th scope="row">{name}</th>' in page
