@@ -1,4 +1,4 @@
-"""The sections of a diagnosis: errors with their parts, faults with their remedies, spikes with odd channels."""
+"""The sections of a diagnosis: errors with their parts, faults with remedies, spikes with odd channels."""
 
 from __future__ import annotations
 
