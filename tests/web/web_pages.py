@@ -11,6 +11,8 @@ from onnx2snn.web.onnxruntime_web import OnnxruntimeWeb
 
 #: The preprocessing of the embedded net.
 DIGITS = Preprocessing(scale=1 / 16)
+#: Stands for onnxruntime-web where no browser runs it.
+RUNTIME = OnnxruntimeWeb(b"script", b"loader", b"binary")
 
 
 def unpack(package: OnnxruntimeWeb, folder: Path, version: str = onnxruntime_web.VERSION) -> None:
