@@ -67,6 +67,15 @@ class Grid:
                 for loss in self.max_losses:
                     yield given | widest | {"compress": "energy", "max_loss": loss}
 
+    def check(self) -> None:
+        """Say what is wrong with a point before any work.
+
+        Raises:
+            OptionError: options that no conversion takes.
+        """
+        for options in self.points():
+            CompileOptions(**options)
+
 
 @dataclass(frozen=True)
 class Point(Record):
@@ -156,9 +165,8 @@ def sweep(
         DataError: neither labels nor class scores to measure by.
         OutputError: a cache that cannot be written.
     """
+    grid.check()
     points = list(grid.points())
-    for options in points:
-        CompileOptions(**options)  # says what is wrong before any work
     about = _fingerprint(model, calibration, dataset)
     measured: dict[int, Statistics] = {}
     tried: list[Point] = []

@@ -129,6 +129,7 @@ def sweep(
         _numbers("--max-spikes", max_spikes, int),
         [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
     )
+    grid.check()
     with progress_bar():
         ann = load_model(model)
     inputs, typed = input_specs(ann), _typed(values)
