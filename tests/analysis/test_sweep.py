@@ -131,23 +131,6 @@ def test_the_plot_is_the_same_file_every_time(swept, folder):
     assert (folder / "again.svg").read_bytes() == first
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--plot", "x.txt"], "--plot: expected a file name in .png, .svg, .pdf"),
-        (["--kinds", "stream,analog"], "--kinds: expected some of stream, signed, layer, radix"),
-        (["--max-spikes", "two"], "--max-spikes: expected numbers separated by commas"),
-        (["--timesteps", "0"], "--timesteps: expected numbers of at least 1"),
-        (["--max-loss", "0"], "--max-loss: expected more than 0"),
-    ],
-)
-def test_bad_options_get_one_line(folder, more, message):
-    result = CliRunner().invoke(main, arguments(folder, *more))
-    assert result.exit_code == 2
-    assert message in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
 @pytest.mark.usefixtures("swept")
 def test_a_point_with_nothing_to_compress_is_left_out(folder, monkeypatch, tmp_path):
     convert = module.convert
@@ -163,13 +146,6 @@ def test_a_point_with_nothing_to_compress_is_left_out(folder, monkeypatch, tmp_p
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
     assert len(json.loads((folder / "sweep.json").read_text())["points"]) == 2
-
-
-def test_without_matplotlib_it_says_what_to_install(folder, monkeypatch):
-    monkeypatch.setattr("onnx2snn.report.plots.find_spec", lambda _: None)
-    result = CliRunner().invoke(main, arguments(folder, "--plot", "x.png"))
-    assert result.exit_code == 2
-    assert "pip install 'onnx2snn[report]'" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
-"""Every command: its help, its completion, how fast it is found, and what remains when it is stopped."""
+"""Every command: its help, how fast it is found, what remains when it is stopped, and how it fails."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +16,9 @@ import click
 import numpy as np
 import onnx
 import pytest
-from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
-from onnx2snn.analysis.sweep import KINDS
+import onnx2snn
 from onnx2snn.cli import PLACES, main
 from onnx2snn.cli.commands import Command
 
@@ -74,11 +71,6 @@ def test_examples_are_commands_that_work(name):
         assert not name or called == name
 
 
-def test_the_kinds_of_a_sweep():
-    (kinds,) = (parameter for parameter in COMMANDS["sweep"].params if parameter.name == "kinds")
-    assert kinds.default.split(",") == list(KINDS)
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"], ["compile", "--help"]])
 def test_help_imports_no_runtime(arguments):
     code = (
@@ -91,68 +83,6 @@ def test_help_imports_no_runtime(arguments):
     assert "onnx2snn.cli" in loaded
     assert "onnxruntime" not in loaded
     assert ("numpy" in loaded) == ("compile" in arguments)
-
-
-# Completion
-
-
-def complete(typed: str) -> list[tuple[str, str]]:
-    *arguments, incomplete = typed.split(" ")
-    found = BashComplete(main, {}, "onnx2snn", "_ONNX2SNN_COMPLETE").get_completions(arguments, incomplete)
-    return [(item.type, item.value) for item in found]
-
-
-def test_commands_and_options_are_completed():
-    assert complete("") == [("plain", name) for name in PLACES]
-    assert complete("in") == [("plain", "inspect")]
-    assert complete("-q co") == [("plain", "compile"), ("plain", "completion")]
-    assert ("plain", "--quiet") in complete("--")
-    options = complete("compile --")
-    assert {("plain", name) for name in ("--calib", "--schedule", "--quiet", "--no-refit")} <= {*options}
-
-
-def test_choices_are_completed():
-    assert complete("compile --schedule ") == [("plain", "stream"), ("plain", "layer")]
-    assert complete("compile --layout N") == [("plain", "NCHW"), ("plain", "NHWC")]
-    assert complete("completion z") == [("plain", "zsh")]
-
-
-def test_files_are_completed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("net.onnx", "net.snn.onnx", "net.npz"):
-        (tmp_path / name).touch()
-    assert complete("inspect ") == [("plain", "net.onnx"), ("plain", "net.snn.onnx")]
-    assert complete("inspect net.s") == [("plain", "net.snn.onnx")]
-    assert complete(f"inspect {tmp_path}/net.s") == [("plain", f"{tmp_path}/net.snn.onnx")]
-    assert complete("evaluate x.onnx --reference net.o") == [("plain", "net.onnx")]
-    assert complete("compile net.onnx --calib n") == [("file", "n")]
-    assert complete("demo --out n") == [("dir", "n")]
-    (tmp_path / "nets").mkdir()  # the shell may want to go there
-    assert complete("inspect n") == [("file", "n")]
-    (tmp_path / "two words.onnx").touch()  # only the shell quotes
-    assert complete("inspect two") == [("file", "two")]
-    assert complete("inspect nowhere/x") == [("file", "nowhere/x")]
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_its_script(shell):
-    result = call("completion", shell)
-    assert result.exit_code == 0
-    assert f"_ONNX2SNN_COMPLETE={shell}_complete" in result.stdout
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-def test_bash_completes(tmp_path):
-    run = "from onnx2snn.cli import main; main(prog_name='onnx2snn')"
-    (tmp_path / "onnx2snn").write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{run}" "$@"\n')
-    (tmp_path / "onnx2snn").chmod(0o755)
-    script = (
-        'eval "$(onnx2snn completion bash)"; COMP_WORDS=(onnx2snn compile --sched); COMP_CWORD=2; '
-        '_onnx2snn_completion onnx2snn; echo "${COMPREPLY[@]}"'
-    )
-    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "--schedule\n"
 
 
 # Stopping
@@ -239,3 +169,58 @@ def test_too_little_memory_is_no_bug(monkeypatch, folder):
     result = call("inspect", f"{folder}/digits.onnx")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: not enough memory (Unable to allocate 12 GiB); use fewer samples")
+
+
+# All else
+
+
+def test_no_arguments_give_the_help():
+    assert call().stdout == call("--help").stdout
+    assert "\nCommands:\n" in call().stdout
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_every_command(flag):
+    text = call(flag).stdout
+    assert all(f"  {command} " in text for command in PLACES)
+
+
+@pytest.mark.parametrize("command", PLACES)
+def test_help_explains_every_option(command):
+    text = call(command, "--help").stdout
+    found = COMMANDS[command]
+    for parameter in found.params:
+        if parameter.param_type_name == "option":
+            assert parameter.help, parameter.name
+            assert parameter.opts[-1] in text
+    assert len(found.help.splitlines()[0]) > 20
+
+
+def test_version():
+    assert call("--version").stdout == f"onnx2snn {onnx2snn.__version__}\n"
+
+
+def test_verbose_logs_every_pass(digits, tmp_path):
+    # In a process of its own: here pytest holds the root logger.
+    arguments = (
+        f"-v compile {digits}/digits.onnx --calib {digits}/digits_calibration.npz --scale 1/16 -o x.onnx"
+    )
+    command = [sys.executable, "-m", "onnx2snn", *arguments.split(), "--max-samples", "4"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for name in ("FoldBatchNorm", "Calibrate", "ReplaceRelu", "ReplaceMaxPool", "CorrectBias"):
+        assert name in result.stderr
+
+
+def test_a_bug_is_no_usage_error(digits):
+    """Exit code 1 and one line; the traceback is for those who ask for it."""
+    broken = (
+        "import onnx2snn.cli.inspect as i; i.load_model = lambda *_, **__: 1 / 0;"
+        "from onnx2snn.cli import main; main()"
+    )
+    for options, lines in ([], 1), (["-v"], None):
+        command = [sys.executable, "-c", broken, "inspect", str(digits / "digits.onnx"), *options]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 1
+        assert "bug: ZeroDivisionError: division by zero; please report" in result.stderr
+        assert lines in (None, result.stderr.count("\n"))
+        assert ("Traceback (most recent call last)" in result.stderr) == bool(options)

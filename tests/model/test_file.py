@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import onnx2snn
-from onnx2snn.model.file import digest, flatten_model, normalize_model
+from onnx2snn.model.file import digest, flatten_model, normalize_model, write_atomically
 from tests.helpers import normal, parse, run
 
 ROWS, COLUMNS = 24_000, 24_000  # 2.3 GB of float32
@@ -293,3 +294,27 @@ def test_shapes_behind_an_operator_with_a_body_are_inferred(rng):
     values = {"x": rng.normal(size=(2, 4, 5, 5)).astype(np.float32)}
     model = parse(text, **weights)
     np.testing.assert_allclose(run(normalize_model(model), values)[0], run(model, values)[0], atol=1e-5)
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "real", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert {path.name for path in target.parent.iterdir()} == {"real"}
+
+
+def test_new_files_get_the_users_mode_without_a_change_of_the_umask(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda _: pytest.fail("the umask is the whole process's"))
+            write_atomically(tmp_path / "new", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
