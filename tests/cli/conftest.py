@@ -14,6 +14,8 @@ from tests.cli.calls import OLD
 from tests.helpers import normal, parse
 
 MLP = "(float[N,4] x) => (float[N,3] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }"
+CNN = """(float[N,3,4,4] x) => (float[N,2] y) {
+    c = Conv(x, k) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) y = Gemm(f, w) }"""
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +42,7 @@ def mlp(tmp_path_factory) -> Path:
     model = parse(MLP, **normal(np.random.default_rng(1), w1=(4, 6), w2=(6, 3)))
     x = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
     onnx.save(model, folder / "net.onnx")
+    onnx.save(parse(CNN, **normal(np.random.default_rng(0), k=(2, 3, 3, 3), w=(2, 2))), folder / "cnn.onnx")
     np.savez(folder / "data.npz", images=x, labels=np.arange(16) % 3)
     np.save(folder / "x.npy", x)
     onnx2snn.compile(model, x, correct_bias=False).save(folder / "net.snn.onnx")

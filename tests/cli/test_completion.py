@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from onnx2snn.cli import PLACES
-from tests.cli.calls import call, complete
+from tests.cli.calls import call, complete, refused
 
 
 def test_commands_and_options_are_completed():
@@ -47,3 +47,8 @@ def test_bash_completes(tmp_path):
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "--schedule\n"
+
+
+def test_another_shell_is_refused(tmp_path):
+    message = refused(tmp_path, "completion csh")
+    assert message.startswith("Invalid value for '{bash|zsh|fish}': 'csh' is not one of 'bash', ")

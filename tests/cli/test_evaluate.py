@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 import onnx2snn
-from tests.cli.calls import call
+from onnx2snn.exits.rule import ExitRule
+from tests.cli.calls import call, refused
 from tests.helpers import normal, parse
 
 
@@ -137,3 +138,130 @@ def test_outputs_may_replace_outputs_and_lie_among_the_data(digits, tmp_path):
     for _ in range(2):
         arguments = ("--data", tmp_path, "--max-samples", 4, "--json", tmp_path / "figures.json")
         call("evaluate", digits / "digits.snn.onnx", *arguments)
+
+
+EVALUATE = "evaluate net.snn.onnx --data data.npz"
+RUN = "run net.snn.onnx --input x.npy"
+
+
+def test_a_layered_network_has_its_timesteps_alone(place):
+    call("evaluate", "layer.snn.onnx", "--data", "data.npz", "--json", "x.json")
+    assert json.loads((place / "x.json").read_text())["timesteps"] == [8]
+
+
+def test_an_early_exit_has_its_table(place):
+    text = call(*f"{EVALUATE} --early-exit confidence:0 --timesteps 4 --json x.json".split()).stdout
+    found = json.loads((place / "x.json").read_text())["early_exit"]
+    assert found["histogram"] == [16, 0, 0, 0]
+    assert "early exit  1.00 of 4 timesteps on average" in text
+
+
+def test_an_early_exit_is_calibrated_where_data_are_given(place):
+    more = "--early-exit auto --calib x.npy --max-loss 50 --timesteps 4"
+    call(*f"{EVALUATE} {more} --json x.json".split())
+    rule = json.loads((place / "x.json").read_text())["early_exit"]["rule"]
+    assert rule["criterion"] == "confidence"
+    assert len(rule["thresholds"]) == 4
+    call(*f"{RUN} {more} -o y.npz".split())
+    with np.load("y.npz") as written:
+        session = onnx2snn.SpikingSession("net.snn.onnx")
+        expected = session.run(np.load("x.npy"), 4, early_exit=ExitRule.from_dict(rule))
+        np.testing.assert_array_equal(written["timesteps_used"], expected.timesteps_used)
+        np.testing.assert_allclose(written["y"], expected.outputs["y"], rtol=1e-6)
+
+
+def test_a_run_says_how_many_timesteps_samples_took(place):
+    text = call(*RUN.split(), "--early-exit", "confidence:0").stdout
+    assert "\ntimesteps_used  [16] int64\non average  1.00 timesteps: 1, 1, " in text
+    assert sorted(path.name for path in place.glob("*.npz")) == ["data.npz"]
+
+
+def test_the_first_twenty_classes_are_shown(place):
+    x = np.load("x.npy")
+    np.save("twenty.npy", np.tile(x, (2, 1))[:20])
+    np.save("more.npy", np.tile(x, (2, 1))[:21])
+    classes = onnx2snn.SpikingSession("net.snn.onnx").run(np.load("twenty.npy")).outputs["y"].argmax(axis=1)
+    shown = ", ".join(map(str, classes))
+    for name, end in (("twenty", ""), ("more", ", …")):
+        text = call(*RUN.replace("x.npy", f"{place}/{name}.npy").split()).stdout
+        assert text.endswith(f"classes  {shown}{end}\n")
+
+
+ONTO = "expected a file of its own, found the input"
+EXIT = "--max-loss: expected --early-exit auto and --calib DATA to find thresholds with, found --early-exit"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            f"{EVALUATE} --timesteps 4,0",
+            "--timesteps: expected numbers of at least 1, found 0; leave it out for all to T",
+        ),
+        (
+            f"{EVALUATE} --timesteps a",
+            "--timesteps: expected numbers such as 1,2,4,8, found 'a'; separate them by commas",
+        ),
+        (
+            f"{EVALUATE} --batch-size 0",
+            "--batch-size: expected at least 1, found 0; leave it out for the default",
+        ),
+        (f"{EVALUATE} --max-samples 0", "max samples: expected at least 1, found 0; leave it out for all"),
+        (
+            f"{EVALUATE} --reference net.onnx --json net.onnx",
+            f"net.onnx: {ONTO} net.onnx; choose another with --json",
+        ),
+        (
+            f"{EVALUATE} --json gone/x",
+            "gone/x: the folder '{place}/gone' does not exist; create it or choose another",
+        ),
+        (
+            f"{EVALUATE} --energy-model mine",
+            "--energy-model: expected 45nm-float32, 45nm-int8, rolls-77fj or a file that ends in .toml, "
+            "found 'mine'; choose one of these",
+        ),
+        (
+            f"{EVALUATE} --max-loss 3",
+            "--max-loss: expected only with --early-exit auto; add that, or leave it out",
+        ),
+        (
+            f"{EVALUATE} --calib x.npy --max-loss 3",
+            "--calib: expected only with --early-exit auto; add that, or leave it out",
+        ),
+        (
+            f"{EVALUATE} --early-exit confidence --max-loss 3",
+            f"{EXIT} confidence without --calib; give both",
+        ),
+        (f"{EVALUATE} --early-exit auto --max-loss 3", f"{EXIT} auto without --calib; give both"),
+        (
+            f"{EVALUATE} --early-exit entropy:0.2 --max-loss 3 --calib x.npy",
+            f"{EXIT} entropy:0.2; give both",
+        ),
+        (
+            f"{EVALUATE} --early-exit auto",
+            "--early-exit: expected a network compiled with --early-exit auto, found one without its "
+            "thresholds; compile it with that option, give --calib, or give confidence:0.9, say",
+        ),
+        (
+            f"{RUN} --timesteps 0",
+            "timesteps: expected a whole number, at least 1, found 0; leave it out for 8",
+        ),
+        (
+            f"{RUN} --threads 0",
+            "threads: expected a whole number, at least 1, found 0; "
+            "leave it out for as many as there are cores",
+        ),
+        (
+            f"{RUN} --calib x.npy",
+            "--calib: expected only with --early-exit auto; add that, or leave it out",
+        ),
+        (f"{RUN} -o net.snn.onnx", f"net.snn.onnx: {ONTO} net.snn.onnx; choose another with -o"),
+        (f"{RUN} -o x.npy", f"x.npy: {ONTO} x.npy; choose another with -o"),
+        (
+            f"{RUN} -o gone/x",
+            "gone/x: the folder '{place}/gone' does not exist; create it or choose another",
+        ),
+    ],
+)
+def test_it_refuses_in_one_line(place, line, message):
+    assert refused(place, line) == message.format(place=place)

@@ -20,3 +20,19 @@ def test_files_are_completed(tmp_path, monkeypatch):
     (tmp_path / "two words.onnx").touch()  # only the shell quotes
     assert complete("inspect two") == [("file", "two")]
     assert complete("inspect nowhere/x") == [("file", "nowhere/x")]
+
+
+def test_other_files_are_left_to_the_shell():
+    assert complete("web x.snn.onnx -o n") == [("dir", "n")]
+    assert complete("web x.snn.onnx --data n") == [("file", "n")]
+    assert complete("sweep x.onnx --cache n") == [("dir", "n")]
+
+
+def test_files_in_folders_are_completed_with_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    for name in ("b.onnx", "a.onnx", "c.npz"):
+        (tmp_path / "nets" / name).touch()
+    assert complete("inspect nets/") == [("plain", "nets/a.onnx"), ("plain", "nets/b.onnx")]
+    assert complete("inspect nets/b") == [("plain", "nets/b.onnx")]
+    assert complete("inspect nets/c") == [("file", "nets/c")]

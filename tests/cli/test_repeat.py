@@ -7,7 +7,48 @@ import re
 import shlex
 from pathlib import Path
 
+import click
+import pytest
+from click.testing import CliRunner
+
+from onnx2snn.cli.files import ANY_FILE
+from onnx2snn.cli.repeat import typed_command
 from tests.cli.calls import call
+
+BOTH = "--correct-bias/--no-correct-bias"
+
+
+@click.command("mix")
+@click.argument("model", type=ANY_FILE)
+@click.option("-o", "--output", type=ANY_FILE)
+@click.option("-T", "--timesteps", type=int, default=8)
+@click.option("--scale")
+@click.option("--signed", is_flag=True)
+@click.option(BOTH, default=True)
+def mix(**_):
+    click.echo(typed_command())
+
+
+@pytest.mark.parametrize(
+    ("typed", "again"),
+    [
+        ("a/b/net.onnx", "net.onnx"),
+        ("-T 3 net.onnx", "net.onnx --timesteps 3"),
+        ("net.onnx -T 8", "net.onnx --timesteps 8"),
+        ("net.onnx --signed --no-correct-bias", "net.onnx --signed --no-correct-bias"),
+        ("net.onnx --correct-bias", "net.onnx --correct-bias"),
+        ("net.onnx -o ../x/out.html --scale 1/255", "net.onnx --output out.html --scale 1/255"),
+        ("'/home/me/my net.onnx'", "'my net.onnx'"),
+    ],
+)
+def test_what_was_typed_is_typed_again_with_files_by_their_names(typed, again):
+    result = CliRunner().invoke(mix, shlex.split(typed))
+    assert result.stdout == f"onnx2snn mix {again}\n"
+
+
+def test_what_the_environment_gives_is_not_typed():
+    result = CliRunner(env={"MIX_SCALE": "2"}).invoke(mix, ["net.onnx"], auto_envvar_prefix="MIX")
+    assert result.stdout == "onnx2snn mix net.onnx\n"
 
 
 def test_printed_commands_can_be_copied(tmp_path, monkeypatch):

@@ -273,16 +273,3 @@ def test_the_points_of_a_sweep_are_one_phase(left):
     left(0, "stream, T = 2, Γ = 2", 0.0)
     assert left(60, "layer, T = 2, Γ = 2", 0.25) == "layer, T = 2, Γ = 2: 0:03:00 left"
     assert left(90) == "layer, T = 2, Γ = 2: 0:02:30 left"
-
-
-def test_what_stands_when_somebody_stops_it(tmp_path):
-    old, new, other = (tmp_path / name for name in ("old", "new", "other"))
-    old.write_text("before")
-    found = Invocation()
-    found.watch([old, new, other])
-    assert found.what_stands() == "nothing was written"
-    terminal.write_atomically(old, b"after")
-    terminal.write_atomically(new, b"new")
-    assert found.what_stands() == f"{old}, {new} is complete"
-    found.remains = "points are kept"
-    assert found.what_stands() == "points are kept"
