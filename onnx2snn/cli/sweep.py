@@ -32,7 +32,7 @@ from onnx2snn.model.file import digest, load_model
 from onnx2snn.report import plots, tables
 
 if TYPE_CHECKING:
-    from onnx2snn.analysis.sweep import Sweep
+    from onnx2snn.analysis.sweep import Grid, Sweep
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -112,7 +112,7 @@ def sweep(
     Every point is kept in the cache: an interrupted sweep goes on where it was. The knee of the frontier is
     marked, with the command that compiles it.
     """
-    from onnx2snn.analysis.sweep import KINDS, Grid, command
+    from onnx2snn.analysis.sweep import command
     from onnx2snn.analysis.sweep import sweep as run_sweep
     from onnx2snn.artifact.artifact import input_specs
     from onnx2snn.cli.repeat import report
@@ -123,13 +123,7 @@ def sweep(
     outputs = {"--json": json_path(json_file), "--plot": plot, "--report": report_file}
     check_outputs([model, calib, data], outputs)
     check_positive("--batch-size", batch_size)
-    grid = Grid(
-        _kinds(kinds, KINDS),
-        read_timesteps(timesteps, 1),
-        _numbers("--max-spikes", max_spikes, int),
-        [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
-    )
-    grid.check()
+    grid = _read_grid(kinds, timesteps, max_spikes, max_loss)
     with progress_bar():
         ann = load_model(model)
     inputs, typed = input_specs(ann), _typed(values)
@@ -151,6 +145,20 @@ def sweep(
         line = _compile_line(file_name(model), file_name(calib), words)
         report(out, report_file, model, replace(swept, command=line, source_sha256=digest(ann)))
     write_json(json_file, swept.to_dict())
+
+
+def _read_grid(kinds: str, timesteps: str, max_spikes: str, max_loss: str) -> Grid:
+    """What is tried; refused before any work."""
+    from onnx2snn.analysis.sweep import KINDS, Grid
+
+    grid = Grid(
+        _kinds(kinds, KINDS),
+        read_timesteps(timesteps, 1),
+        _numbers("--max-spikes", max_spikes, int),
+        [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
+    )
+    grid.check()
+    return grid
 
 
 def _compile_line(model: str, calib: str, words: list[str]) -> str:
