@@ -71,6 +71,7 @@ def test_what_fills_a_fixed_batch_up_does_not_count(tmp_path):
     assert found.agreement == [0.75, 1.0]
     assert found.reference_accuracy == 0.75
     assert found.output_error[1] == pytest.approx(np.sqrt(1 / 64 / 7.765625), rel=1e-6)
+    assert found.spikes_per_sample == [2.0, 3.75]
     assert found.spikes_by_neuron == {"r": 3.75}
     assert found.synaptic_operations_per_sample == [4.0, 7.5]
 

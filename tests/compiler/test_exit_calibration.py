@@ -37,8 +37,10 @@ def test_everybody_leaves_at_once_where_the_answers_stay():
     assert calibrated(SAMPLES).thresholds == pytest.approx((ONE, NOBODY, NOBODY, NOBODY))
 
 
-def test_a_fifth_of_the_answers_may_differ():
-    assert calibrated(WAVERING, 20).thresholds == pytest.approx((0.5, NOBODY, NOBODY, NOBODY))
+@pytest.mark.parametrize("batch", ["N", 3])
+def test_a_fifth_of_the_answers_may_differ(batch):
+    """What fills a batch up does not count."""
+    assert calibrated(WAVERING, 20, batch=batch).thresholds == pytest.approx((0.5, NOBODY, NOBODY, NOBODY))
     assert calibrated(WAVERING, 19.9).thresholds == pytest.approx((ONE, HALF, NOBODY, NOBODY))
 
 
