@@ -23,6 +23,7 @@ def section(rule=None, **changes):
 
 def test_figures_in_one_row():
     (table,) = section().tables
+    assert table.text == 0
     assert cells([table.columns, *table.rows]) == [
         [
             *("timesteps, mean", "accuracy", "same answer as the ANN", "spikes a sample"),

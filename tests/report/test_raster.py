@@ -69,6 +69,28 @@ def test_a_mark_is_as_high_as_the_channel_sends():
     assert first[1] < second[0] == third[0]  # and timesteps from left to right
 
 
+def test_marks_fill_their_row_and_timestep():
+    """0.8 of a timestep around its number, 0.86 of a row around its middle, as far as the highest go."""
+    above, below = channel([2, 1], [0, 1]), channel([0, 2], layer="b")
+    (plot,) = section(above, below).plots
+    first, second, third = marks(plot, "blue")
+    (down,) = marks(plot, "orange")
+    timestep, row = second[0] - first[0], third[2] - first[2]
+    assert first[1] - first[0] == pytest.approx(0.8 * timestep, abs=0.03)
+    assert down[3] - first[3] == pytest.approx(0.86 * row, abs=0.03)
+    centres = [float(x) for x in re.findall(r'x="([\d.]+)"[^>]*>[12]<', plot.svg)]
+    assert [(mark[0] + mark[1]) / 2 for mark in (first, second)] == pytest.approx(centres, abs=0.03)
+    (label,) = re.findall(r'y="([\d.]+)"[^>]*>a \[0\]<', plot.svg)
+    assert float(label) == pytest.approx(first[2], abs=5)
+    clip = re.search(
+        r'<clipPath[^>]*><rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', plot.svg
+    )
+    top, height = map(float, clip.groups())
+    assert height == pytest.approx(2.2 * row, abs=0.03)  # rows reach from -0.6 to 1.6
+    middle = top + 0.6 * row
+    assert (first[3] + down[3]) / 2 == pytest.approx(middle, abs=0.03)
+
+
 def test_spikes_below_zero_have_marks_of_their_own():
     made = section(channel([2, 0], [0, 1]), neurons=["a"])
     assert made.lead[1:] == [

@@ -129,6 +129,7 @@ def test_answers_in_words(changes, told):
     [
         ([0.5, 0.9075, 0.91], "T = 2 is enough to be within 0.5 points of the best: 90.8 %"),
         ([0.5, 0.904, 0.91], "Of the numbers of timesteps tried, no smaller one comes within"),
+        ([0.0, 0.004, 0.005], "T = 1 is enough to be within 0.5 points of the best: 0.0 %"),
         ([0.92, 0.9, 0.91], "T = 1 is enough to be within 0.5 points of the best: 92.0 %"),
     ],
 )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 import onnx2snn
+from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
 from onnx2snn.data.readers import InputSpec, dataset_from_arrays
-from onnx2snn.errors import DataError
+from onnx2snn.engine.engines import make_engine
+from onnx2snn.errors import DataError, ModelError
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web import samples as module
 from onnx2snn.web.samples import (
@@ -98,9 +101,18 @@ def test_more_samples_than_a_page_should_hold(rng, monkeypatch):
     )
 
 
+def test_an_ann_of_another_output(rng, tmp_path):
+    session = session_of(rng)
+    source = tmp_path / "other.onnx"
+    onnx.save(parse("(float[N,6] x) => (float[N,6] y) { y = Relu(x) }"), source)
+    other = Reference(str(source), make_engine(onnx.load(source)), {"x": "x"}, "y")
+    with pytest.raises(ModelError, match=r"output 'y': expected shape \[1, 3\] as in the spiking network"):
+        observe(session, dataset_from_arrays(inputs(rng, 6, 1), session.inputs), other)
+
+
 def test_labels_past_the_classes(rng):
     session = session_of(rng)
-    dataset = dataset_from_arrays(inputs(rng, 6, 2), session.inputs, labels=np.array([0, 3]))
+    dataset = dataset_from_arrays(inputs(rng, 6, 1), session.inputs, labels=np.array([3]))
     with pytest.raises(DataError, match="labels: expected classes 0 to 2, those of output 'y', found 3"):
         observe(session, dataset)
 
@@ -109,6 +121,7 @@ def test_labels_past_the_classes(rng):
     ("options", "expected"),
     [
         ({"timesteps": 2, "max_spikes": 3}, {"operator": "BurstIF", "most": 3, "code": None}),
+        ({"timesteps": 2, "max_spikes": 3, "schedule": "layer"}, {"most": 3, "code": "burst", "levels": 6}),
         ({"timesteps": 4, "schedule": "layer", "code": "radix"}, {"most": 1, "code": "radix", "levels": 15}),
     ],
 )
