@@ -109,7 +109,10 @@ class _BoundStepper:
         self._carried = carried
         self._read = {item.name for item in self._session.get_inputs()}
         self._given = {item.name: item.shape for item in self._session.get_outputs()}
-        self._feeds = {name: self._on_device(array) for name, array in feeds.items() if name in self._read}
+        # Copies: on the CPU onnxruntime shares an array's memory, and a restart writes into it.
+        self._feeds = {
+            name: self._on_device(array.copy()) for name, array in feeds.items() if name in self._read
+        }
         # The initial values, those behind odd steps, and those behind even ones.
         self._places = [{name: self._on_device(array) for name, array in state.items()}]
         self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}

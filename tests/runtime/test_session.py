@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 
@@ -111,6 +110,22 @@ def test_stream_keeps_its_state_until_reset(net, rng):
     np.testing.assert_array_equal(next(session.stream([x]))["y"], first[0])
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
+def test_inputs_of_earlier_runs_stay_as_they_were(backend):
+    """The network reads its input in every timestep, and keeps its memory from run to run."""
+    model = parse(
+        "(float[N,2] x) => (float[N,2] y) { r = Relu(x) y = Gemm(r, w) }", w=np.eye(2, dtype=np.float32)
+    )
+    first, second = np.float32([[1, 2]]), np.float32([[2, 0]])
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, first, correct_bias=False).model, backend=backend
+    )
+    session.run(first)
+    session.run(second)
+    list(session.stream([first, second]))
+    assert first.tolist() == [[1, 2]]
+
+
 def test_stream_takes_frames_that_differ(rng):
     """One identity-like layer: the mean over frames of the net's input is what comes out, to one spike."""
     model = parse(
@@ -161,112 +176,6 @@ def test_dyadic_numbers_spike_exactly_the_same(rng, signed, monkeypatch):
         np.testing.assert_array_equal(mine.spikes[name], other.spikes[name])
         assert mine.spikes[name].any()
     assert (mine.spikes["q"] < 0).any() == signed
-
-
-# --- counting ---------------------------------------------------------------------------------------------
-
-
-def conv_connections(
-    counts: np.ndarray, outputs: int, kernel: tuple[int, int], stride: int, pad: int, group: int
-) -> int:
-    """Σ over spikes of the outputs that each really reaches, one connection at a time."""
-    channels, height, width = counts.shape
-    rows = (height + 2 * pad - kernel[0]) // stride + 1
-    columns = (width + 2 * pad - kernel[1]) // stride + 1
-    total = 0
-    for o, i, j, c, k, m in itertools.product(
-        range(outputs),
-        range(rows),
-        range(columns),
-        range(channels // group),
-        range(kernel[0]),
-        range(kernel[1]),
-    ):
-        row, column = i * stride + k - pad, j * stride + m - pad
-        if 0 <= row < height and 0 <= column < width:
-            total += int(counts[o // (outputs // group) * (channels // group) + c, row, column])
-    return total
-
-
-@pytest.mark.parametrize(
-    ("stride", "pad", "group", "outputs"),
-    [(1, 0, 1, 3), (1, 1, 1, 3), (2, 1, 1, 2), (3, 2, 2, 4), (2, 0, 4, 8), (2, 2, 4, 4)],
-)
-def test_convolution_counts(rng, stride, pad, group, outputs):
-    text = (
-        "(float[N,4,6,5] x) => (float[N,M,P,Q] y) { r = Relu(x) "
-        f"y = Conv<strides=[{stride},{stride}], pads=[{pad},{pad},{pad},{pad}], group={group}>(r, w) }}"
-    )
-    model = parse(text, **normal(rng, w=(outputs, 4 // group, 3, 2)))
-    session = onnx2snn.SpikingSession(snn(model, rng, signed=True))
-    x = feeds(rng, model, 3)["x"]
-    (counted,) = session.run_counted(x, [8])
-    spikes = np.abs(session.run(x, record=True).spikes["r"].astype(int)).sum(axis=0)
-    np.testing.assert_array_equal(counted.spikes["r"], spikes.reshape(3, -1).sum(axis=1))
-    expected = [conv_connections(sample, outputs, (3, 2), stride, pad, group) for sample in spikes]
-    np.testing.assert_array_equal(counted.synaptic_operations["y"], expected)
-    assert min(expected) > 0
-    macs = conv_connections(np.ones((4, 6, 5), int), outputs, (3, 2), stride, pad, group)
-    assert session.macs_per_sample(x) == (macs, 0)
-
-
-def test_every_kind_of_layer_counts(rng):
-    """Conv, residual Add, MaxPool, AveragePool, Concat with analog values, MatMul and Gemm in one net."""
-    text = """(float[N,2,4,4] x) => (float[N,3] y) {
-        h = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(h)
-        c = Conv<pads=[1,1,1,1]>(r, w2) s = Add(c, r) q = Relu(s)
-        j = Concat<axis=1>(q, x)
-        m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(q)
-        a = AveragePool<kernel_shape=[2,2], strides=[2,2]>(j)
-        k = Concat<axis=1>(m, a) f = Flatten(k)
-        d = MatMul(f, w3) e = Relu(d) y = Gemm<transB=1>(e, w4, b4)
-    }"""
-    shapes = {"w1": (2, 2, 3, 3), "w2": (2, 2, 3, 3), "w3": (24, 5), "w4": (3, 5), "b4": (3,)}
-    model = parse(text, **normal(rng, **shapes))
-    session = onnx2snn.SpikingSession(snn(model, rng))
-    x = feeds(rng, model, 3)["x"]
-    (counted,) = session.run_counted(x, [8])
-    spikes = {name: s.astype(int).sum(axis=0) for name, s in session.run(x, record=True).spikes.items()}
-    operations = counted.synaptic_operations
-    assert set(operations) == {"c", "q", "d", "y"}
-    np.testing.assert_array_equal(
-        operations["c"], [conv_connections(s, 2, (3, 3), 1, 1, 1) for s in spikes["r"]]
-    )
-    np.testing.assert_array_equal(operations["q"], spikes["r"].reshape(3, -1).sum(axis=1))
-    np.testing.assert_array_equal(operations["y"], 3 * spikes["e"].sum(axis=1))
-    # Every spike of q reaches the MatMul over the AveragePool; over the MaxPool only those that it lets pass.
-    cell = next(cell for cell in session.artifact.neurons if cell.name == "q")
-    theta = session.artifact.threshold(cell)
-    levels = session.run(x, record=True).spikes["q"] * theta
-    windows = levels.cumsum(axis=0).reshape(8, 3, 2, 2, 2, 2, 2).max(axis=(4, 6))
-    passed = np.abs(np.diff(windows, axis=0, prepend=0)) / theta
-    through = np.rint(passed).sum(axis=(0, 2, 3, 4)) + spikes["q"].reshape(3, -1).sum(axis=1)
-    np.testing.assert_array_equal(operations["d"], 5 * through)
-    dense = conv_connections(np.ones((2, 4, 4), int), 2, (3, 3), 1, 1, 1)
-    assert session.macs_per_sample(x) == (2 * dense + 24 * 5 + 5 * 3, dense)
-
-
-def test_counts_are_per_sample(net, rng):
-    session = onnx2snn.SpikingSession(snn(net, rng))
-    x = feeds(rng, net, 4)["x"]
-    together = session.run_counted(x, [8])[0]
-    for sample in range(4):
-        alone = session.run_counted(x[sample : sample + 1], [8])[0]
-        for found, expected in (
-            (alone.spikes, together.spikes),
-            (alone.synaptic_operations, together.synaptic_operations),
-        ):
-            assert {k: v.tolist() for k, v in found.items()} == {k: [v[sample]] for k, v in expected.items()}
-
-
-def test_nothing_behind_the_last_neuron_counts_nothing(rng):
-    model = parse("(float[N,3] x) => (float[N,3] y) { y = Relu(x) }")
-    session = onnx2snn.SpikingSession(snn(model, rng))
-    x = feeds(rng, model, 2)["x"]
-    (counted,) = session.run_counted(x, [8])
-    assert counted.synaptic_operations == {}
-    assert counted.spikes["y"].sum() > 0
-    assert session.macs_per_sample(x) == (0, 0)
 
 
 # --- errors -----------------------------------------------------------------------------------------------
