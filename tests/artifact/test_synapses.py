@@ -7,7 +7,6 @@ import pytest
 
 import onnx2snn
 from onnx2snn.analysis.evaluation import evaluate
-from onnx2snn.artifact.layouts import TOGETHER, by_sample
 from onnx2snn.artifact.synapses import make_counter
 from onnx2snn.data.readers import dataset_from_arrays
 from tests.helpers import batchnorm, feeds, normal, parse
@@ -299,24 +298,3 @@ def test_copies_that_fill_up_a_batch_do_not_count(name, rng):
         figures.append(evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict())
     keys = ("spikes_per_sample", "synaptic_operations_per_sample", "energy")
     assert [figures[0][key] for key in keys] == [figures[1][key] for key in keys]
-
-
-@pytest.mark.parametrize(
-    ("shape", "layout", "sums"),
-    [
-        ((3, 2), 0, [3, 7, 11]),
-        ((6, 1), TOGETHER, [3, 7, 11]),
-        ((1, 3, 2), 1, [3, 7, 11]),
-        ((2, 3), 1, [5, 7, 9]),
-        ((6,), 1, [5, 7, 9]),  # rows of the same
-        ((2, 3), None, [7, 7, 7]),
-    ],
-)
-def test_sums_by_sample(shape, layout, sums):
-    counts = np.arange(1, 7, dtype=np.float32).reshape(shape)
-    assert by_sample(counts, 3, layout).tolist() == sums
-
-
-@pytest.mark.parametrize("layout", [None, 0, 1, TOGETHER])
-def test_equal_shares_are_whole_and_add_up(layout):
-    assert by_sample(np.full(5, 2, np.float32), 4, layout).tolist() == [2, 3, 2, 3]
