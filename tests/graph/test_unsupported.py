@@ -1,0 +1,91 @@
+"""Operators that are refused wherever they stand: the reason and the remedy, word by word."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from onnx2snn.graph.graph import Constant, Node, Variable
+from onnx2snn.graph.unsupported import why_unsupported
+from onnx2snn.model.file import NEWER
+from onnx2snn.ops import DOMAIN
+
+TRACE = "export the model with fixed control flow (trace it rather than script it)"
+TENSORS = "move it out of the model, before its input or after its output"
+EVALUATION = ("it is in training mode", "export the model in evaluation mode")
+
+
+def node(op, domain="", dtype=np.float32, inputs=(), **attributes):
+    return Node(op, "n", attributes, list(inputs), [Variable("y", dtype, (1,))], domain)
+
+
+@pytest.mark.parametrize(
+    ("op", "expected"),
+    [
+        ("If", ("control flow in the input model", TRACE)),
+        ("SequenceMap", ("control flow in the input model", TRACE)),
+        (
+            "LSTM",
+            (
+                "it is recurrent: its state would advance with the timesteps",
+                "unroll it, or replace it by a feed-forward layer such as Conv1d",
+            ),
+        ),
+        ("Bernoulli", ("it draws random numbers", "export the model in evaluation mode")),
+        ("StringSplit", ("it works on strings", TENSORS)),
+        ("SequenceAt", ("it works on sequences, optional values or files, not on tensors", TENSORS)),
+        ("Adam", ("it is for training", "export the model for inference")),
+    ],
+)
+def test_a_kind_of_operator_has_a_reason_and_a_remedy(op, expected):
+    assert why_unsupported(node(op)) == expected
+
+
+@pytest.mark.parametrize("op", ["Relu", "Dropout", "BatchNormalization", "Operator of tomorrow"])
+def test_others_are_not_refused_here(op):
+    assert why_unsupported(node(op)) is None
+    assert why_unsupported(node(op, domain=None)) is None
+
+
+def test_domains():
+    assert why_unsupported(node("BurstIF", DOMAIN)) is None
+    assert why_unsupported(node("Gelu", "com.microsoft")) == (
+        "an operator of the domain 'com.microsoft', which ONNX does not define",
+        "export the model with ONNX's own operators",
+    )
+    assert why_unsupported(node("Swish", NEWER)) == (
+        "ONNX added it after opset 21, and it has no form in older operators",
+        "export the model with opset 21",
+    )
+
+
+def test_types_that_numpy_lacks():
+    assert why_unsupported(node("Cast", dtype=int(onnx.TensorProto.FLOAT8E4M3FN))) == (
+        "it works on float8e4m3fn, which NumPy lacks",
+        "export the model in float32",
+    )
+    assert why_unsupported(node("Identity", dtype=np.object_)) == ("it works on strings", TENSORS)
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        (None, None),
+        (Variable.empty(), None),
+        (Constant("t", np.array(False)), None),
+        (Constant("t", np.array(True)), EVALUATION),
+        (Variable("t", bool, ()), EVALUATION),
+    ],
+)
+def test_dropout_in_training(training, expected):
+    inputs = [Variable("x", np.float32, (1,)), Variable.empty()]
+    assert (
+        why_unsupported(node("Dropout", inputs=[*inputs, *([] if training is None else [training])]))
+        == expected
+    )
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0, None), (1, EVALUATION)])
+def test_batchnorm_in_training(mode, expected):
+    assert why_unsupported(node("BatchNormalization", training_mode=mode)) == expected
