@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.calibration.moments import Moments, measure_moments
+from onnx2snn.calibration.moments import Moments
 from onnx2snn.data.readers import InputSpec, dataset_from_arrays
 from onnx2snn.graph.graph import constant
 from onnx2snn.options import CompileOptions
@@ -92,15 +92,3 @@ def test_no_step_is_finer_than_a_bias_of_int32_allows(rng):
     _, _, _, step, _ = rounded("conv", rng, w=weight, b=bias)
     assert step[:2].tolist() == [2.0**-20, 2.0**-19]
     assert step[2] < 2.0**-30
-
-
-def test_moments_are_those_of_the_spikes(rng):
-    text = """(float[N,4,5,5] x) => (float[] r) { one = Constant<value_float=1.0>()
-        r = onnx2snn.AccumulateFire<levels=3, code="burst", potential=0.5>(x, one) }"""
-    data = rng.normal(1, 2, (24, 4, 5, 5)).astype(np.float32)
-    dataset = dataset_from_arrays(data, [InputSpec("x", np.dtype(np.float32), (None, 4, 5, 5))])
-    spikes = np.clip(np.floor(data + 0.5), 0, 3)
-    for axis, axes in ((1, (0, 2, 3)), (None, (0, 1, 2, 3))):
-        found = measure_moments(graph_of(parse(text)), [("r", axis)], dataset, 7)["r", axis]
-        np.testing.assert_allclose(found.mean, np.atleast_1d(spikes.mean(axis=axes)), rtol=1e-6)
-        np.testing.assert_allclose(found.square, np.atleast_1d((spikes**2).mean(axis=axes)), rtol=1e-6)
