@@ -1,0 +1,69 @@
+"""What cannot become a spiking network is refused before any data is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnx2snn.errors import ModelError, UnsupportedGraphError
+from onnx2snn.model.file import flatten_model
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.base import Context
+from onnx2snn.passes.refuse_unsupported import RefuseUnsupported
+from tests.helpers import graph_of, parse
+
+NOTHING = "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; "
+TRAIN = "train the model with ReLU activations"
+
+
+def refuse(body, established=(), **options):
+    model = parse(f"(float[N,2] x) => (float[N,2] y) {{ {body} }}")
+    context = Context(CompileOptions(**options), model=flatten_model(model), established=set(established))
+    return RefuseUnsupported().run(graph_of(model), context)
+
+
+def test_what_spikes_passes():
+    assert refuse("y = Relu(x)") is False
+    assert refuse("a = Relu(x) y = Sigmoid(a)") is False
+
+
+def test_every_node_that_is_refused_is_named():
+    with pytest.raises(UnsupportedGraphError) as caught:
+        refuse("a = Relu(x) b = RandomUniformLike(a) y = Bernoulli(b)")
+    assert [refusal.op for refusal in caught.value.refusals] == ["RandomUniformLike", "Bernoulli"]
+
+
+def test_strict_refuses_what_is_analog():
+    with pytest.raises(UnsupportedGraphError) as caught:
+        refuse("a = Relu(x) b = Sigmoid(a) y = Relu(b)", strict=True)
+    assert [refusal.op for refusal in caught.value.refusals] == ["Sigmoid"]
+
+
+@pytest.mark.parametrize(
+    ("body", "remedy"),
+    [
+        ("y = Neg(x)", TRAIN),
+        (
+            "y = Sigmoid(x)",
+            "let its smooth activations (Sigmoid) spike with --approximate relu-sum, or " + TRAIN,
+        ),
+    ],
+)
+def test_a_net_in_which_nothing_spikes(body, remedy):
+    with pytest.raises(ModelError) as caught:
+        refuse(body)
+    assert str(caught.value) == NOTHING + remedy
+
+
+def test_smooth_activations_wait_until_they_are_approximated():
+    assert refuse("y = Sigmoid(x)", approximate="relu-sum", strict=True) is False
+    with pytest.raises(ModelError) as caught:
+        refuse("y = Sigmoid(x)", ["activations_approximated"], approximate="relu-sum")
+    assert str(caught.value) == NOTHING + TRAIN
+
+
+def test_it_changes_nothing():
+    graph = graph_of(parse("(float[N,2] x) => (float[N,2] y) { y = Relu(x) }"))
+    context = Context(CompileOptions(), model=parse("(float[N,2] x) => (float[N,2] y) { y = Relu(x) }"))
+    RefuseUnsupported().run(graph, context)
+    assert [node.op for node in graph.nodes] == ["Relu"]
+    assert context.notes == []
