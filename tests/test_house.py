@@ -12,6 +12,7 @@ import onnx2snn
 from onnx2snn.ops import CELLS
 
 PACKAGE = Path(onnx2snn.__file__).parent
+TESTS = Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
 _IDS = [str(path.relative_to(PACKAGE)) for path in FILES]
@@ -66,6 +67,13 @@ def test_only_one_file_knows_the_library_of_graphs():
         or (isinstance(node, ast.Import) and node.names[0].name.startswith("onnx_graphsurgeon"))
     ]
     assert set(knowing) == {"graph/graph.py"}
+
+
+def test_every_module_has_a_test_file_of_its_own():
+    modules = [path.relative_to(PACKAGE) for path in FILES if path.name != "__init__.py"]
+    wanted = [module.with_name(f"test_{module.name}") for module in modules]
+    missing = [path.as_posix() for path in wanted if not (TESTS / path).is_file()]
+    assert missing == [], f"missing in tests: {', '.join(missing)}"
 
 
 @pytest.mark.parametrize("name", onnx2snn.__all__)
