@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import parse_exit
 from onnx2snn.records import Record
+from onnx2snn.thresholds.budget import parse_budget
 from onnx2snn.thresholds.rules import RULES
 
 Granularity = Literal["channel", "layer"]
 Approximation = Literal["none", "relu-sum"]
 Schedule = Literal["stream", "layer"]
-Code = Literal["burst", "radix"]
+Code = Literal["burst", "radix", "graded"]
 Weights = Literal["float", "int8"]
 Compression = Literal["none", "spikes", "energy"]
 LossMeasure = Literal["auto", "accuracy", "agreement"]
@@ -26,6 +26,8 @@ _BURST = 4
 MOST_SPIKES = 255
 #: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
 _MOST_BITS = 16
+#: n, the exponents of a graded spike, where the user names none.
+EXPONENTS = 7
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
 
@@ -99,8 +101,15 @@ class CompileOptions(Record):
     code: Code = option(
         "burst",
         "Neurons",
-        "For --schedule layer: N = Γ·T levels, or the bits of N = 2^T - 1.",
+        "Bursts of equal spikes; for --schedule layer also radix: the bits of 2^T - 1 levels; graded: "
+        "powers of two with a sign.",
         choices=get_args(Code),
+    )
+    exponents: int | None = option(
+        None,
+        "Neurons",
+        "For --code graded: sizes that a spike may have, R, R/2, … R/2^(n-1).  [default: 7]",
+        bounds=(1, 16),
     )
     weights: Weights = option(
         "float",
@@ -188,15 +197,22 @@ class CompileOptions(Record):
                     f"{_flag(name)}: expected True or False, found {value!r}; "
                     f"leave it out for {_default(name)}"
                 )
+        if self.code == "graded":
+            self._check_graded(self.max_spikes)
         self._check_adaptation()
         given: int | None = self.max_spikes
         if self.code == "radix":
             self._check_radix(given)
+        if self.code != "graded" and self.exponents is not None:
+            raise OptionError(
+                f"--exponents: expected only with --code graded, found {self.exponents!r} with {self.code}; "
+                "give that code, or leave it out"
+            )
         if given is None:
-            object.__setattr__(self, "max_spikes", 1 if self.code == "radix" else _BURST)
+            object.__setattr__(self, "max_spikes", _BURST if self.code == "burst" else 1)
         for name, declaration in DECLARATIONS.items():
             value = getattr(self, name)
-            if declaration.bounds is None or (value is None and name == "levels"):
+            if declaration.bounds is None or (value is None and name in ("levels", "exponents")):
                 continue
             low, high = declaration.bounds
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -235,13 +251,21 @@ class CompileOptions(Record):
         return self.total_levels if self.code == "radix" else self.max_spikes * self.timesteps
 
     @property
+    def acts_on_sums(self) -> bool:
+        """Whether what stands between neurons computes on sums over time, and has no state."""
+        return self.schedule == "layer" or self.code == "graded"
+
+    @property
     def adapts(self) -> bool:
         """Whether layers choose how they fire."""
         return self.spike_budget is not None or self.compress != "none"
 
     def to_dict(self) -> dict[str, Any]:
-        """All options, in the order of their definition."""
-        return asdict(self)
+        """All options, in the order of their definition; less those of a code that was not chosen."""
+        values = asdict(self)
+        if self.exponents is None:
+            del values["exponents"]
+        return values
 
     def _check_adaptation(self) -> None:
         """Read `auto` and its budget, and hold compression to what it can do."""
@@ -303,6 +327,29 @@ class CompileOptions(Record):
                 f"T = {_MOST_BITS} already has {2**_MOST_BITS - 1} levels"
             )
 
+    def _check_graded(self, max_spikes: object) -> None:
+        refused = {
+            "max_spikes": (max_spikes not in (None, 1), "a neuron sends one spike a timestep, of any size"),
+            "compress": (self.compress != "none", "it raises thresholds, of which graded neurons have none"),
+            "approximate": (self.approximate != "none", "graded neurons send any activation as it is"),
+            "weights": (self.weights != "float", "spikes of different sizes are no integers of one unit"),
+            "levels": (self.levels is not None, "a spike's sizes are powers of two"),
+            "signed": (self.signed, "graded spikes have a sign already"),
+        }
+        for name, (given, why) in refused.items():
+            if given:
+                raise OptionError(
+                    f"{_flag(name)}: expected none with --code graded, found {getattr(self, name)!r}; {why}, "
+                    "so leave it out"
+                )
+        if self.exponents is None:
+            object.__setattr__(self, "exponents", EXPONENTS)
+        if self.schedule == "layer" and isinstance(self.timesteps, int) and self.timesteps > _MOST_BITS:
+            raise OptionError(
+                f"--timesteps: expected at most {_MOST_BITS} with --schedule layer and --code graded, found "
+                f"{self.timesteps}; 3 spikes are near the ANN already"
+            )
+
     def _check_layer(self) -> None:
         refused = {
             "signed": (self.signed, "a neuron that has seen all of its input has nothing to take back"),
@@ -336,25 +383,6 @@ DECLARATIONS: dict[str, Declaration] = {item.name: item.metadata["option"] for i
 SECTIONS: tuple[Section, ...] = get_args(Section)
 
 
-def parse_budget(budget: object) -> tuple[float, bool]:
-    """A spike budget, and whether it is a share of what the net sends without it.
-
-    Raises:
-        OptionError: neither a number of spikes above zero nor a percentage above zero.
-    """
-    text = str(budget).strip()
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        value = math.nan
-    if isinstance(budget, bool) or not 0 < value < math.inf:
-        raise OptionError(
-            f"--spike-budget: expected spikes a sample, such as 200000, or a share, such as 50%, found "
-            f"{budget!r}; leave it out for 100%"
-        )
-    return (value / 100, True) if text.endswith("%") else (value, False)
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -366,5 +394,5 @@ def _flag(name: str) -> str:
 def _default(name: str) -> object:
     default = next(item.default for item in fields(CompileOptions) if item.name == name)
     if default is None:
-        return _BURST if name == "max_spikes" else "the value of --max-spikes"
+        return {"max_spikes": _BURST, "exponents": EXPONENTS}.get(name, "the value of --max-spikes")
     return default

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from onnx2snn.errors import OptionError
-from onnx2snn.options import DECLARATIONS, SECTIONS, CompileOptions, parse_budget
+from onnx2snn.options import DECLARATIONS, SECTIONS, CompileOptions
 
 LAYER = {"schedule": "layer"}
 RADIX = {"schedule": "layer", "code": "radix"}
@@ -189,7 +189,7 @@ def test_defaults():
 
 CHOICES = {
     "schedule": "stream, layer",
-    "code": "burst, radix",
+    "code": "burst, radix, graded",
     "weights": "float, int8",
     "threshold": "max, percentile, mse",
     "granularity": "channel, layer",
@@ -215,6 +215,7 @@ def test_what_the_command_line_asks():
         "timesteps": (1, 65_536),
         "max_spikes": (1, 255),
         "levels": (1, 255),
+        "exponents": (1, 16),
         "max_search_samples": (1, 2**30),
         "batch_size": (1, 2**20),
     }
@@ -264,24 +265,6 @@ def test_options_survive_their_dictionary():
     assert CompileOptions(**{**held, "max_spikes": None}) == chosen
 
 
-@pytest.mark.parametrize(
-    ("budget", "expected"),
-    [("50%", (0.5, True)), ("2.5%", (0.025, True)), (200, (200.0, False)), ("1e5", (1e5, False))],
-)
-def test_budgets(budget, expected):
-    assert parse_budget(budget) == expected
-
-
-@pytest.mark.parametrize("budget", [0, -3, "0%", "many", "", "%", True, None, "inf", "nan", "50%%"])
-def test_budgets_that_are_none(budget):
-    with pytest.raises(OptionError) as caught:
-        parse_budget(budget)
-    assert str(caught.value) == (
-        "--spike-budget: expected spikes a sample, such as 200000, or a share, such as 50%, found "
-        f"{budget!r}; leave it out for 100%"
-    )
-
-
 def test_nothing_changes_them_later():
     chosen = CompileOptions(levels=2)
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'levels'"):
@@ -291,6 +274,65 @@ def test_nothing_changes_them_later():
 
 
 def test_every_option_says_what_it_is():
-    assert list(DECLARATIONS) == list(CompileOptions().to_dict())
+    assert list(DECLARATIONS) == list(CompileOptions(code="graded").to_dict())
+    assert set(DECLARATIONS) - set(CompileOptions().to_dict()) == {"exponents"}
     assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
     assert all(item.help for item in DECLARATIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "why"),
+    [
+        ({"max_spikes": 4}, "max-spikes: 4", "a neuron sends one spike a timestep, of any size"),
+        ({"levels": 2}, "levels: 2", "a spike's sizes are powers of two"),
+        ({"signed": True}, "signed: True", "graded spikes have a sign already"),
+        ({"weights": "int8"}, "weights: 'int8'", "spikes of different sizes are no integers of one unit"),
+        (
+            {"compress": "spikes"},
+            "compress: 'spikes'",
+            "it raises thresholds, of which graded neurons have none",
+        ),
+        (
+            {"approximate": "relu-sum"},
+            "approximate: 'relu-sum'",
+            "graded neurons send any activation as it is",
+        ),
+    ],
+)
+def test_what_does_not_go_with_graded_spikes(given, found, why):
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(code="graded", **given)
+    name, value = found.split(": ")
+    expected = f"--{name}: expected none with --code graded, found {value}; {why}, so leave it out"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"code": "graded", "exponents": 17},
+            "--exponents: expected an integer from 1 to 16, found 17; leave it out for 7",
+        ),
+        (
+            {"exponents": 4},
+            "--exponents: expected only with --code graded, found 4 with burst; give that code, or leave "
+            "it out",
+        ),
+        (
+            {"code": "graded", "schedule": "layer", "timesteps": 17},
+            "--timesteps: expected at most 16 with --schedule layer and --code graded, found 17; "
+            "3 spikes are near the ANN already",
+        ),
+    ],
+)
+def test_exponents_and_digits_have_bounds(given, message):
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(**given)
+    assert str(caught.value) == message
+
+
+def test_graded_spikes_have_exponents_by_default():
+    chosen = CompileOptions(code="graded")
+    assert (chosen.exponents, chosen.max_spikes, chosen.acts_on_sums) == (7, 1, True)
+    assert (CompileOptions().exponents, CompileOptions().acts_on_sums) == (None, False)

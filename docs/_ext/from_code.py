@@ -26,7 +26,13 @@ from onnx2snn.passes.pipeline import PIPELINE
 
 def operators() -> str:
     """All operators of the domain in Markdown, in the order of `CELLS`, under headings of the third level."""
-    return "\n\n".join(map(operator, CELLS.values()))
+    first = {_home(cell): cell for cell in reversed(CELLS.values())}  # of those that a file makes for each T
+    return "\n\n".join(operator(cell) for cell in CELLS.values() if first[_home(cell)] is cell)
+
+
+def _home(cell: Cell) -> str:
+    """The module that an operator is written in."""
+    return str(getattr(cell.step, "func", cell.step).__module__)
 
 
 def operator(cell: Cell) -> str:
@@ -43,7 +49,7 @@ def operator(cell: Cell) -> str:
     said = [
         f"{name} {', '.join(f'`{item}`' for item in items)}" for name, items in signature.items() if items
     ]
-    doc = fence_indented(sys.modules[cell.step.__module__].__doc__ or "")
+    doc = fence_indented(sys.modules[_home(cell)].__doc__ or "")
     body = onnx.printer.to_text(function).partition(">\n")[2].strip()  # without the header, the same for all
     return f"### {cell.op}\n\n{doc}\n\n{'; '.join(said).capitalize()}.\n\n```\n{body}\n```"
 

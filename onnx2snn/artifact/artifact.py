@@ -18,6 +18,7 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
+from onnx2snn.artifact.sums import gives_sums, pools_of_sums
 from onnx2snn.data.readers import InputSpec
 from onnx2snn.emit.metadata import METADATA_PREFIX
 from onnx2snn.errors import ModelError
@@ -82,6 +83,11 @@ class Artifact:
         """Whether the first output comes from a softmax."""
         makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
         return makers.get(self.outputs[0]) == "Softmax"
+
+    @property
+    def sums(self) -> bool:
+        """Whether neurons give the sum of what they have sent, so that all computes on sums."""
+        return any(gives_sums(cell) for cell in self.cells)
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -190,9 +196,17 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
         step=step,
         head=head,
         carried=carried,
-        cells=tuple(node for node in steps if node.domain == DOMAIN),
+        cells=_cells(steps, weights),
         metadata=_metadata(model),
     )
+
+
+def _cells(
+    steps: Sequence[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
+) -> tuple[onnx.NodeProto, ...]:
+    """The nodes with a state; and the pools of sums, which send where their output changes."""
+    pools = {node.output[0] for node in pools_of_sums(steps, weights)}
+    return tuple(node for node in steps if node.domain == DOMAIN or node.output[0] in pools)
 
 
 def _divide_flat(model: onnx.ModelProto) -> Artifact:
@@ -236,10 +250,12 @@ def _flat_cells(
     """The neurons, and the maximum pools that read the spikes of one alone."""
     producers: dict[str, onnx.NodeProto] = {}
     cells = []
+    if any(gives_sums(node) for node in nodes):
+        return list(_cells(list(nodes), weights))
     for node in nodes:
         producers.update(dict.fromkeys(node.output, node))
         before = neuron_before(node, producers, weights) if node.op_type == "MaxPool" else None
-        if node.domain == DOMAIN or (before is not None and not CELLS[before[0].op_type].graded):
+        if node.domain == DOMAIN or (before is not None and not CELLS[before[0].op_type].uneven):
             cells.append(node)
     return cells
 

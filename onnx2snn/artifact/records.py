@@ -65,6 +65,7 @@ class NeuronRecord(Record):
         theta: name of the initializer with θ; None where θ is in the weights.
         correction: what was added to the current to correct the bias, for each channel.
         unit: what a spike stands for in the ANN, for each channel, where θ is in the weights.
+        exponents: n of a graded neuron, whose θ is R.
     """
 
     op: str
@@ -76,6 +77,7 @@ class NeuronRecord(Record):
     theta: str | None = None
     correction: list[float] | None = None
     unit: list[float] | None = None
+    exponents: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.artifact.pools import neuron_before, standard_op
+from onnx2snn.artifact.sums import Words, spike_size
+from onnx2snn.emit.cells import functions_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import having
 
@@ -46,6 +48,8 @@ def count_cells(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[Carried, ...
             step.graph.input.append(_float(value.before))
             step.graph.output.append(_float(value.after))
             carried.append(value)
+    known = {function.name for function in step.functions}
+    step.functions.extend(f for f in functions_of(step.graph.node) if f.name not in known)
     return step, tuple(carried)
 
 
@@ -56,6 +60,15 @@ class _CellCounter:
         self._timesteps = artifact.timesteps
         self._producers = {name: node for node in artifact.step.graph.node for name in node.output}
         self._weights = {item.name: item for item in artifact.step.graph.initializer}
+        self._sums = artifact.sums
+        layered = artifact.schedule == "layer"
+        self._words = Words(artifact.step.graph.node, artifact.timesteps if layered else 1)
+
+    def _count_changes(self, cell: onnx.NodeProto, size: str) -> tuple[Nodes, str, str]:
+        """One spike wherever a sum has changed: of a graded neuron, or of a pool behind some."""
+        count = CELLS[cell.op_type].count if cell.domain else None
+        nodes = self._words.count(cell, size) if count is None else count(cell, size)
+        return nodes, size, size
 
     def count(self, cell: onnx.NodeProto) -> tuple[Nodes, str, str]:
         """The nodes that count, and the names of the spikes and the events of the step.
@@ -63,8 +76,10 @@ class _CellCounter:
         Spikes are |y|/θ, or the change of what a neuron has sent in all where not every spike carries θ; for
         a pool of what has no one unit, one for every non-zero output.
         """
-        size = f"onnx2snn/{cell.name}/size"
-        if cell.domain and CELLS[cell.op_type].graded and CELLS[cell.op_type].states:
+        size = spike_size(cell)
+        if self._sums:
+            return self._count_changes(cell, size)
+        if cell.domain and CELLS[cell.op_type].uneven and CELLS[cell.op_type].states:
             place = 1 + CELLS[cell.op_type].states.index("sent")
             change = helper.make_node("Sub", [cell.output[place], cell.input[place]], [f"{size}/change"])
             return _with_events([change, *_magnitude(f"{size}/change", size)], size)

@@ -86,6 +86,7 @@ def _trace(artifact: Artifact, layouts: Mapping[str, Layout], *, analog: bool) -
         constant={*weights, *fed} - changing,
         layouts=layouts,
         analog=analog,
+        sums=artifact.sums,
     )
     for node in (*artifact.step.graph.node, *_joined(artifact)):
         tracer.follow(node)
@@ -150,6 +151,7 @@ class _Tracer:
         constant: those of `still` that are the same for all samples of a shape.
         layouts: tensor → where the samples are there.
         analog: whether to follow the prefix's values among the spikes, in their place.
+        sums: whether neurons give sums: what is computed from sums is no spikes, until neurons stand behind.
         joined: whether there were any.
         currents: tensors with what weighted layers made of spikes, which are no spikes.
         lost: tensors with spikes whose counts are not known.
@@ -165,6 +167,7 @@ class _Tracer:
     constant: set[str]
     layouts: Mapping[str, Layout]
     analog: bool
+    sums: bool = False
     joined: bool = False
     currents: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -232,7 +235,7 @@ class _Tracer:
                 return
             routed = self._route(node)
         if routed is None:
-            self.lost.update(node.output)
+            (self.currents if self.sums else self.lost).update(node.output)
         else:
             self.nodes += routed
 
@@ -241,6 +244,8 @@ class _Tracer:
         name = f"{node.output[0]}/counts"
         carrying = [self.counts[item] for item in node.input if item in self.counts]
         how = standard(node.op_type).counts
+        if self.sums and len(carrying) == 1 and standard(node.op_type).univariate and not how:
+            how = "alike"  # a function of a sum changes where the sum does
         if how == "sum":
             filled, others = self._join(node, name)
             self.counts[node.output[0]] = name
@@ -292,10 +297,11 @@ class _Tracer:
 def _joined(artifact: Artifact) -> list[onnx.NodeProto]:
     """The head's nodes, reading what the body calls by another name; the division by T routes counts."""
     sums = {
-        final_name(value): node.input[1]
+        final_name(value): node.input[-1]
         for value in artifact.carried
         for node in artifact.step.graph.node
-        if node.op_type == "Add" and node.output[0] == value.after and node.input[0] == value.before
+        if node.output[0] == value.after and (artifact.sums or value.before == node.input[0])
+        if node.op_type in ("Add", "Cast")
     }
     whole = {final_name(value): value.after for value in artifact.carried}  # of the schedule `layer`
     return [_reading_counts(node, whole | sums) for node in artifact.head.graph.node]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.calibration.refit import refit_weights
-from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
+from onnx2snn.calibration.stages import Stage, Train, make_stages
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError
@@ -117,7 +117,7 @@ def measure_corrections(
                 means = [_means(stage, batch) for batch in chunk]
                 corrections.weights.update(refit_weights(stage, means, ann, kind))
                 snn = [stage.current(values) for values in means]
-            if stage.yields is None or (kind is not None and kind.step is None):
+            if stage.yields is None or stage.grades or (kind is not None and kind.step is None):
                 lacking = rectified_shift(ann, snn, kind, stage.axis)
                 if not np.isfinite(lacking).all():
                     raise ModelError(
@@ -195,13 +195,13 @@ def _currents(
     ann, snn = [], []
     for batch in chunk:
         exact = stage.current(batch.inputs | batch.ann)
-        if stage.yields is None or kind is not None:
+        if stage.yields is None or kind is not None or stage.grades:
             ann.append(exact)
             snn.append(stage.current(_means(stage, batch)))
         if stage.yields is not None:
             batch.ann[stage.yields] = exact
         if stage.cell is not None and stage.yields is not None:
-            batch.ann[stage.yields] = pool(stage.cell, exact) if kind is None else kind(exact)
+            batch.ann[stage.yields] = stage.activate(exact) if kind is None else kind(exact)
     return ann, snn
 
 

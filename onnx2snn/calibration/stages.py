@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
+from onnx2snn.calibration.stage_step import RESULT, SHIFT, initial_states, step_model, threshold, widened
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.graph.channels import broadcastable, channel_axis
 from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, is_cell, operands, producer
 from onnx2snn.graph.sections import divide
-from onnx2snn.model.file import IR_VERSION
+from onnx2snn.graph.targets import find_targets
 from onnx2snn.model.tap import tap
-from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
+from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
 
 Array = npt.NDArray[Any]
-
-_SHIFT, _CURRENT, _RESULT = "onnx2snn/shift", "onnx2snn/current", "onnx2snn/result"
 
 
 @dataclass
@@ -39,15 +38,19 @@ class Train:
     Attributes:
         steps: [N, …] for each timestep; int8, or what Γ asks for, for spikes.
         scale: θ, what one spike carries, broadcastable to a step; None where the output is held as it is.
+        sums: whether a step is the sum of what was sent until then.
     """
 
     steps: list[Array]
     scale: Array | None
+    sums: bool = False
 
     def mean(self) -> Array:
-        """The output's mean over time, of the net's own float type; added up in float32 at least."""
+        """What stands for the ANN's value: the mean over time, added up in float32 at least, or the sum."""
+        if self.sums:
+            return self.steps[-1]
         dtype = (self.steps[0] if self.scale is None else self.scale).dtype
-        total = np.zeros(self.steps[0].shape, _wide(dtype))
+        total = np.zeros(self.steps[0].shape, widened(dtype))
         for step in self.steps:
             total += step
         total /= len(self.steps)
@@ -59,12 +62,21 @@ class Stage:
     """One part of the sweep: the nodes up to one target, and the neuron or pool behind it, if any.
 
     Without one it either is a joint, whose own values others read, or only gives the mean of its target.
+    A graded neuron's activation stands between the two.
     """
 
     def __init__(
-        self, graph: Graph, target: Tensor, cell: Node | None = None, joints: Collection[str] = ()
+        self,
+        graph: Graph,
+        target: Tensor,
+        cell: Node | None = None,
+        joints: Collection[str] = (),
+        activated: Tensor | None = None,
     ) -> None:
         self.target, self.cell = target, cell
+        self._activation: onnx.ModelProto | None = None
+        if activated is not None and activated is not target:
+            self._activation = extract(graph, [target.name], [activated.name])
         self.axis = channel_axis(target)
         self.sources = _sources(target, set(joints) - ({target.name} if cell is None else set()))
         self.yields: str | None = None if cell is None else cell.outputs[0].name
@@ -74,6 +86,7 @@ class Stage:
         if target.name not in self.sources:
             self._affine = extract(graph, self.sources, [target.name])
         self._graph = graph
+        self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
 
     @cached_property
     def _target_engine(self) -> OnnxruntimeEngine | None:
@@ -81,8 +94,25 @@ class Stage:
 
     @cached_property
     def _step_engine(self) -> OnnxruntimeEngine:
-        model = _step_model(self._graph, self._affine, self.sources, self.target, self.cell)
+        model = step_model(self._graph, self._affine, self.sources, self.target, self.cell, self._activation)
         return OnnxruntimeEngine(model, EngineOptions(native=True))
+
+    @property
+    def grades(self) -> bool:
+        """Whether graded neurons stand at its end."""
+        return self.cell is not None and CELLS[self.cell.op].sums
+
+    def activate(self, x: Array) -> Array:
+        """What the ANN makes of the target: its activation, or its pool."""
+        if self._activation is not None:
+            (source,), (result,) = self._activation.graph.input, self._activation.graph.output
+            return self._activation_engine.run({source.name: x})[result.name]
+        return x if self.cell is None or CELLS[self.cell.op].sums else pool(self.cell, x)
+
+    @cached_property
+    def _activation_engine(self) -> OnnxruntimeEngine:
+        assert self._activation is not None, "only a graded neuron has one"
+        return OnnxruntimeEngine(self._activation)
 
     def current(self, feeds: Mapping[str, Array]) -> Array:
         """The target's value from values of the sources."""
@@ -153,18 +183,19 @@ class Stage:
         if self.cell is None and not moving:
             return self.current({n: feed for n, feed in feeds.items() if not isinstance(feed, Train)})
         dtype = np.dtype(self.target.dtype or np.float32)
-        state = _initial_states(self.cell, self._affine, dtype)
+        state = initial_states(self.cell, self._affine, dtype)
         added = broadcastable(shift, self.target, dtype)
         steps = []
         for time in range(timesteps):
             now = {
                 name: feed.steps[time] if isinstance(feed, Train) else feed for name, feed in feeds.items()
             }
-            results = self._step_engine.run({**now, **state, _SHIFT: added})
+            results = self._step_engine.run({**now, **state, SHIFT: added})
             state = {name: results[f"{name}/next"] for name in state}
-            steps.append(results[_RESULT])
+            steps.append(results[RESULT])
         units = self.cell is not None and CELLS[self.cell.op].sends_units
-        return Train(steps, threshold(self.cell) if self.cell is not None and units else None)
+        scale = threshold(self.cell) if self.cell is not None and units else None
+        return Train(steps, scale, self._sums)
 
 
 def make_stages(graph: Graph, outputs: Sequence[str]) -> list[Stage]:
@@ -182,13 +213,19 @@ def make_stages(graph: Graph, outputs: Sequence[str]) -> list[Stage]:
         for tensor in operands(node)
         if (source := producer(tensor)) is not None and sections.of[source.name] == "prefix"
     }
-    targets = [cell.inputs[0] for cell in cells] + [tensors[name] for name in outputs]
+    before = {target.tensor.name: target.source for target in find_targets(graph)}
+    sources = {
+        cell.name: before.get(tensor.name, tensor) if CELLS[cell.op].sums else tensor
+        for cell in cells
+        for tensor in cell.inputs[:1]
+    }
+    targets = [sources[cell.name] for cell in cells] + [tensors[name] for name in outputs]
     needs = Counter(name for target in targets for name in _weighted(target, bridges))
     joints = bridges | {name for name, count in needs.items() if count > 1}
     stages = []
     for node in graph.nodes:
         if any(node is cell for cell in cells):
-            stages.append(Stage(graph, node.inputs[0], node, joints))
+            stages.append(Stage(graph, sources[node.name], node, joints, node.inputs[0]))
         stages += [Stage(graph, tensor, None, joints) for tensor in node.outputs if tensor.name in joints]
     return stages + [Stage(graph, tensors[name], None, joints - set(outputs)) for name in outputs]
 
@@ -200,11 +237,6 @@ def _weighted(target: Tensor, bridges: Collection[str]) -> list[str]:
         for tensor in _walk(target, bridges)
         if (node := producer(tensor)) is not None and node.op in WEIGHTED and tensor.name not in bridges
     ]
-
-
-def threshold(neuron: Node) -> Array:
-    """θ of a neuron: the last of its parameters."""
-    return np.asarray(constant(neuron.inputs[-1]))
 
 
 def pool(cell: Node, x: Array) -> Array:
@@ -221,144 +253,6 @@ def _on_means(part: onnx.ModelProto) -> onnx.ModelProto:
         if node.domain == DOMAIN:
             node.op_type, node.domain = "Identity", ""
     return plain
-
-
-def _initial_states(
-    cell: Node | None, part: onnx.ModelProto | None, dtype: np.dtype[Any]
-) -> dict[str, Array]:
-    """The states before the first timestep, by their names in the stage, of the cell and of islands."""
-    states: dict[str, Array] = {}
-    if cell is not None:
-        parameters = [np.asarray(constant(tensor)) for tensor in cell.inputs[1:]]
-        values = zip(_state_names(CELLS[cell.op]), CELLS[cell.op].initial_state(parameters), strict=True)
-        states = {name: value.astype(_wide(dtype)) for name, value in values}
-    for node in [] if part is None else part.graph.node:
-        if node.domain == DOMAIN:
-            names = _state_names(CELLS[node.op_type], node.name)
-            initial = CELLS[node.op_type].initial_state([])
-            states |= {n: v.astype(_wide(dtype)) for n, v in zip(names, initial, strict=True)}
-    return states
-
-
-def _step_model(
-    graph: Graph, affine: onnx.ModelProto | None, sources: Sequence[str], target: Tensor, cell: Node | None
-) -> onnx.ModelProto:
-    """One timestep of a stage: spikes (or values) of the sources and the cell's state in, its spikes out.
-
-    Without a cell, the target's value comes out.
-    """
-    dtype = np.dtype(target.dtype or np.float32)
-    part = _Part([], [] if affine is None else list(affine.graph.initializer), [], [])
-    values = _read_sources(part, graph, sources, dtype)
-    used = set() if cell is None else {cell.op}
-    for node in [] if affine is None else affine.graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.input[:] = [values.get(name, name) for name in node.input]
-        if node.domain == DOMAIN:
-            used.add(node.op_type)
-            _call_gate(part, copy, dtype)
-        else:
-            part.nodes.append(copy)
-    value = values.get(target.name, target.name)
-    if cell is None:
-        part.nodes.append(_cast(value, _RESULT, dtype))
-        part.outputs.append(_info(_RESULT, dtype))
-    else:
-        part.inputs.append(_info(_SHIFT, dtype))
-        part.nodes.append(helper.make_node("Add", [value, _SHIFT], [_CURRENT]))
-        _call_cell(part, cell, dtype)
-    made = helper.make_graph(part.nodes, "stage", part.inputs, part.outputs, part.weights)
-    opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
-    functions = [CELLS[op].function for op in sorted(used)]
-    return helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION, functions=functions)
-
-
-@dataclass
-class _Part:
-    """A graph in the making."""
-
-    nodes: list[onnx.NodeProto]
-    weights: list[onnx.TensorProto]
-    inputs: list[onnx.ValueInfoProto]
-    outputs: list[onnx.ValueInfoProto]
-
-
-def _call_gate(part: _Part, gate: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
-    """The entrance or exit of an island, its state in and out; what it hands on keeps its type."""
-    wide, result = _wide(dtype), gate.output[0]
-    states = _state_names(CELLS[gate.op_type], gate.name)
-    part.nodes.append(_cast(gate.input[0], f"{gate.name}/wide", wide))
-    gate.input[:] = [f"{gate.name}/wide", *states]
-    gate.output[:] = [f"{gate.name}/result", *(f"{name}/next" for name in states)]
-    part.nodes += [gate, _cast(gate.output[0], result, dtype)]
-    part.inputs += [_info(name, wide) for name in states]
-    part.outputs += [_info(f"{name}/next", wide) for name in states]
-
-
-def _read_sources(part: _Part, graph: Graph, sources: Sequence[str], dtype: np.dtype[Any]) -> dict[str, str]:
-    """Take the sources as inputs; returns the names of the values s·θ of those that come as spikes s."""
-    tensors = graph.tensors()
-    values: dict[str, str] = {}
-    for name in sources:
-        source = producer(tensors[name])
-        if source is None or not is_cell(source) or not CELLS[source.op].sends_units:
-            part.inputs.append(_info(name, np.dtype(tensors[name].dtype or dtype)))
-            continue
-        part.inputs.append(_info(name, _spike_dtype(source)))
-        spikes, theta = f"onnx2snn/{name}/spikes", f"onnx2snn/{name}/threshold"
-        values[name] = f"onnx2snn/{name}/value"
-        part.weights.append(numpy_helper.from_array(threshold(source), theta))
-        part.nodes.append(_cast(name, spikes, dtype))
-        part.nodes.append(helper.make_node("Mul", [spikes, theta], [values[name]]))
-    return values
-
-
-def _call_cell(part: _Part, cell: Node, dtype: np.dtype[Any]) -> None:
-    """From the current to the cell's spikes (a pool's values) and its next state, as outputs.
-
-    A cell computes in float32 at least, as it will in the artifact.
-    """
-    operator, wide, charge = CELLS[cell.op], _wide(dtype), "onnx2snn/charge"
-    states = _state_names(operator)
-    parameters = [f"onnx2snn/parameter_{number}" for number in range(len(cell.inputs) - 1)]
-    for name, tensor in zip(parameters, cell.inputs[1:], strict=True):
-        part.weights.append(numpy_helper.from_array(np.asarray(constant(tensor), wide), name))
-    part.nodes.append(_cast(_CURRENT, charge, wide))
-    call, results = [charge, *states, *parameters], ["onnx2snn/value", *(f"{name}/next" for name in states)]
-    part.nodes.append(helper.make_node(cell.op, call, results, domain=DOMAIN, **cell.attrs))
-    counted, result_type = results[0], dtype
-    if operator.sends_units:
-        counted, result_type = "onnx2snn/whole", _spike_dtype(cell)
-        part.nodes.append(helper.make_node("Div", [results[0], parameters[-1]], ["onnx2snn/ratio"]))
-        part.nodes.append(helper.make_node("Round", ["onnx2snn/ratio"], [counted]))
-    part.nodes.append(_cast(counted, _RESULT, result_type))
-    part.inputs += [_info(name, wide) for name in states]
-    part.outputs += [_info(_RESULT, result_type), *(_info(name, wide) for name in results[1:])]
-
-
-def _cast(source: str, result: str, dtype: np.dtype[Any]) -> onnx.NodeProto:
-    return helper.make_node("Cast", [source], [result], to=helper.np_dtype_to_tensor_dtype(dtype))
-
-
-def _info(name: str, dtype: np.dtype[Any]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), None)
-
-
-def _state_names(operator: Cell, owner: str = "cell") -> list[str]:
-    return [f"onnx2snn/{owner}/{state}" for state in operator.states]
-
-
-def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What adds up values of a type over time: float32 for float16, else the type itself."""
-    return np.promote_types(dtype, np.float32)
-
-
-def _spike_dtype(cell: Node) -> np.dtype[Any]:
-    neuron = CELLS[cell.op].neuron
-    assert neuron is not None
-    most = int(cell.attrs[neuron.limit])
-    return np.min_scalar_type(-most - 1)  # -128 fits int8, +128 does not
 
 
 def _sources(target: Tensor, joints: Collection[str]) -> list[str]:

@@ -84,6 +84,8 @@ def _print_network(out: Console, record: Metadata) -> None:
     options = record.options
     layered = record.schedule == "layer"
     spikes = "Γ by layer" if record.adaptation is not None else f"Γ = {options['max_spikes']}"
+    if "exponents" in options:
+        spikes = f"n = {options['exponents']}"
     schedule = f"schedule layer, code {options['code']}" if layered else spikes
     say(out, "compiled", f"by onnx2snn {record.version}, T = {options['timesteps']}, {schedule}")
     if record.adaptation is not None:

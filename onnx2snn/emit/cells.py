@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from onnx2snn.graph.graph import Constant, Graph, Node, Variable, constant, insert_after, is_cell, unique_name
-from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops import DOMAIN, body_of
 
 
 def widen_cells(graph: Graph) -> None:
@@ -31,4 +31,4 @@ def widen_cells(graph: Graph) -> None:
 
 def functions_of(nodes: Iterable[onnx.NodeProto]) -> list[onnx.FunctionProto]:
     """The bodies of the spiking operators among the nodes, by name."""
-    return [CELLS[op].function for op in sorted({node.op_type for node in nodes if node.domain == DOMAIN})]
+    return [body_of(op) for op in sorted({node.op_type for node in nodes if node.domain == DOMAIN})]

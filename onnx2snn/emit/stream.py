@@ -123,6 +123,7 @@ class _Parts:
         prefix, body, head: the sections' nodes; the head repeats shape arithmetic of the body.
         crossing: tensors of the body whose means the head reads, or that are outputs.
         read_outside: names that the main graph reads or gives out.
+        sums: whether neurons give the sum of what they have sent: then the last value counts, no mean.
     """
 
     def __init__(self, flat: onnx.ModelProto, sections: Sections) -> None:
@@ -152,6 +153,8 @@ class _Parts:
                 head.append(node)
                 wanted.update(node.input)
         self.head = head[::-1]
+        cells = [node for node in self.body if node.domain == DOMAIN]
+        self.sums = any(CELLS[node.op_type].sums for node in cells)
         own = {name for node in self.head for name in node.output}
         self.crossing = sorted(name for name in wanted if name in producers and name not in own)
         self.read_outside = _reads([*self.prefix, *self.head]) | outputs
@@ -207,6 +210,9 @@ def _means(parts: _Parts, trips: str) -> list[onnx.NodeProto]:
     for name in parts.crossing:
         total, dtype = _sum(parts, name), parts.dtype(name)
         wide = total.initial.dtype
+        if parts.sums:
+            nodes.append(_cast(total.final, name, dtype))
+            continue
         if wide not in divisors:
             divisors[wide] = f"{DIVISOR}{wide}"
             nodes.append(_cast(trips, divisors[wide], wide))
@@ -277,6 +283,8 @@ def _sum(parts: _Parts, name: str) -> _Carried:
 
 def _add_up(parts: _Parts, name: str, total: _Carried) -> list[onnx.NodeProto]:
     nodes, term, wide = [], name, total.initial.dtype
+    if parts.sums:
+        return [_cast(name, total.after, wide)]
     if parts.dtype(name) != wide:
         term = f"onnx2snn/{name}/wide"
         nodes.append(_cast(name, term, wide))

@@ -255,6 +255,7 @@ class NumpyEngine:
         plain = onnx.ModelProto()
         plain.CopyFrom(model)
         del plain.functions[:]
+        plain.functions.extend(function for function in model.functions if function.name not in CELLS)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
             self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, QLinearConv, *own])

@@ -21,6 +21,7 @@ from onnx2snn.graph.graph import (
     static_dims,
 )
 from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.targets import is_target
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import SHAPE_OPS
 
@@ -43,8 +44,10 @@ class Sections:
 
 
 def is_neuron(node: Node) -> bool:
-    """Whether the node is a neuron, or an activation that becomes one."""
-    return (is_cell(node) and CELLS[node.op].kind == "neuron") or rectifier(node) is not None
+    """Whether the node is a neuron, or an activation that becomes one; not one that is a neuron's target."""
+    if is_cell(node):
+        return CELLS[node.op].kind == "neuron"
+    return rectifier(node) is not None and not is_target(node)
 
 
 def is_pool(graph: Graph, node: Node) -> bool:

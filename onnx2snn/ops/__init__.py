@@ -20,6 +20,8 @@ _FILES = (
     "accumulate_fire",
     "prelu_accumulate_fire",
     "integer_accumulate_fire",
+    "graded_if",
+    "graded_fire",
     "li_pool",
     "li_reduce_max",
     "running_mean",
@@ -28,7 +30,9 @@ _FILES = (
 
 #: By operator; of neurons that suit an activation the first one is taken.
 CELLS: dict[str, Cell] = {
-    cell.op: cell for cell in (import_module(f"{__name__}.{file}").CELL for file in _FILES)
+    cell.op: cell
+    for module in (import_module(f"{__name__}.{file}") for file in _FILES)
+    for cell in getattr(module, "CELLS", None) or (module.CELL,)
 }
 
 

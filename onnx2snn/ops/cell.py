@@ -80,8 +80,12 @@ class Cell:
         step: the same in NumPy: `(x_t, state, parameters, attributes) -> (y_t, next_state)`.
         initial_state: state before the first timestep, from the parameters; it broadcasts to any batch.
         neuron: what only a neuron has; None for any other.
-        graded: whether its spikes may carry something else than θ each; then it has a state `sent`, the net
+        uneven: whether its spikes may carry something else than θ each; then it has a state `sent`, the net
             number of spikes so far, unless it fires once.
+        sums: whether it stands behind an activation, and gives the sum of what it has sent so far: then all
+            that follows acts on sums. Its spikes are changes of that sum.
+        count: the nodes that count its spikes of a step, from its node and the name of the result; None where
+            every spike carries θ, or k·θ.
         keeps_rank: whether its states have as many axes as its output.
         acts_as: the standard operator that it is on sums over time; what holds for that holds for it.
         keeps_samples: whether samples of a batch do not meet in it, so that they may run in any groups.
@@ -95,7 +99,9 @@ class Cell:
     step: Step
     initial_state: Callable[[Sequence[Array]], State]
     neuron: Neuron | None = None
-    graded: bool = False
+    uneven: bool = False
+    sums: bool = False
+    count: Callable[[onnx.NodeProto, str], list[onnx.NodeProto]] | None = None
     keeps_rank: bool = True
     acts_as: str = ""
     keeps_samples: bool = True
@@ -104,7 +110,7 @@ class Cell:
     @property
     def sends_units(self) -> bool:
         """Whether all that it sends are spikes of its own that carry θ each."""
-        return self.kind == "neuron" and not self.graded
+        return self.kind == "neuron" and not (self.uneven or self.sums)
 
 
 def function_body(text: str) -> onnx.FunctionProto:

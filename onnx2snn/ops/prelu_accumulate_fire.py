@@ -59,5 +59,5 @@ CELL = Cell(
         limit="levels",
         fires_once=True,
     ),
-    graded=True,
+    uneven=True,
 )

@@ -79,5 +79,5 @@ CELL = Cell(
         most_spikes,
         takes_back=True,
     ),
-    graded=True,
+    uneven=True,
 )

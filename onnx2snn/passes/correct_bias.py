@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,12 +19,15 @@ from onnx2snn.graph.graph import (
     constant,
     insert_after,
     is_cell,
+    is_output,
     producer,
     rank,
     sole_consumer,
     tidy,
     unique_name,
 )
+from onnx2snn.graph.targets import find_targets
+from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import standard
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
@@ -65,9 +69,15 @@ class CorrectBias(Pass):
         for name, weight in corrections.weights.items():
             graph.tensors()[name].values = weight
         tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}
+        targets = {target.tensor.name: target for target in find_targets(graph)}
         for key, correction in context.corrections.items():
             if key in nodes and is_cell(nodes[key]):
-                _correct_input(graph, nodes[key], correction)
+                cell = nodes[key]
+                target = targets.get(cell.inputs[0].name) if CELLS[cell.op].sums else None
+                if target is None:
+                    _correct_input(graph, cell.inputs[0], [cell], correction)
+                else:
+                    _correct_input(graph, target.source, target.nodes, correction)
                 context.neurons[key] = replace(context.neurons[key], correction=written(correction))
             else:
                 _correct_tensor(graph, tensors[key], correction)
@@ -75,14 +85,16 @@ class CorrectBias(Pass):
         return bool(context.corrections)
 
 
-def _correct_input(graph: Graph, neuron: Node, correction: Vector) -> None:
-    current = neuron.inputs[0]
-    if sole_consumer(graph, current) is not None:
+def _correct_input(graph: Graph, current: Tensor, readers: Sequence[Node], correction: Vector) -> None:
+    """Correct what a neuron reads, or the activation before it, and nothing else."""
+    if not is_output(graph, current) and all(any(node is r for r in readers) for node in current.outputs):
         _correct_tensor(graph, current, correction)
         return
-    corrected = Variable(unique_name(graph, f"{neuron.name}/current"), current.dtype, current.shape)
+    name = unique_name(graph, f"{readers[-1].name}/current")
+    corrected = Variable(name, current.dtype, current.shape)
     graph.nodes.append(_shift(graph, current, correction, corrected))
-    neuron.inputs[0] = corrected
+    for node in readers:
+        node.inputs = [corrected if tensor is current else tensor for tensor in node.inputs]
 
 
 def _correct_tensor(graph: Graph, tensor: Tensor, correction: Vector) -> None:

@@ -10,7 +10,7 @@ import onnx
 
 from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
-from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands
+from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands, producer
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.linear import REARRANGES, why_not_linear
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
@@ -45,7 +45,9 @@ def judge(
     verdicts = []
     for node in model.graph.node:
         kept, note = present.pop(node.name, None), notes.get(node.name)
-        if kept is not None:
+        if kept is not None and not is_cell(kept) and _spikes(kept.name, notes):
+            verdicts.append(Verdict(node.name, node.op_type, "spiking", notes[node.name].reason))
+        elif kept is not None:
             verdict = surroundings.judge(kept, "" if note is None else note.reason)
             domain = "" if node.domain in ("", NEWER) else f"{node.domain}."
             verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
@@ -56,11 +58,19 @@ def judge(
             reason = "constant or unused: computed while compiling"
             verdicts.append(Verdict(node.name, node.op_type, "folded", reason))
     for extra in present.values():
+        before = producer(extra.inputs[0]) if is_cell(extra) else None
+        if is_cell(extra) and CELLS[extra.op].sums and before is not None and _spikes(before.name, notes):
+            continue  # the activation before it has its verdict
         if not (is_cell(extra) and CELLS[extra.op].kind == "rate"):
             note = notes.get(extra.name)
             verdict = surroundings.judge(extra, "" if note is None else note.reason)
             verdicts += [verdict] if verdict.role != "linear" else []
     return [_strictly(verdict) for verdict in verdicts] if strict else verdicts
+
+
+def _spikes(name: str, notes: Mapping[str, Note]) -> bool:
+    """Whether a pass has said of a node that it spikes."""
+    return name in notes and notes[name].outcome == "spiking"
 
 
 def _strictly(verdict: Verdict) -> Verdict:

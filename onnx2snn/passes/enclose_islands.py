@@ -39,7 +39,7 @@ class EncloseIslands(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.options.schedule == "layer":
+        if context.options.acts_on_sums:
             return False
         sections = divide(graph)
         islands = find_islands(graph, sections)

@@ -49,6 +49,7 @@ CONVERSION = _load(
     "approximate_activations",
     "refuse_unsupported",  # where there are new neurons, more lies between neurons
     "calibrate",
+    "grade_activations",
     "replace_relu",
     "replace_maxpool",
     "enclose_islands",

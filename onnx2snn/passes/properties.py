@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from onnx2snn.graph.graph import Graph, is_cell
-from onnx2snn.graph.rectifiers import rectifier
-from onnx2snn.graph.sections import divide, is_pool
+from onnx2snn.graph.sections import divide, is_neuron, is_pool
 from onnx2snn.passes.base import Context
 
 #: Finds the node for which a property does not hold; empty where it holds.
@@ -29,11 +28,11 @@ class Property:
 
 def _rectifier_left(graph: Graph, context: Context) -> str:
     del context
-    return next((node.name for node in graph.nodes if not is_cell(node) and rectifier(node) is not None), "")
+    return next((node.name for node in graph.nodes if not is_cell(node) and is_neuron(node)), "")
 
 
 def _pool_left(graph: Graph, context: Context) -> str:
-    if context.options.schedule == "layer":
+    if context.options.acts_on_sums:
         return ""  # pools act on sums over time there
     cells = divide(graph).cells
     left = (node.name for node in graph.nodes if node.name in cells and not is_cell(node))
@@ -56,6 +55,7 @@ PROPERTIES: dict[str, Property] = {
     "supported": Property("no node is refused, and something spikes"),
     "activations_approximated": Property("smooth activations are sums of ReLUs where that was asked for"),
     "ranges_measured": Property("the histogram of every activation is known", _not_measured),
+    "activations_graded": Property("activations have graded neurons behind them where that was asked for"),
     "rectifiers_replaced": Property("every rectifier is a neuron", _rectifier_left),
     "pools_replaced": Property("pools of what changes over time inhibit laterally", _pool_left),
     "islands_enclosed": Property("analog islands compute on running means"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from onnx2snn.errors import ModelError, UnsupportedGraphError
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.sections import is_neuron
+from onnx2snn.graph.targets import find_targets
 from onnx2snn.graph.univariate import find_activations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
@@ -34,6 +35,8 @@ class RefuseUnsupported(Pass):
         if refused:
             raise UnsupportedGraphError(refused)
         if waits or any(is_neuron(node) for node in graph.nodes):
+            return False
+        if context.options.code == "graded" and find_targets(graph):
             return False
         remedy = "train the model with ReLU activations"
         if smooth and context.options.approximate == "none":

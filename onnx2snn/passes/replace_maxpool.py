@@ -28,7 +28,7 @@ class ReplaceMaxPool(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.options.schedule == "layer":
+        if context.options.acts_on_sums:
             return False
         sections = divide(graph)
         changed = False

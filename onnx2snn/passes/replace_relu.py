@@ -12,6 +12,7 @@ from onnx2snn.errors import OptionError
 from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, is_cell, unique_name
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
+from onnx2snn.graph.sections import is_neuron
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -31,14 +32,14 @@ class ReplaceRelu(Pass):
         5. In the schedule `layer` → AccumulateFire (LeakyAccumulateFire for 3) with θ = R/N, or θ = q.
     """
 
-    requires = frozenset({"ranges_measured"})
+    requires = frozenset({"ranges_measured", "activations_graded"})
     ensures = frozenset({"rectifiers_replaced"})
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
         changed = False
         for node in graph.nodes:
-            kind = None if is_cell(node) else rectifier(node)
+            kind = rectifier(node) if is_neuron(node) and not is_cell(node) else None
             if kind is None:
                 continue
             op, inputs, attributes, record = _convert(graph, node, kind, context)

@@ -89,7 +89,8 @@ def _runs(session: SpikingSession, dataset: Dataset, steps: int) -> Iterator[tup
         scores = run.outputs[session.artifact.outputs[0]]
         for index in range(min(count, left)):
             answer = f"{scores[index].argmax()}" if scores.ndim == 2 and scores.shape[1] > 1 else ""
-            yield answer, {name: counts[:, index] for name, counts in run.spikes.items()}
+            sizes = {name: counts[:, index] for name, counts in run.spikes.items()}
+            yield answer, {n: np.sign(c) for n, c in sizes.items()} if session.artifact.sums else sizes
         left -= count
         if left <= 0:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from operator import index
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
+from onnx2snn.ops.graded_fire import words
+from onnx2snn.ops.graded_if import grades
 from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
@@ -147,8 +150,10 @@ class SpikingSession:
         runner = self._network.start(feeds, self._recording_step)
         outputs: list[dict[str, Array]] = []
         spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
-        graded = [cell for cell in self.artifact.neurons if CELLS[cell.op_type].graded]
-        sent = [cell.input[1 + CELLS[cell.op_type].states.index("sent")] for cell in graded]
+        counted = [
+            cell for cell in self.artifact.neurons if CELLS[cell.op_type].uneven or CELLS[cell.op_type].sums
+        ]
+        sent = [cell.input[1 + CELLS[cell.op_type].states.index("sent")] for cell in counted]
         for _ in range(steps):
             before = runner.carried(sent)
             runner.advance()
@@ -335,15 +340,28 @@ class SpikingSession:
     def _train(self, cell: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
         """The spikes [T, …] of a neuron of the schedule `layer`, from its accumulated current."""
         attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
+        if CELLS[cell.op_type].sums:
+            target = values[cell.input[0]]
+            reached = words(target, self.artifact.threshold(cell), attributes["dead_zone"], self.timesteps)
+            return np.stack(
+                [self._grades(cell, after - before) for before, after in pairwise([0 * target, *reached])]
+            )
         counts = count_spikes(values[cell.input[0]], self.artifact.parameters(cell), attributes)
         return spike_train(counts, attributes["code"].decode(), attributes["levels"], self.timesteps)
+
+    def _grades(self, cell: onnx.NodeProto, change: Array) -> Array:
+        exponents = onnx.helper.get_node_attr_value(cell, "exponents")
+        return grades(change, self.artifact.threshold(cell), exponents)
 
     def _spikes(
         self, cell: onnx.NodeProto, before: Mapping[str, Array], results: Mapping[str, Array]
     ) -> Array:
         """What a neuron sent in a step, from the state before it and the step's results."""
         operator = CELLS[cell.op_type]
-        if operator.graded:
+        if operator.sums:
+            change = results[cell.output[0]] - before[cell.input[1]]
+            return self._grades(cell, change)
+        if operator.uneven:
             place = 1 + operator.states.index("sent")
             sent = results[cell.output[place]] - before[cell.input[place]]
         else:

@@ -62,6 +62,14 @@ def _errors(
     errors = np.empty((len(shares), len(counts)))
     work = np.empty_like(centers)
     for index, share in enumerate(shares):
+        if transfer.respond is not None:
+            np.divide(centers, np.float32(share), out=work)
+            answer = transfer.respond(work)
+            answer *= np.float32(share)
+            answer -= centers
+            answer *= answer
+            errors[index] = np.einsum("cb,cb->c", answer, counts)
+            continue
         quantum = np.float32(share / transfer.steps)
         np.divide(centers, quantum, out=work)
         work += np.float32(0.5)

@@ -13,6 +13,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
+from onnx2snn.errors import ModelError
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.names import TIMESTEPS
 
@@ -43,6 +44,11 @@ class Stepping:
 
 def take_steps(artifact: Artifact) -> Stepping:
     """Make an artifact's parts ready to be stepped; the step also tells what its neurons send."""
+    if artifact.sums:
+        raise ModelError(
+            "web: expected spikes of equal size, found a network of --code graded, which the page cannot "
+            "show yet; compile with --code burst or radix"
+        )
     step = onnx.ModelProto()
     step.CopyFrom(artifact.step)
     layered = artifact.schedule == "layer"
@@ -50,7 +56,7 @@ def take_steps(artifact: Artifact) -> Stepping:
     for number, cell in enumerate(artifact.neurons):
         name = f"{_PREFIX}{number}"
         step.graph.node.extend(_count_nodes(artifact, cell, name, layered=layered))
-        if layered and CELLS[cell.op_type].graded:
+        if layered and CELLS[cell.op_type].uneven:
             step.graph.initializer.extend(_count_constants(artifact, cell, name))
         step.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.INT32, None))
         spikes.append(name)
@@ -87,7 +93,7 @@ def _count_nodes(
     """From what a neuron reads and gives to the number of its spikes, as `SpikingSession` counts them."""
     operator = CELLS[cell.op_type]
     exact = f"{target}/exact"
-    if operator.graded and layered:
+    if operator.uneven and layered:
         nodes = _chain(
             target,
             ("Div", [cell.input[0], _threshold(artifact, cell)]),
@@ -95,7 +101,7 @@ def _count_nodes(
             ("Floor", []),
             ("Clip", [f"{target}/least", f"{target}/most"]),
         )
-    elif operator.graded:
+    elif operator.uneven:
         place = 1 + operator.states.index("sent")
         nodes = _chain(target, ("Sub", [cell.output[place], cell.input[place]]))
     elif len(cell.input) > 1:

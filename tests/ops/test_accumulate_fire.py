@@ -183,4 +183,4 @@ def test_counts_of_either_neuron():
 def test_what_may_be_done_with_it():
     assert (CELL.states, CELL.initial_state([ONE])) == ((), ())
     assert (CELL.neuron.fires_once, CELL.neuron.adaptable, CELL.neuron.scales) == (True, True, True)
-    assert (CELL.neuron.takes_back, CELL.graded, CELL.neuron.limit) == (False, False, "levels")
+    assert (CELL.neuron.takes_back, CELL.uneven, CELL.neuron.limit) == (False, False, "levels")

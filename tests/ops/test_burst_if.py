@@ -74,6 +74,6 @@ def test_most_spikes_of_a_run():
 
 def test_what_may_be_done_with_it():
     assert (CELL.neuron.adaptable, CELL.neuron.scales) == (True, True)
-    assert (CELL.neuron.takes_back, CELL.neuron.fires_once, CELL.graded) == (False, False, False)
+    assert (CELL.neuron.takes_back, CELL.neuron.fires_once, CELL.uneven) == (False, False, False)
     assert CELL.sends_units
     assert CELL.neuron.limit == "max_spikes"

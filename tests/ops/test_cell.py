@@ -7,6 +7,7 @@ import pytest
 
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.cell import function_body, zero
+from onnx2snn.ops.graded_if import dead_zone
 from tests.ops.cells import BACKENDS, numpy_step, onnxruntime_body, reference_body, simulate
 
 THETAS = np.float32([0.5, 1, 2]).reshape(1, 3, 1, 1)
@@ -30,6 +31,11 @@ SETUPS = {
         {"levels": 3, "code": "radix", "potential": 0.5},
     ),
     "IntegerAccumulateFire": ((), {"levels": 3, "code": "burst"}),
+    "GradedIF": ((THETAS,), {"exponents": 3, "dead_zone": dead_zone(3), "delay": 1}),
+    **{
+        f"GradedFire{timesteps}": ((THETAS,), {"exponents": 3, "dead_zone": dead_zone(3)})
+        for timesteps in range(1, 17)
+    },
     "LIPool": ((), SQUARE),
     "LIReduceMax": ((), {"axes": [1, 3], "keepdims": 0}),
     "RunningMean": ((), {}),
@@ -88,10 +94,12 @@ def test_states_start_from_a_zero_that_fits_any_shape():
 
 def test_only_neurons_whose_spikes_are_all_alike_send_units():
     units = {op for op, cell in CELLS.items() if cell.sends_units}
-    graded = {"LeakyBurstIF", "LeakyAccumulateFire"}
-    assert {op for op, cell in CELLS.items() if cell.kind == "neuron"} == units | graded
+    uneven = {"LeakyBurstIF", "LeakyAccumulateFire"}
+    sums = {"GradedIF", *(f"GradedFire{timesteps}" for timesteps in range(1, 17))}
+    assert {op for op, cell in CELLS.items() if cell.kind == "neuron"} == units | uneven | sums
     assert units == {"BurstIF", "SignedBurstIF", "QuantizedIF", "AccumulateFire", "IntegerAccumulateFire"}
-    assert {op for op, cell in CELLS.items() if cell.graded} == graded
+    assert {op for op, cell in CELLS.items() if cell.uneven} == uneven
+    assert {op for op, cell in CELLS.items() if cell.sums} == sums
 
 
 def test_some_have_a_kernel():

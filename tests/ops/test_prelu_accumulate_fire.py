@@ -60,5 +60,5 @@ def test_every_channel_has_its_own_slope_below_zero(current, expected):
 
 
 def test_what_may_be_done_with_it():
-    assert (CELL.neuron.fires_once, CELL.graded, CELL.neuron.limit) == (True, True, "levels")
+    assert (CELL.neuron.fires_once, CELL.uneven, CELL.neuron.limit) == (True, True, "levels")
     assert (CELL.neuron.adaptable, CELL.neuron.scales, CELL.neuron.takes_back) == (False, False, False)

@@ -92,5 +92,5 @@ def test_it_starts_with_half_of_the_threshold_not_of_the_slope():
 
 
 def test_what_may_be_done_with_it():
-    assert (CELL.neuron.takes_back, CELL.graded, CELL.sends_units) == (True, True, False)
+    assert (CELL.neuron.takes_back, CELL.uneven, CELL.sends_units) == (True, True, False)
     assert (CELL.neuron.adaptable, CELL.neuron.scales, CELL.neuron.fires_once) == (False, False, False)

@@ -73,4 +73,4 @@ def test_it_starts_with_half_a_spike_and_none_sent():
 
 def test_what_may_be_done_with_it():
     assert (CELL.neuron.takes_back, CELL.neuron.adaptable, CELL.neuron.scales) == (True, True, True)
-    assert (CELL.neuron.fires_once, CELL.graded) == (False, False)
+    assert (CELL.neuron.fires_once, CELL.uneven) == (False, False)

@@ -58,6 +58,11 @@ class PreparedReference:
     """
 
     def __init__(self, path: str | Path, session: SpikingSession, threads: int | None = None) -> None:
+        if session.artifact.sums:
+            raise ModelError(
+                "diagnose: expected neurons that stand in place of activations, found a network of --code "
+                "graded, whose neurons stand behind them; compare its outputs with evaluate --reference"
+            )
         source = load_model(path)
         check_source(path, source, session)
         (self._graph, _), self._options = prepare(source), EngineOptions(threads=threads)

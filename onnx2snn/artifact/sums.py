@@ -1,0 +1,112 @@
+"""Networks whose neurons give the sum of what they have sent: what these sums are spike by spike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+import onnx
+from onnx import helper
+
+from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.standard import standard
+
+#: Operators that hand on some of their values, but not each of them: something leaves where that changes.
+POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
+
+
+def gives_sums(node: onnx.NodeProto) -> bool:
+    """Whether a node is a neuron that gives the sum of what it has sent so far."""
+    return node.domain == DOMAIN and node.op_type in CELLS and CELLS[node.op_type].sums
+
+
+def pools_of_sums(
+    nodes: Iterable[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
+) -> list[onnx.NodeProto]:
+    """The maximum pools that read such neurons, and nothing else that changes over time.
+
+    Args:
+        nodes: in topological order.
+        weights: initializers.
+    """
+    spiking: set[str] = set()
+    pools = []
+    for node in nodes:
+        if gives_sums(node):
+            spiking.add(node.output[0])
+            continue
+        moving = [name for name in node.input if name and name not in weights]
+        if not moving or not spiking.issuperset(moving):
+            continue
+        if node.op_type in POOLS:
+            pools.append(node)
+            spiking.add(node.output[0])
+        elif standard(node.op_type).counts in ("routed", "alike", "scaled") or node.op_type == "Cast":
+            spiking.update(node.output)
+    return pools
+
+
+def spike_size(cell: onnx.NodeProto) -> str:
+    """Name of the tensor with what a cell sends in a step."""
+    return f"onnx2snn/{cell.name}/size"
+
+
+class Words:
+    """What nodes behind neurons give before and after each spike of these.
+
+    Args:
+        nodes: of a step, with the neurons.
+        timesteps: spikes of a neuron in a step: T where it fires once.
+    """
+
+    def __init__(self, nodes: Iterable[onnx.NodeProto], timesteps: int) -> None:
+        self._producers = {name: node for node in nodes for name in node.output}
+        self._timesteps = timesteps
+
+    def count(self, pool: onnx.NodeProto, size: str) -> list[onnx.NodeProto]:
+        """The nodes that count as `size` how often a pool's output changes."""
+        nodes: list[onnx.NodeProto] = []
+        made: dict[tuple[str, int], str] = {}
+        words = [self._word(pool.output[0], t, size, nodes, made) for t in range(self._timesteps + 1)]
+        changes = []
+        for t, (before, after) in enumerate(pairwise(words), 1):
+            name = f"{size}/{t}"
+            nodes += [
+                helper.make_node("Sub", [after, before], [f"{name}/change"]),
+                helper.make_node("Sign", [f"{name}/change"], [f"{name}/sign"]),
+                helper.make_node("Abs", [f"{name}/sign"], [f"{name}/spikes"]),
+            ]
+            changes.append(f"{name}/spikes")
+        nodes.append(helper.make_node("Sum", changes, [f"{size}/all"]))
+        nodes.append(helper.make_node("Cast", [f"{size}/all"], [size], to=onnx.TensorProto.FLOAT))
+        return nodes
+
+    def _word(
+        self, name: str, t: int, size: str, nodes: list[onnx.NodeProto], made: dict[tuple[str, int], str]
+    ) -> str:
+        """Name of what a tensor is after t spikes of every neuron; `nodes` and `made` learn how."""
+        node = self._producers.get(name)
+        if node is None:
+            return name
+        if (name, t) in made:
+            return made[name, t]
+        made[name, t] = f"{size}/{name}/{t}"
+        if gives_sums(node):
+            if CELLS[node.op_type].states:
+                word = (node.input[1], node.output[0])[t]
+            else:
+                word = f"{spike_size(node)}/{t}"
+            if t > 0:
+                made[name, t] = word
+            else:  # what a state begins with may still have to be spread over the samples
+                shape = f"{made[name, t]}/shape"
+                nodes.append(helper.make_node("Shape", [node.output[0]], [shape]))
+                nodes.append(helper.make_node("Expand", [word, shape], [made[name, t]]))
+            return made[name, t]
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = ""
+        copy.input[:] = [self._word(item, t, size, nodes, made) if item else "" for item in node.input]
+        copy.output[:] = [f"{size}/{item}/{t}" for item in node.output]
+        nodes.append(copy)
+        return made[name, t]

@@ -1,0 +1,140 @@
+"""Where graded neurons stand: the targets that the sums of their spikes approach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from onnx2snn.graph.graph import (
+    Graph,
+    Node,
+    Tensor,
+    before_weights,
+    constant,
+    is_cell,
+    is_float,
+    is_output,
+    operands,
+    producer,
+    sole_consumer,
+)
+from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.univariate import Univariate, find_activations
+from onnx2snn.ops import CELLS
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
+
+#: What arrives in a tensor: spikes of neurons, or values that weights or an island have made.
+_Arriving = Literal["spikes", "values"]
+#: Pools that hand on the spikes of one place.
+_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target.
+
+    Attributes:
+        source: what the activation is a function of; the tensor itself where there is none.
+        tensor: what the neurons behind it send in spikes.
+        nodes: the activation, its last node last; empty where there is none.
+    """
+
+    source: Tensor
+    tensor: Tensor
+    nodes: tuple[Node, ...] = ()
+
+
+def find_targets(graph: Graph) -> list[Target]:
+    """The targets of a topologically sorted graph, in its order.
+
+    Cases:
+        1. A rectifier, also a leaky, a bounded or a quantised one.
+        2. A smooth activation that weights follow, however many nodes it has: behind the last weights it is
+           computed once, exactly.
+        3. What weights read, or a product of two activations, where other weights or an island have made it:
+           a linear bottleneck, a normalisation, queries and keys.
+    """
+    activations = _activations(graph)
+    inside = {node.name for target in activations.values() for node in target.nodes[:-1]}
+    found = dict(activations)
+    arriving: dict[str, _Arriving] = {}
+    for node in graph.nodes:
+        if node.op in SHAPE_OPS or node.name in inside:
+            continue
+        if node.name in activations or is_cell(node):
+            arriving[node.outputs[0].name] = "spikes"
+            continue
+        for tensor in _multiplied(node, arriving):
+            for place in _places(graph, tensor, arriving):
+                found[place.inputs[0].name] = Target(place, place)
+                arriving[place.name] = "spikes"
+            arriving[tensor.name] = "spikes"
+        arrived = _arrived(node, arriving)
+        if arrived is not None:
+            arriving.update({tensor.name: arrived for tensor in node.outputs})
+    order = {node.name: number for number, node in enumerate(graph.nodes)}
+    return [found[name] for name in sorted(found, key=order.__getitem__)]
+
+
+def is_target(node: Node) -> bool:
+    """Whether a graded neuron stands behind the node."""
+    return any(is_graded(tensor) for tensor in node.outputs)
+
+
+def is_graded(tensor: Tensor) -> bool:
+    """Whether a graded neuron reads the tensor."""
+    return any(is_cell(reader) and CELLS[reader.op].sums for reader in tensor.outputs)
+
+
+def _activations(graph: Graph) -> dict[str, Target]:
+    """Activations by the name of their last node."""
+    weighty = before_weights(graph)
+    smooth: dict[str, Univariate] = {
+        activation.nodes[0].name: activation
+        for activation in find_activations(graph)
+        if activation.result.name in weighty
+    }
+    inside = {node.name for activation in smooth.values() for node in activation.nodes}
+    targets = {
+        name: Target(activation.source, activation.result, activation.nodes[::-1])
+        for name, activation in smooth.items()
+    }
+    for node in graph.nodes:
+        if node.name not in inside and not is_cell(node) and rectifier(node) is not None:
+            targets[node.name] = Target(node.inputs[0], node.outputs[0], (node,))
+    return targets
+
+
+def _multiplied(node: Node, arriving: Mapping[str, _Arriving]) -> list[Tensor]:
+    """The inputs of a node that weights, or each other, multiply, and that bring values."""
+    if node.domain or node.op not in WEIGHTED:
+        return []
+    return [t for t in node.inputs[:2] if arriving.get(t.name) == "values" and is_float(t) is not False]
+
+
+def _places(graph: Graph, tensor: Tensor, arriving: Mapping[str, _Arriving]) -> list[Tensor]:
+    """Where neurons stand so that a tensor brings spikes: before what only moves it, in each part of it."""
+    node = producer(tensor)
+    if node is None or arriving.get(tensor.name) != "values":
+        return []
+    alone = sole_consumer(graph, tensor) is not None and not is_output(graph, tensor)
+    moved = [t for t in operands(node) if t.name in arriving]
+    if alone and node.op == "Concat":
+        return [place for part in moved for place in _places(graph, part, arriving)]
+    if alone and standard(node.op).moves and len(moved) == 1 and node.op != "Gather":
+        return _places(graph, moved[0], arriving)
+    return [tensor]
+
+
+def _arrived(node: Node, arriving: Mapping[str, _Arriving]) -> _Arriving | None:
+    """What a node hands on; None for what depends on no weights yet."""
+    given = {arriving[tensor.name] for tensor in operands(node) if tensor.name in arriving}
+    if node.op in WEIGHTED and any(constant(tensor) is None for tensor in node.inputs):
+        return "values"
+    if not given or "values" in given:
+        return "values" if given else None
+    how = standard(node.op).counts
+    changing = [tensor for tensor in operands(node) if tensor.name in arriving]
+    passes = how in ("alike", "averaged", "routed", "sum") or (how == "scaled" and len(changing) == 1)
+    return "spikes" if passes or node.op in _POOLS else "values"

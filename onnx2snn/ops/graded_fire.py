@@ -1,0 +1,115 @@
+"""Graded neurons of the schedule `layer`: `GradedFire<T>` expands its target in T spikes ±R·2^(-i).
+
+    y_0 = 0          y_t as of `GradedIF`, with the target a(U) of the sum U of all that arrives
+
+All of its input is in before it fires, so T spikes are digits of one number: 2 or 3 will do. One operator for
+each T, since a function has no loop that costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper
+
+from onnx2snn.ops import graded_if
+from onnx2snn.ops.cell import DOMAIN, Array, Cell, Neuron, State, function_body
+
+#: The most spikes of a neuron.
+MOST = 16
+
+
+def _function(timesteps: int) -> onnx.FunctionProto:
+    digits = [
+        graded_if.DIGIT.format(t=t, next=f"sent{t + 1}" if t < timesteps else "output")
+        for t in range(1, timesteps + 1)
+    ]
+    return function_body(
+        f"GradedFire{timesteps} <exponents, dead_zone> (target, range) => (output) {{"
+        + graded_if.CONSTANTS
+        + "    factor = Identity (wide)\n    never = Sub (one, one)\n    sent1 = CastLike (never, target)\n"
+        + "".join(digits)
+        + "}"
+    )
+
+
+def words(target: Array, reach: Array, dead_zone: float, timesteps: int) -> list[Array]:
+    """What was sent after each of T spikes: y_1 … y_T."""
+    sent: list[Array] = [np.zeros((), target.dtype)]
+    for _ in range(timesteps):
+        sent.append(graded_if.next_word(target, sent[-1], reach, dead_zone))
+    return sent[1:]
+
+
+def _step(
+    timesteps: int, current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
+) -> tuple[Array, State]:
+    """The whole run: the target a(U) `current` [N, C, …], no state, parameters (R,) broadcastable to it."""
+    return words(current, parameters[0], attributes["dead_zone"], timesteps)[-1], state
+
+
+def _initial_state(parameters: Sequence[Array]) -> State:
+    """There is none between samples."""
+    del parameters
+    return ()
+
+
+def _count(timesteps: int, cell: NodeProto, size: str) -> list[NodeProto]:
+    """The nodes that count the spikes of a run: it is run again, spike by spike."""
+    zero = f"{size}/zero"
+    nodes = [
+        helper.make_node("Constant", [], [f"{size}/none"], value_float=0.0),
+        helper.make_node("CastLike", [f"{size}/none", cell.input[0]], [zero]),
+        helper.make_node("Identity", [zero], [f"{size}/0"]),
+    ]
+    for t in range(1, timesteps + 1):
+        digit = helper.make_node(
+            graded_if.CELL.op,
+            [cell.input[0], f"{size}/{t - 1}", zero, cell.input[1]],
+            [f"{size}/{t}/word", f"{size}/{t}", f"{size}/{t}/elapsed"],
+            domain=DOMAIN,
+            delay=0,
+        )
+        digit.attribute.extend(cell.attribute)
+        change, sign = f"{size}/{t}/change", f"{size}/{t}/sign"
+        nodes += [
+            digit,
+            helper.make_node("Sub", [f"{size}/{t}", f"{size}/{t - 1}"], [change]),
+            helper.make_node("Sign", [change], [sign]),
+            helper.make_node("Abs", [sign], [f"{size}/{t}/spikes"]),
+        ]
+    spikes = [f"{size}/{t}/spikes" for t in range(1, timesteps + 1)]
+    return [
+        *nodes,
+        helper.make_node("Sum", spikes, [f"{size}/all"]),
+        helper.make_node("Cast", [f"{size}/all"], [size], to=1),
+    ]
+
+
+def _cell(timesteps: int) -> Cell:
+    return Cell(
+        f"GradedFire{timesteps}",
+        "neuron",
+        (),
+        _function(timesteps),
+        partial(_step, timesteps),
+        _initial_state,
+        Neuron(
+            lambda _, options: (
+                options.schedule == "layer" and options.code == "graded" and options.timesteps == timesteps
+            ),
+            graded_if.set_up,
+            graded_if.most_spikes,
+            limit="exponents",
+            fires_once=True,
+        ),
+        sums=True,
+        count=partial(_count, timesteps),
+    )
+
+
+CELLS = tuple(_cell(timesteps) for timesteps in range(1, MOST + 1))

@@ -1,0 +1,168 @@
+"""Graded integrate-and-fire neuron: a spike carries a sign and an exponent, ±R·2^(-i) with i = 0 … n-1.
+
+    e = a(u) - y          j = floor(log2(|e| / (¾·R))), at most 0
+    spike = sign(e)·R·2^j if j ≥ -(n-1), else none          y ← y + spike,  y_0 = 0
+
+y, the sum of what was sent, is the best word so far for the target a(u): a spike is the power of two nearest
+to what is missing, of either sign. What arrives is the sum of all that was sent, so the network between its
+neurons is the ANN, with the activation a before the neuron as it is; only differences travel. At rest nobody
+sends. A neuron with a delay d sends nothing in its first d timesteps: what it would have sent of an input
+that is only beginning it would have to take back.
+
+Known as sigma-delta neuron (Loihi 2, Lava's SDNN), as multi-threshold neuron with differential coding (Huang
+et al. 2025), and as signed-digit expansion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper
+
+from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body, zero
+
+#: One spike in standard operators. The largest power of two below q·2^23 is its distance to the next float
+#: below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the factor 11184812 is 2^23·4/3,
+#: so much too large that ¾·2^j itself reaches 2^j. No logarithm: exact wherever floats are IEEE's.
+DIGIT = """
+    error{t} = Sub (target, sent{t})
+    ratio{t} = Div (error{t}, unit)
+    single{t} = Cast <to: int = 1> (ratio{t})
+    bounded{t} = Clip (single{t}, minus, one)
+    alive{t} = Shrink <lambd: float = @dead_zone> (bounded{t})
+    above{t} = Mul (alive{t}, factor)
+    below{t} = Mul (above{t}, almost)
+    power{t} = Sub (above{t}, below{t})
+    grade{t} = CastLike (power{t}, target)
+    spike{t} = Mul (grade{t}, range)
+    {next} = Add (sent{t}, spike{t})
+"""
+#: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero.
+CONSTANTS = """
+    minus = Constant <value_float: float = -1.0> ()
+    one = Constant <value_float: float = 1.0> ()
+    wide = Constant <value_float: float = 11184812.0> ()
+    almost = Constant <value_float: float = 0.99999994> ()
+    full = CastLike (one, range)
+    nothing = Sub (full, full)
+    dead = Equal (range, nothing)
+    unit = Where (dead, full, range)
+"""
+
+FUNCTION = function_body(
+    "GradedIF <exponents, dead_zone, delay>"
+    " (target, sent, elapsed, range) => (output, next_sent, next_elapsed) {"
+    + CONSTANTS
+    + """
+    tick = CastLike (one, elapsed)
+    next_elapsed = Add (elapsed, tick)
+    count = Constant <value_int: int = @delay> ()
+    first = CastLike (count, elapsed)
+    begun = Sub (next_elapsed, first)
+    since = Cast <to: int = 1> (begun)
+    never = Sub (one, one)
+    open = Clip (since, never, one)
+    factor = Mul (wide, open)
+"""
+    + DIGIT.format(t="", next="output")
+    + "    next_sent = Identity (output)\n}"
+)
+
+
+def next_word(target: Array, sent: Array, reach: Array, dead_zone: float) -> Array:
+    """What a neuron has sent after one spike more.
+
+    Args:
+        target: a(u), [N, C, …].
+        sent: y, broadcastable to it.
+        reach: R, likewise.
+        dead_zone: the largest |e|/R that sends nothing.
+    """
+    with np.errstate(over="ignore"):  # a subnormal range: what is beyond R is R
+        ratio = ((target - sent) / np.where(reach == 0, 1, reach)).astype(np.float32)
+    bounded = np.clip(ratio, -1, 1)
+    mantissa, exponent = np.frexp(bounded)
+    power = np.ldexp(np.sign(bounded), exponent - (np.abs(mantissa) < 0.75))
+    power = np.where(np.abs(bounded) > np.float32(dead_zone), power, 0)
+    return np.asarray(sent + power.astype(target.dtype) * reach, target.dtype)
+
+
+def step(
+    current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
+) -> tuple[Array, State]:
+    """One timestep: the target a(u) `current` [N, C, …], state (y, t), parameters (R,), which broadcasts."""
+    (sent, elapsed), (reach,) = state, parameters
+    word = next_word(current, sent, reach, attributes["dead_zone"])
+    if float(np.max(elapsed)) < attributes["delay"]:
+        word = np.broadcast_to(sent, word.shape).astype(word.dtype)
+    return word, (word, elapsed + 1)
+
+
+def initial_state(parameters: Sequence[Array]) -> State:
+    """y_0 = 0, t = 0."""
+    del parameters
+    return zero(), zero()
+
+
+def dead_zone(exponents: int) -> float:
+    """The largest |e|/R that sends nothing: what lies just below ¾·2^-(n-1)."""
+    return float(np.nextafter(np.float32(0.75 * 0.5 ** (exponents - 1)), np.float32(0)))
+
+
+def set_up(kind: Any, options: Any) -> Setting:
+    """R itself, and the exponents; `kind` is any activation."""
+    del kind
+    attributes = {"exponents": options.exponents, "dead_zone": dead_zone(options.exponents)}
+    return Setting(lambda reach: reach, attributes, 1, 1)
+
+
+def _set_up(kind: Any, options: Any) -> Setting:
+    setting = set_up(kind, options)
+    setting.attributes["delay"] = 0
+    return setting
+
+
+def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
+    """One a timestep."""
+    del attributes
+    return timesteps
+
+
+def count(cell: NodeProto, size: str) -> list[NodeProto]:
+    """The nodes that count the spikes of a timestep: wherever what was sent has changed."""
+    change, sign = f"{size}/change", f"{size}/sign"
+    return [
+        helper.make_node("Sub", [cell.output[0], cell.input[1]], [change]),
+        helper.make_node("Sign", [change], [sign]),
+        helper.make_node("Abs", [sign], [f"{size}/absolute"]),
+        helper.make_node("Cast", [f"{size}/absolute"], [size], to=TensorProto.FLOAT),
+    ]
+
+
+def grades(change: Array, reach: Array, exponents: int) -> Array:
+    """Spikes as whole numbers: sign times n - i for ±R·2^(-i), and 0 for none."""
+    ratio = np.abs(change) / np.where(reach == 0, 1, reach)
+    _, exponent = np.frexp(ratio.astype(np.float64) * (4 / 3))  # halfway between two powers: rounding is far
+    spikes: Array = np.where(ratio > 0, np.sign(change) * (exponents - 1 + exponent), 0).astype(np.int16)
+    return spikes
+
+
+CELL = Cell(
+    "GradedIF",
+    "neuron",
+    ("sent", "elapsed"),
+    FUNCTION,
+    step,
+    initial_state,
+    Neuron(
+        lambda _, options: options.schedule == "stream" and options.code == "graded",
+        _set_up,
+        most_spikes,
+        limit="exponents",
+        takes_back=True,
+    ),
+    sums=True,
+    count=count,
+)

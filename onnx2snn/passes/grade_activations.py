@@ -1,0 +1,109 @@
+"""Activation → activation, and a graded neuron behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx2snn.artifact.records import NeuronRecord, Spread
+from onnx2snn.graph.channels import broadcastable
+from onnx2snn.graph.graph import Constant, Graph, Node, insert_after, tidy, unique_name
+from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.targets import Target, find_targets, is_graded
+from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.graded_fire import words
+from onnx2snn.ops.graded_if import dead_zone
+from onnx2snn.options import CompileOptions
+from onnx2snn.passes.base import Context, Pass
+from onnx2snn.thresholds.histogram import Vector
+from onnx2snn.thresholds.rules import choose_ranges
+from onnx2snn.thresholds.transfer import Transfer, Values
+
+#: T from which the later half of the neurons waits one timestep: in fewer nobody has the time.
+_WAITING = 3
+
+
+class GradeActivations(Pass):
+    """With `code="graded"`: put a graded neuron behind every activation, with the range R from calibration.
+
+    What follows reads the sum of what the neuron has sent so far, so the network stays the ANN.
+
+    Cases:
+        1. Relu, Clip, LeakyRelu, PRelu, QuantizedRelu → GradedIF, or GradedFire<T> in the schedule `layer`.
+        2. Sigmoid, Tanh, GELU, SiLU …, also written as many nodes → the same: a neuron's target may be any
+           function of its own potential.
+        3. A tensor that weights or an island have made, and that weights read → the same, its own target.
+        4. Keeps what no weights follow.
+    """
+
+    requires = frozenset({"ranges_measured"})
+    ensures = frozenset({"activations_graded"})
+
+    def run(self, graph: Graph, context: Context) -> bool:
+        """See `Pass.run`."""
+        if context.options.code != "graded":
+            return False
+        targets = [target for target in find_targets(graph) if not is_graded(target.tensor)]
+        waits = context.options.schedule == "stream" and context.options.timesteps >= _WAITING
+        for number, target in enumerate(targets):
+            cell = _place(graph, target, context)
+            if waits and 2 * number >= len(targets):
+                cell.attrs["delay"] = 1
+        tidy(graph)
+        return bool(targets)
+
+
+def _place(graph: Graph, target: Target, context: Context) -> Node:
+    """Put the neuron behind one target."""
+    assert context.statistics is not None, "Calibrate runs first"
+    tensor = target.tensor
+    name = unique_name(graph, f"{target.nodes[-1].name if target.nodes else tensor.name}/neuron")
+    dtype = tensor.dtype or np.float32
+    kind = rectifier(target.nodes[0]) if len(target.nodes) == 1 else None
+    op, neuron = next(
+        (cell.op, cell.neuron)
+        for cell in CELLS.values()
+        if cell.sums and cell.neuron is not None and cell.neuron.suits(kind, context.options)
+    )
+    setting = neuron.set_up(kind, context.options)
+    histogram = context.statistics.histograms[tensor.name]
+    chosen = histogram.merged() if context.options.granularity == "layer" else histogram
+    ranges = choose_ranges(chosen, context.options.threshold, _transfer(context.options), np.inf)
+    reach = broadcastable(exact(ranges), tensor, dtype)
+    for node in target.nodes:
+        context.note(node.name, node.op, "spiking", f"the target of {op}")
+    if kind is not None:
+        context.rectifiers[name] = kind
+    parameter = Constant(unique_name(graph, f"{name}/range"), reach)
+    cell = Node(op, name, setting.attributes, [tensor, parameter], domain=DOMAIN)
+    result = insert_after(graph, tensor, cell)
+    context.statistics.histograms[result.name] = histogram
+    context.neurons[name] = NeuronRecord(
+        op,
+        setting.max_spikes,
+        setting.levels,
+        int(np.size(reach)),
+        Spread.of(reach),
+        clip=None,
+        theta=parameter.name,
+        exponents=setting.attributes["exponents"],
+    )
+    return cell
+
+
+def _transfer(options: CompileOptions) -> Transfer:
+    """What T graded spikes make of a constant target, R = 1."""
+    exponents = options.exponents
+    assert exponents is not None, "CompileOptions fills it in"
+    zone = dead_zone(exponents)
+    one = np.ones((), np.float32)
+
+    def respond(target: Values) -> Values:
+        return words(target, one, zone, options.timesteps)[-1]
+
+    return Transfer(1, options.timesteps, options.percentile, respond)
+
+
+def exact(ranges: Vector) -> Vector:
+    """Ranges of 8 significant bits, and normal: float32 has every sum of spikes of such a size."""
+    mantissa, exponent = np.frexp(np.maximum(ranges, 2.0**-100))
+    return np.asarray(np.ldexp(np.round(mantissa * 256) / 256, exponent))

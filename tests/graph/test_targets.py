@@ -1,0 +1,71 @@
+"""Where graded neurons stand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx2snn.graph.targets import find_targets, is_target
+from tests.helpers import graph_of, normal, parse
+
+SQUARE = {"w": (2, 2, 1, 1), "v": (2, 2, 1, 1)}
+
+
+def targets(text, rng, **shapes):
+    model = parse(text, half=np.float32(0.5), **normal(rng, **{**SQUARE, **shapes}))
+    found = find_targets(graph_of(model))
+    return {target.tensor.name: (target.source.name, [node.op for node in target.nodes]) for target in found}
+
+
+ONE = "(float[N,2,4,4] x) => (float[N,2,1,1] y)"
+IMAGE = "(float[N,2,4,4] x) => (float[N,2,4,4] y)"
+
+
+def test_a_rectifier_is_one(rng):
+    given = targets(f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  y = Conv(r, v) }}", rng)
+    assert given == {"r": ("a", ["Relu"])}
+
+
+def test_a_smooth_activation_is_one_however_many_nodes_it_has(rng):
+    text = f"{IMAGE} {{ a = Conv(x, w)  s = Sigmoid(a)  r = Mul(a, s)  y = Conv(r, v) }}"
+    assert targets(text, rng) == {"r": ("a", ["Sigmoid", "Mul"])}
+
+
+def test_behind_the_last_weights_a_smooth_activation_is_none(rng):
+    text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  b = Conv(r, v)  y = Sigmoid(b) }}"
+    assert list(targets(text, rng)) == ["r"]
+
+
+def test_what_weights_make_for_weights_is_one(rng):
+    text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  b = Conv(r, v)  c = Add(b, b)  y = Conv(c, w) }}"
+    assert targets(text, rng) == {"r": ("a", ["Relu"]), "c": ("c", [])}
+
+
+def test_it_stands_before_what_only_moves_it_and_in_the_part_that_needs_it(rng):
+    moved = "b = Conv(r, v)  c = Transpose<perm: ints = [0, 1, 3, 2]>(b)"
+    text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  {moved}  y = Conv(c, w) }}"
+    assert list(targets(text, rng)) == ["r", "b"]
+    joined = "b = Conv(r, v)  c = Concat<axis: int = 1>(b, r)"
+    text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  {joined}  y = Conv(c, u) }}"
+    assert list(targets(text, rng, u=(2, 4, 1, 1))) == ["r", "b"]
+
+
+def test_what_hands_spikes_on_needs_none(rng):
+    passed = "p = MaxPool<kernel_shape: ints = [2, 2]>(r)  h = Mul(p, half)"
+    passed += "  s = Add(h, p)  q = GlobalAveragePool(s)"
+    text = f"{ONE} {{ a = Conv(x, w)  r = Relu(a)  {passed}  y = Conv(q, v) }}"
+    assert list(targets(text, rng)) == ["r"]
+
+
+def test_an_island_s_result_is_one_where_weights_follow(rng):
+    text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  e = Softmax(r)  y = Conv(e, v) }}"
+    assert list(targets(text, rng)) == ["r", "e"]
+
+
+def test_both_factors_of_a_product_are_made_spikes(rng):
+    text = f"{IMAGE} {{ q = Conv(x, w)  k = Conv(x, v)  y = MatMul(q, k) }}"
+    assert list(targets(text, rng)) == ["q", "k"]
+
+
+def test_before_conversion_no_node_is_a_neuron_s_target():
+    graph = graph_of(parse(f"{IMAGE} {{ y = Relu(x) }}"))
+    assert not any(map(is_target, graph.nodes))

@@ -1,0 +1,40 @@
+"""Graded neurons that fire once: T spikes are the digits of their target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnx2snn.ops import CELLS
+from onnx2snn.ops.graded_fire import words
+from onnx2snn.ops.graded_if import dead_zone
+from onnx2snn.options import CompileOptions
+from tests.ops.cells import BACKENDS, check_case, one
+
+ONE = np.float32(1).reshape(1, 1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("timesteps", "target", "word"),
+    [(1, 0.7, 0.5), (2, 0.7, 0.75), (3, 0.7, 0.6875), (2, 5, 2), (3, -0.7, -0.6875), (16, 5, 5)],
+)
+def test_its_spikes_are_digits_of_the_target(backend, timesteps, target, word):
+    setup = {"exponents": 5, "dead_zone": dead_zone(5)}
+    check_case(backend, f"GradedFire{timesteps}", setup, [ONE], one(target), one(word))
+
+
+def test_words_are_what_was_sent_after_each_spike():
+    target = np.float32([0.7, 0.01])
+    reached = words(target, np.float32(1), dead_zone(5), 3)
+    np.testing.assert_array_equal(reached, [[0.5, 0], [0.75, 0], [0.6875, 0]])
+
+
+def test_each_number_of_timesteps_has_an_operator():
+    for timesteps in (1, 2, 16):
+        cell = CELLS[f"GradedFire{timesteps}"]
+        suits = cell.neuron.suits
+        assert suits(None, CompileOptions(code="graded", schedule="layer", timesteps=timesteps))
+        assert not suits(None, CompileOptions(code="graded", schedule="layer", timesteps=timesteps % 16 + 1))
+        assert (cell.sums, cell.states, cell.neuron.fires_once) == (True, (), True)
+    assert "GradedFire17" not in CELLS

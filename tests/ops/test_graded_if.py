@@ -1,0 +1,84 @@
+"""Graded neurons: the nearest power of two of what is missing, exact on every backend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnx2snn.ops.graded_if import CELL, dead_zone, grades, next_word
+from onnx2snn.options import CompileOptions
+from tests.ops.cells import BACKENDS, check_case, one, suited
+
+ONE = np.float32(1).reshape(1, 1)
+
+
+def attributes(exponents, delay=0):
+    return {"exponents": exponents, "dead_zone": dead_zone(exponents), "delay": delay}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("targets", "exponents", "words"),
+    [
+        ((0.75, 0.75, 0.75), 4, (1, 0.75, 0.75)),  # a tie goes to the larger size, and back
+        ((np.nextafter(np.float32(0.75), 0),) * 2, 4, (0.5, 0.75)),
+        ((0.375, 0.1875, 0.09375), 4, (0.5, 0.25, 0.125)),
+        ((5, 5, 5), 4, (1, 2, 3)),  # beyond R: R again and again
+        ((-5, -5), 4, (-1, -2)),
+        ((1, 0, 0), 4, (1, 0, 0)),  # what was sent is taken back
+        ((0.6, 0.6, 0.6, 0.6), 1, (0, 0, 0, 0)),  # n = 1 knows R only
+        ((0.8, 0.2), 1, (1, 0)),
+        ((0.09, 0.09), 4, (0, 0)),  # below ¾/8
+        ((0.09375,), 4, (0.125,)),
+        ((2.0**-15, 2.0**-15), 16, (2.0**-15, 2.0**-15)),
+        ((0, 0), 7, (0, 0)),
+    ],
+)
+def test_the_nearest_power_of_two_is_sent(backend, targets, exponents, words):
+    check_case(backend, CELL.op, attributes(exponents), [ONE], one(*targets), one(*words))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_power_and_every_tie_is_exact(backend):
+    powers = 2.0 ** -np.arange(16)
+    near = np.nextafter(np.float32(0.75 * powers), np.float32(0))
+    targets = np.float32([0.75 * powers, near, -0.75 * powers])[None]
+    expected = np.float32([powers, powers / 2, -powers])[None]
+    expected[0, 1, -1] = 0  # 2^-16 is not among 16 sizes
+    check_case(backend, CELL.op, attributes(16), [ONE], targets, expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("reach", "sent"), [(0.0, 0.0), (2.0**-130, 2.0**-131), (2.0**100, 2.0**99)])
+def test_a_range_may_be_zero_or_tiny_or_huge(backend, reach, sent):
+    target = np.float32(0.5 * reach) if reach else np.float32(3)
+    ranges = np.float32(reach).reshape(1, 1)
+    check_case(backend, CELL.op, attributes(4), [ranges], one(target), one(np.float32(sent)))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_with_a_delay_it_is_silent_at_first(backend):
+    check_case(backend, CELL.op, attributes(4, 2), [ONE], one(1, 1, 0.5, 0.5), one(0, 0, 0.5, 0.5))
+
+
+def test_it_comes_to_rest_within_half_the_smallest_size(rng):
+    target = rng.normal(0, 0.5, 1000).astype(np.float32)
+    word = np.zeros_like(target)
+    for _ in range(12):
+        word = next_word(target, word, ONE[0], dead_zone(7))
+    assert (next_word(target, word, ONE[0], dead_zone(7)) == word).all()
+    assert np.abs(target - word).max() <= 0.75 / 64
+
+
+def test_spikes_as_numbers_have_sign_and_size():
+    change = np.float32([0, 3, 1.5, -0.375, 3 / 64])
+    np.testing.assert_array_equal(grades(change, np.float32(3), 7), [0, 7, 6, -4, 1])
+    assert grades(change, np.float32(0), 7)[0] == 0
+
+
+def test_it_stands_for_any_activation_with_the_code_graded():
+    assert suited(CELL.op) == set()
+    suits = CELL.neuron.suits
+    assert suits(None, CompileOptions(code="graded"))
+    assert not suits(None, CompileOptions(code="graded", schedule="layer"))
+    assert (CELL.sums, CELL.sends_units, CELL.neuron.most_spikes({}, 5)) == (True, False, 5)
