@@ -37,6 +37,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "stream, signed": {"signed": True},
     "layer, float": {"schedule": "layer"},
     "layer, int8": {"schedule": "layer", "weights": "int8"},
+    "stream, graded": {"code": "graded"},
+    "layer, graded": {"code": "graded", "schedule": "layer"},
 }
 EAGER = "stream, burst: eager PyTorch"
 JELLY = "stream, IF: SpikingJelly"

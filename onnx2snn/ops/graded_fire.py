@@ -24,25 +24,35 @@ MOST = 16
 
 
 def _function(timesteps: int) -> onnx.FunctionProto:
-    digits = [
-        graded_if.DIGIT.format(t=t, next=f"sent{t + 1}" if t < timesteps else "output")
-        for t in range(1, timesteps + 1)
-    ]
+    last = f"ratio{timesteps}"
+    body, total = "", ""
+    for t in range(1, timesteps + 1):
+        body += graded_if.DIGIT.format(t=t)
+        if t == 1:
+            total = "grade1"
+        else:
+            body += f"    total{t} = Add ({total}, grade{t})\n"
+            total = f"total{t}"
+        if t < timesteps:
+            body += f"    ratio{t + 1} = Sub (ratio{t}, grade{t})\n"
     return function_body(
         f"GradedFire{timesteps} <exponents, dead_zone> (target, range) => (output) {{"
         + graded_if.CONSTANTS
-        + "    factor = Identity (wide)\n    never = Sub (one, one)\n    sent1 = CastLike (never, target)\n"
-        + "".join(digits)
-        + "}"
+        + "    quotient = Div (target, unit)\n    ratio1 = Cast <to: int = 1> (quotient)\n"
+        + body
+        + f"    size = CastLike ({total}, range)\n    output = Mul (size, range)\n}}"
     )
 
 
 def words(target: Array, reach: Array, dead_zone: float, timesteps: int) -> list[Array]:
     """What was sent after each of T spikes: y_1 … y_T."""
-    sent: list[Array] = [np.zeros((), target.dtype)]
+    missing = graded_if.ratio(target, reach)
+    total, sent = np.zeros_like(missing), []
     for _ in range(timesteps):
-        sent.append(graded_if.next_word(target, sent[-1], reach, dead_zone))
-    return sent[1:]
+        power = graded_if.nearest_power(missing, dead_zone)
+        total, missing = total + power, missing - power
+        sent.append(np.asarray(total.astype(target.dtype) * reach, target.dtype))
+    return sent
 
 
 def _step(

@@ -23,28 +23,28 @@ from onnx import NodeProto, TensorProto, helper
 
 from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body, zero
 
-#: One spike in standard operators. The largest power of two below q·2^23 is its distance to the next float
-#: below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the factor 11184812 is 2^23·4/3,
-#: so much too large that ¾·2^j itself reaches 2^j. No logarithm: exact wherever floats are IEEE's.
+#: One spike in standard operators, each as fast as memory. The largest power of two below q·2^23 is its distance
+#: to the next float below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the factor
+#: 11184812 is 2^23·4/3, so much too large that ¾·2^j itself reaches 2^j. A float with a last place of 2^-(n-1)
+#: then absorbs what is smaller; ties go to its even side. No logarithm: exact wherever floats are IEEE's.
 DIGIT = """
-    error{t} = Sub (target, sent{t})
-    ratio{t} = Div (error{t}, unit)
-    single{t} = Cast <to: int = 1> (ratio{t})
-    bounded{t} = Clip (single{t}, minus, one)
-    alive{t} = Shrink <lambd: float = @dead_zone> (bounded{t})
-    above{t} = Mul (alive{t}, factor)
+    bounded{t} = Clip (ratio{t}, minus, one)
+    above{t} = Mul (bounded{t}, wide)
     below{t} = Mul (above{t}, almost)
     power{t} = Sub (above{t}, below{t})
-    grade{t} = CastLike (power{t}, target)
-    spike{t} = Mul (grade{t}, range)
-    {next} = Add (sent{t}, spike{t})
+    absorbed{t} = Add (power{t}, coarse)
+    grade{t} = Sub (absorbed{t}, coarse)
 """
-#: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero.
+#: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero. The coarse
+#: float is 1½·2^(24-n), from the dead zone just below ¾·2^-(n-1).
 CONSTANTS = """
     minus = Constant <value_float: float = -1.0> ()
     one = Constant <value_float: float = 1.0> ()
     wide = Constant <value_float: float = 11184812.0> ()
     almost = Constant <value_float: float = 0.99999994> ()
+    zone = Constant <value_float: float = @dead_zone> ()
+    places = Constant <value_float: float = 16777218.0> ()
+    coarse = Mul (zone, places)
     full = CastLike (one, range)
     nothing = Sub (full, full)
     dead = Equal (range, nothing)
@@ -61,14 +61,30 @@ FUNCTION = function_body(
     count = Constant <value_int: int = @delay> ()
     first = CastLike (count, elapsed)
     begun = Sub (next_elapsed, first)
-    since = Cast <to: int = 1> (begun)
-    never = Sub (one, one)
-    open = Clip (since, never, one)
-    factor = Mul (wide, open)
+    since = CastLike (begun, range)
+    open = Clip (since, nothing, full)
+    reach = Mul (range, open)
+    error = Sub (target, sent)
+    quotient = Div (error, unit)
+    ratio = Cast <to: int = 1> (quotient)
 """
-    + DIGIT.format(t="", next="output")
-    + "    next_sent = Identity (output)\n}"
+    + DIGIT.format(t="")
+    # Not the other way round: onnxruntime takes out what copies a value that leaves, not the copy that leaves.
+    + """
+    size = CastLike (grade, range)
+    spike = Mul (size, reach)
+    next_sent = Add (sent, spike)
+    output = Identity (next_sent)
+}"""
 )
+
+
+def nearest_power(ratio: Array, dead_zone: float) -> Array:
+    """The power of two nearest to each ratio, at most 1; 0 for what is in the dead zone."""
+    bounded = np.clip(ratio, -1, 1).astype(np.float32)
+    mantissa, exponent = np.frexp(bounded)
+    power = np.ldexp(np.sign(bounded), exponent - (np.abs(mantissa) < 0.75))
+    return np.where(np.abs(bounded) <= np.float32(dead_zone), np.float32(0), power)  # NaN stays
 
 
 def next_word(target: Array, sent: Array, reach: Array, dead_zone: float) -> Array:
@@ -80,13 +96,14 @@ def next_word(target: Array, sent: Array, reach: Array, dead_zone: float) -> Arr
         reach: R, likewise.
         dead_zone: the largest |e|/R that sends nothing.
     """
-    with np.errstate(over="ignore"):  # a subnormal range: what is beyond R is R
-        ratio = ((target - sent) / np.where(reach == 0, 1, reach)).astype(np.float32)
-    bounded = np.clip(ratio, -1, 1)
-    mantissa, exponent = np.frexp(bounded)
-    power = np.ldexp(np.sign(bounded), exponent - (np.abs(mantissa) < 0.75))
-    power = np.where(np.abs(bounded) > np.float32(dead_zone), power, 0)
+    power = nearest_power(ratio(target - sent, reach), dead_zone)
     return np.asarray(sent + power.astype(target.dtype) * reach, target.dtype)
+
+
+def ratio(missing: Array, reach: Array) -> Array:
+    """What is missing as a part of R, in float32; of a dead channel, as it is."""
+    with np.errstate(over="ignore"):  # a subnormal range: what is beyond R is R
+        return np.asarray(missing / np.where(reach == 0, 1, reach), np.float32)
 
 
 def step(
