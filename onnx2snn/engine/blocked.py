@@ -28,6 +28,8 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _BLOCKS = "/blocks"
 #: And those of constants that were put into blocks.
 _CONSTANT = "/blocks/constant"
+#: The factor of a shortcut that has none.
+_ONE = f"onnx2snn/one{_CONSTANT}"
 
 #: Tensor → its dimensions, None where they are open.
 Dims = Mapping[str, Sequence[int | None]]
@@ -76,41 +78,79 @@ def keep_blocked(
     del result.graph.value_info[:]
     rows = rewriting.rows()
     result.graph.value_info.extend(rewriting.shapes(rows))
-    _merge_residuals(result.graph, rows)
+    _merge_targets(result.graph, rows)
+    _merge_words(result.graph)
     saved = _count_reorderings(optimised) - _count_reorderings(result)
     return result if saved > 0 else None
 
 
-def _merge_residuals(graph: onnx.GraphProto, rows: Mapping[str, str]) -> None:
+def _merge_targets(graph: onnx.GraphProto, rows: Mapping[str, str]) -> None:
     """Current + shortcut·factor in front of a native neuron becomes part of it, where it is in blocks.
 
-    Beside each other in blocks they are of one size; the sum is rounded in the kernel as it was.
+    So does the Relu of it, and a sum without a factor, in front of a graded neuron. Beside each other in
+    blocks they are of one size; the sum is rounded in the kernel as it was.
     """
     makers = {name: node for node in graph.node for name in node.output}
     readers = Counter(name for node in graph.node for name in node.input)
     readers.update(item.name for item in graph.output)
     constants = {item.name for item in graph.initializer}
     merged: list[onnx.NodeProto] = []
+
+    def made_by(op: str, name: str) -> onnx.NodeProto | None:
+        """The node of this kind that makes a tensor for nobody else."""
+        maker = makers.get(name)
+        return maker if maker is not None and maker.op_type == op and readers[name] == 1 else None
+
     for neuron in graph.node:
-        fires = neuron.domain == DOMAIN and (DOMAIN, neuron.op_type) in _ELEMENTWISE
-        if not fires or not neuron.input[0].endswith(_BLOCKS):
+        if not _is_neuron(neuron) or not neuron.input[0].endswith(_BLOCKS):
             continue
-        total = makers.get(neuron.input[0])
-        if total is None or total.op_type != "Add" or readers[neuron.input[0]] > 1:
+        sums = CELLS[neuron.op_type].sums
+        relu = made_by("Relu", neuron.input[0]) if sums else None
+        if relu is not None:
+            neuron.input[0] = relu.input[0]
+            neuron.attribute.append(helper.make_attribute("rectified", 1))
+            merged.append(relu)
+        total = made_by("Add", neuron.input[0])
+        if total is None:
             continue
         for current, scaled in (total.input, total.input[::-1]):
-            product = makers.get(scaled)
-            if product is None or product.op_type != "Mul" or readers[scaled] > 1 or current not in makers:
+            if current not in makers or scaled not in makers:
                 continue
-            factor = next((name for name in product.input if name in constants), None)
-            shortcut = next((name for name in product.input if name in makers), None)
+            product = made_by("Mul", scaled)
+            names = product.input if product is not None else []
+            factor = next((name for name in names if name in constants), None)
+            shortcut = next((name for name in names if name in makers), None)
+            if sums:  # a product stays: of two spikes, say
+                product, factor, shortcut = None, _ONE, scaled
             if factor is not None and shortcut is not None and rows[shortcut] == rows[current]:
                 neuron.input[0] = current
                 neuron.input.extend([shortcut, factor])
-                merged += [total, product]
+                merged += [total] if product is None else [total, product]
                 break
     for node in merged:
         graph.node.remove(node)
+    if any(_ONE in node.input for node in graph.node):
+        graph.initializer.append(numpy_helper.from_array(np.ones((), np.float32), _ONE))
+
+
+def _merge_words(graph: onnx.GraphProto) -> None:
+    """What a graded neuron gives is its next state: who reads the one may read the other."""
+    given = {item.name for item in graph.output}
+    words: dict[str, str] = {}
+    for neuron in graph.node:
+        if not _is_neuron(neuron) or "sent" not in (states := CELLS[neuron.op_type].states):
+            continue
+        word, state = neuron.output[0], neuron.output[1 + states.index("sent")]
+        if CELLS[neuron.op_type].sums and word not in given:
+            words[word] = state
+            neuron.output[0] = ""
+    for node in graph.node:
+        node.input[:] = [words.get(name, name) for name in node.input]
+
+
+def _is_neuron(node: onnx.NodeProto) -> bool:
+    """Whether a native kernel runs it."""
+    return node.domain == DOMAIN and (DOMAIN, node.op_type) in _ELEMENTWISE
 
 
 def _count_reorderings(model: onnx.ModelProto) -> int:

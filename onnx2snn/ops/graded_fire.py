@@ -24,21 +24,16 @@ MOST = 16
 
 
 def _function(timesteps: int) -> onnx.FunctionProto:
-    last = f"ratio{timesteps}"
-    body, total = "", ""
-    for t in range(1, timesteps + 1):
-        body += graded_if.DIGIT.format(t=t)
-        if t == 1:
-            total = "grade1"
-        else:
-            body += f"    total{t} = Add ({total}, grade{t})\n"
-            total = f"total{t}"
-        if t < timesteps:
-            body += f"    ratio{t + 1} = Sub (ratio{t}, grade{t})\n"
+    body, total = graded_if.DIGIT.format(t=1), "grade1"
+    for t in range(2, timesteps + 1):
+        body += f"    ratio{t} = Sub (ratio{t - 1}, grade{t - 1})\n" + graded_if.DIGIT.format(t=t)
+        body += f"    total{t} = Add ({total}, grade{t})\n"
+        total = f"total{t}"
     return function_body(
         f"GradedFire{timesteps} <exponents, dead_zone> (target, range) => (output) {{"
         + graded_if.CONSTANTS
-        + "    quotient = Div (target, unit)\n    ratio1 = Cast <to: int = 1> (quotient)\n"
+        + "    factor = Identity (wide)\n    quotient = Div (target, unit)\n"
+        + "    ratio1 = Cast <to: int = 1> (quotient)\n"
         + body
         + f"    size = CastLike ({total}, range)\n    output = Mul (size, range)\n}}"
     )
@@ -119,6 +114,7 @@ def _cell(timesteps: int) -> Cell:
         ),
         sums=True,
         count=partial(_count, timesteps),
+        native=True,
     )
 
 

@@ -23,13 +23,14 @@ from onnx import NodeProto, TensorProto, helper
 
 from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body, zero
 
-#: One spike in standard operators, each as fast as memory. The largest power of two below q·2^23 is its distance
-#: to the next float below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the factor
-#: 11184812 is 2^23·4/3, so much too large that ¾·2^j itself reaches 2^j. A float with a last place of 2^-(n-1)
-#: then absorbs what is smaller; ties go to its even side. No logarithm: exact wherever floats are IEEE's.
+#: One spike in standard operators, each as fast as memory. The largest power of two below q·2^23 is its
+#: distance to the next float below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the
+#: factor 11184812 is 2^23·4/3, so much too large that ¾·2^j itself reaches 2^j. A float whose last place is
+#: 2^-(n-1) then absorbs what is smaller: half a place is a tie, which goes to its even side. No logarithm:
+#: exact wherever floats are IEEE's.
 DIGIT = """
     bounded{t} = Clip (ratio{t}, minus, one)
-    above{t} = Mul (bounded{t}, wide)
+    above{t} = Mul (bounded{t}, factor)
     below{t} = Mul (above{t}, almost)
     power{t} = Sub (above{t}, below{t})
     absorbed{t} = Add (power{t}, coarse)
@@ -61,18 +62,19 @@ FUNCTION = function_body(
     count = Constant <value_int: int = @delay> ()
     first = CastLike (count, elapsed)
     begun = Sub (next_elapsed, first)
-    since = CastLike (begun, range)
-    open = Clip (since, nothing, full)
-    reach = Mul (range, open)
+    since = Cast <to: int = 1> (begun)
+    never = Sub (one, one)
+    open = Clip (since, never, one)
+    factor = Mul (wide, open)
     error = Sub (target, sent)
     quotient = Div (error, unit)
     ratio = Cast <to: int = 1> (quotient)
 """
     + DIGIT.format(t="")
-    # Not the other way round: onnxruntime takes out what copies a value that leaves, not the copy that leaves.
+    # The state first: onnxruntime takes a copy out at load, but not one that leaves the graph.
     + """
     size = CastLike (grade, range)
-    spike = Mul (size, reach)
+    spike = Mul (size, range)
     next_sent = Add (sent, spike)
     output = Identity (next_sent)
 }"""
@@ -182,4 +184,5 @@ CELL = Cell(
     ),
     sums=True,
     count=count,
+    native=True,
 )

@@ -121,10 +121,10 @@ def reorderings(model):
 
 
 @pytest.mark.parametrize("native", [False, True])
-@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("options", [{}, {"signed": True}, {"code": "graded"}], ids=str)
 @pytest.mark.parametrize("name", NETS)
-def test_results_stay_the_same(name, signed, native, rng, monkeypatch):
-    blocked, plain, _, _, x = sessions(name, rng, monkeypatch, signed=signed, native=native)
+def test_results_stay_the_same(name, options, native, rng, monkeypatch):
+    blocked, plain, _, _, x = sessions(name, rng, monkeypatch, **options, native=native)
     for batch in (x, x[:1], x, -x):
         found, expected = blocked.run(batch).outputs["y"], plain.run(batch).outputs["y"]
         assert expected.any()
@@ -173,6 +173,24 @@ def test_a_residual_sum_becomes_part_of_a_native_neuron(rng, monkeypatch):
     assert sorted(len(node.input) for node in neurons) == [3, 3, 3, 5, 5]
     assert sum(node.op_type == "Mul" for node in before.graph.node) == 2
     assert not any(node.op_type in ("Add", "Mul") and node.name != "" for node in after.graph.node[:-1])
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_a_graded_neuron_takes_in_its_target(schedule, rng, monkeypatch):
+    """Sum and Relu of a residual block; and in a step its word is read where its state is."""
+    if find_kernels().path is None:
+        pytest.skip("the native kernels are not built")
+    blocked, plain, _, after, x = sessions(
+        "residual", rng, monkeypatch, code="graded", schedule=schedule, timesteps=3, native=True
+    )
+    neurons = [node for node in after.graph.node if node.op_type.startswith("Graded")]
+    own = 4 if schedule == "stream" else 2
+    assert sorted(len(node.input) for node in neurons) == [own, own, own, own + 2, own + 2]
+    rectified = [any(item.name == "rectified" for item in node.attribute) for node in neurons]
+    assert sum(rectified) == 2
+    assert not any(node.op_type in ("Relu", "Mul") for node in after.graph.node)
+    assert all((node.output[0] == "") == (schedule == "stream") for node in neurons)
+    np.testing.assert_array_equal(blocked.run(x).outputs["y"], plain.run(x).outputs["y"])
 
 
 @pytest.mark.parametrize(

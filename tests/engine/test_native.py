@@ -21,6 +21,7 @@ import onnx2snn
 from onnx2snn.engine import native
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
+from onnx2snn.ops.graded_if import dead_zone
 from tests.helpers import normal, parse
 
 built = pytest.mark.skipif(native.find_kernels().path is None, reason="the native kernels are not built")
@@ -30,6 +31,8 @@ NEURONS = {
     "BurstIF": {"max_spikes": 3},
     "SignedBurstIF": {"max_spikes": 3},
     "AccumulateFire": {"levels": 7, "code": "burst", "potential": 0.5},
+    "GradedIF": {"exponents": 7, "dead_zone": dead_zone(7), "delay": 1},
+    "GradedFire3": {"exponents": 7, "dead_zone": dead_zone(7)},
 }
 SPECIAL = np.float32([0, -0.0, 0.5, 1, -1, 1.5, 7.25, -30, 1e30, 1e-40, np.inf, -np.inf, np.nan])
 
@@ -119,9 +122,58 @@ def test_whatever_the_shapes(op, data, seed):
 
     draw = [rng.normal(0, 3, part()).astype(np.float32) for _ in range(1 + len(CELLS[op].states))]
     theta = rng.uniform(0.25, 2, part()).astype(np.float32)
-    if len(draw) == 3:
+    if len(draw) == 3:  # spikes, or timesteps
         draw[2] = np.abs(np.round(draw[2]))
     assert_same_bits(*both(op, NEURONS[op], *draw, theta))
+
+
+GRADED = [("GradedIF", {"delay": 0}), ("GradedIF", {"delay": 2})]
+GRADED += [(f"GradedFire{timesteps}", {}) for timesteps in (1, 2, 3, 5, 16)]
+
+
+def graded_both(op, more, exponents, target, reach, sent=0.0):
+    """The kernel and the body of a graded neuron, here three steps after its begin."""
+    states = [np.float32(sent), np.float32(3)][: len(CELLS[op].states)]
+    attributes = {"exponents": exponents, "dead_zone": dead_zone(exponents), **more}
+    with np.errstate(all="ignore"):
+        assert_same_bits(*both(op, attributes, np.float32(target), *states, np.float32(reach)))
+
+
+@built
+@pytest.mark.parametrize(("op", "more"), GRADED)
+@pytest.mark.parametrize("exponents", [1, 2, 7, 16])
+@pytest.mark.parametrize("reach", [1.0, 0.7, 171 / 256, 0.0, 2.0**-126, 3 * 2.0**-149, 2.0**-149, 2.0**100])
+def test_ties_and_their_neighbours(op, more, exponents, reach):
+    """Around ¾·R·2^j for all sizes and beyond them, of either sign; R tiny, huge, and of a dead channel."""
+    ties = np.float32(0.75 * 2.0 ** np.arange(4.0, -20, -1)) * np.float32(reach)
+    near = [np.nextafter(ties, np.float32(limit)) for limit in (np.inf, -np.inf)]
+    targets = np.concatenate([ties, *near, ties * 4 / 3])
+    graded_both(op, more, exponents, [targets, -targets], reach)
+
+
+@built
+@pytest.mark.parametrize(("op", "more"), GRADED)
+@pytest.mark.parametrize("exponents", [1, 7, 16])
+def test_every_size_of_float(op, more, exponents, rng):
+    """Any float against any range: NaN, infinities and subnormals are among them."""
+    bits = rng.integers(0, 2**32, 200_000, dtype=np.uint32)
+    graded_both(op, more, exponents, bits.view(np.float32), 1.0)
+    ranges = np.abs(rng.integers(0, 2**32, 200_000, dtype=np.uint32).view(np.float32))
+    ranges[~np.isfinite(ranges)] = 0
+    graded_both(op, more, exponents, bits.view(np.float32), ranges)
+    graded_both(op, more, exponents, ranges * rng.normal(0, 1, ranges.size), ranges)
+
+
+@built
+def test_a_delay_is_waited_for():
+    attributes = NEURONS["GradedIF"] | {"delay": 2}
+    state = [np.zeros((1, 1), np.float32)] * 2
+    for elapsed, sent in enumerate((0, 0, 0.5, 0.5)):
+        found, expected = both("GradedIF", attributes, np.float32([[0.5]]), *state, np.float32(1))
+        assert_same_bits(found, expected)
+        assert found["y"] == sent
+        assert found["next_elapsed"] == elapsed + 1
+        state = list(found.values())[1:]
 
 
 @built
@@ -190,7 +242,16 @@ def compiled(rng, **options):
 
 
 @built
-@pytest.mark.parametrize("options", [{}, {"signed": True}, {"schedule": "layer"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"signed": True},
+        {"schedule": "layer"},
+        {"code": "graded"},
+        {"code": "graded", "schedule": "layer", "timesteps": 3},
+    ],
+)
 def test_a_net_spikes_the_same(options, rng):
     model, x = compiled(rng, **options)
     found, expected = (

@@ -104,7 +104,8 @@ def test_only_neurons_whose_spikes_are_all_alike_send_units():
 
 def test_some_have_a_kernel():
     native = {op for op, cell in CELLS.items() if cell.native}
-    assert native == {"BurstIF", "SignedBurstIF", "AccumulateFire", "LIPool"}
+    graded = {"GradedIF", *(f"GradedFire{timesteps}" for timesteps in range(1, 17))}
+    assert native == {"BurstIF", "SignedBurstIF", "AccumulateFire", "LIPool", *graded}
 
 
 @pytest.mark.parametrize("op", CELLS)

@@ -9,7 +9,7 @@ from onnx2snn.ops import CELLS
 from onnx2snn.ops.graded_fire import words
 from onnx2snn.ops.graded_if import dead_zone
 from onnx2snn.options import CompileOptions
-from tests.ops.cells import BACKENDS, check_case, one
+from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate
 
 ONE = np.float32(1).reshape(1, 1)
 
@@ -22,6 +22,18 @@ ONE = np.float32(1).reshape(1, 1)
 def test_its_spikes_are_digits_of_the_target(backend, timesteps, target, word):
     setup = {"exponents": 5, "dead_zone": dead_zone(5)}
     check_case(backend, f"GradedFire{timesteps}", setup, [ONE], one(target), one(word))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("timesteps", [1, 3, 16])
+def test_backends_agree_on_any_float(backend, timesteps, rng):
+    op, setup = f"GradedFire{timesteps}", {"exponents": 9, "dead_zone": dead_zone(9)}
+    targets = rng.integers(0, 2**32, (1, 1, 50_000), dtype=np.uint32).view(np.float32)
+    with np.errstate(all="ignore"):
+        found, expected = (
+            simulate(run, op, targets, [np.float32([[0.7]])], setup) for run in (backend, numpy_step)
+        )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_words_are_what_was_sent_after_each_spike():

@@ -7,7 +7,7 @@ import pytest
 
 from onnx2snn.ops.graded_if import CELL, dead_zone, grades, next_word
 from onnx2snn.options import CompileOptions
-from tests.ops.cells import BACKENDS, check_case, one, suited
+from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate, suited
 
 ONE = np.float32(1).reshape(1, 1)
 
@@ -59,6 +59,22 @@ def test_a_range_may_be_zero_or_tiny_or_huge(backend, reach, sent):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_with_a_delay_it_is_silent_at_first(backend):
     check_case(backend, CELL.op, attributes(4, 2), [ONE], one(1, 1, 0.5, 0.5), one(0, 0, 0.5, 0.5))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("exponents", [1, 7, 16])
+def test_backends_agree_on_any_float(backend, exponents, rng):
+    bits = rng.integers(0, 2**32, (2, 1, 50_000), dtype=np.uint32)
+    targets, ranges = bits.view(np.float32), np.float32([0.7]).reshape(1, 1)
+    with np.errstate(all="ignore"):
+        found = simulate(backend, CELL.op, targets, [ranges], attributes(exponents))
+        expected = simulate(numpy_step, CELL.op, targets, [ranges], attributes(exponents))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nan_stays(backend):
+    check_case(backend, CELL.op, attributes(4), [ONE], one(0.5, np.nan, 0.5), one(0.5, np.nan, np.nan))
 
 
 def test_it_comes_to_rest_within_half_the_smallest_size(rng):

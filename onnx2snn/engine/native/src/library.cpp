@@ -11,6 +11,8 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "broadcast.hpp"
@@ -46,8 +48,10 @@ void parallel(const Ort::KernelContext& context, int64_t size, int64_t grain, co
 
 Shape shape_of(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
 
+// Null for an output that nobody reads.
 float* output(Ort::KernelContext& context, size_t index, const Shape& shape) {
-  return context.GetOutput(index, shape).GetTensorMutableData<float>();
+  Ort::UnownedValue value = context.GetOutput(index, shape);
+  return value ? value.GetTensorMutableData<float>() : nullptr;
 }
 
 // An elementwise operator of `Inputs` tensors: call row(operands, count, offset) for all rows of its result.
@@ -85,11 +89,12 @@ class Elementwise {
 };
 
 // What the neurons share. In a graph that was made for the kernels (onnx2snn/engine/blocked.py), two more inputs
-// hold a residual sum that has become part of the neuron.
-template <size_t States>
+// hold a residual sum that has become part of the neuron. The last `Clocks` states have a size of their own.
+template <size_t States, size_t Clocks = 0>
 struct Neuron {
   static constexpr bool kInPlace = true;
   static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
+  static constexpr size_t kRows = kOutputs - Clocks;
 
   // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
   template <typename Row>
@@ -112,10 +117,11 @@ struct Neuron {
   template <size_t Inputs, typename Row>
   static void each_row(Ort::KernelContext& context, const Row& row) {
     const Elementwise<Inputs> inputs(context);
-    std::array<float*, kOutputs> outputs;
-    for (size_t i = 0; i < kOutputs; ++i) outputs[i] = output(context, i, inputs.shape());
+    std::array<float*, kRows> outputs;
+    for (size_t i = 0; i < kRows; ++i) outputs[i] = output(context, i, inputs.shape());
+    for (float*& data : outputs) data = data == nullptr ? outputs.back() : data;  // what nobody reads
     inputs.run([&](const auto& in, int64_t count, int64_t at) {
-      std::array<float*, kOutputs> out = outputs;
+      std::array<float*, kRows> out = outputs;
       for (float*& data : out) data += at;
       row(in, count, out);
     });
@@ -165,13 +171,71 @@ struct AccumulateFire : Neuron<0> {
   }
 };
 
+// Attributes that a graph may have that was made for the kernels (onnx2snn/engine/blocked.py).
+int64_t own_attribute(const Ort::ConstKernelInfo& info, const char* name, int64_t otherwise) {
+  int64_t value = otherwise;
+  OrtStatus* missing = Ort::GetApi().KernelInfoGetAttribute_int64(info, name, &value);
+  if (missing != nullptr) Ort::GetApi().ReleaseStatus(missing);
+  return value;
+}
+
+struct GradedIF : Neuron<2, 1> {
+  static constexpr const char* kName = "GradedIF";
+  float dead_zone, delay;
+  bool rectified;
+
+  explicit GradedIF(const Ort::ConstKernelInfo& info)
+      : dead_zone(info.GetAttribute<float>("dead_zone")),
+        delay(static_cast<float>(info.GetAttribute<int64_t>("delay"))),
+        rectified(own_attribute(info, "rectified", 0) != 0) {}
+
+  void compute(Ort::KernelContext& context) const {
+    const Ort::ConstValue elapsed = context.GetInput(2);
+    const auto places = static_cast<int64_t>(elapsed.GetTensorTypeAndShapeInfo().GetElementCount());
+    const float* const before = elapsed.GetTensorData<float>();
+    float* const after = output(context, 2, shape_of(elapsed));
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      // One clock for the whole row. A clock for each of its elements, which nobody has, goes element by element.
+      for (int64_t at = 0, step = in[2].moves ? 1 : count; at < count; at += step) {
+        const float open = clip(in[2].data[at] + 1.0f - delay, 0.0f, 1.0f);
+        const auto from = [at](Operand operand) { return operand.moves ? Operand{operand.data + at, true} : operand; };
+        const Residual part = residual ? Residual{from(residual->shortcut), from(residual->factor)} : Residual{};
+        graded_if(from(in[0]), residual ? &part : nullptr, rectified, from(in[1]), {&open, false}, from(in[3]),
+                  dead_zone, step, out[0] + at, out[1] + at);
+      }
+    });
+    for (int64_t i = 0; i < places; ++i) after[i] = before[i] + 1.0f;
+  }
+};
+
+constexpr std::array<const char*, 16> kGradedFires{
+    "GradedFire1",  "GradedFire2",  "GradedFire3",  "GradedFire4",  "GradedFire5",  "GradedFire6",
+    "GradedFire7",  "GradedFire8",  "GradedFire9",  "GradedFire10", "GradedFire11", "GradedFire12",
+    "GradedFire13", "GradedFire14", "GradedFire15", "GradedFire16"};
+
+template <size_t Timesteps>
+struct GradedFire : Neuron<0> {
+  static constexpr const char* kName = kGradedFires[Timesteps - 1];
+  float dead_zone;
+  bool rectified;
+
+  explicit GradedFire(const Ort::ConstKernelInfo& info)
+      : dead_zone(info.GetAttribute<float>("dead_zone")), rectified(own_attribute(info, "rectified", 0) != 0) {}
+
+  void compute(Ort::KernelContext& context) const {
+    run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
+      graded_fire(in[0], residual, rectified, in[1], dead_zone, Timesteps, count, out[0]);
+    });
+  }
+};
+
 struct LIPool {
   static constexpr const char* kName = "LIPool";
   static constexpr bool kInPlace = false;  // its windows overlap
   static constexpr size_t kRequired = 3, kInputs = kRequired, kOutputs = 3;
   Window window;
   size_t axes;
-  int64_t block = 1;  // more in a graph that was made for the kernels (onnx2snn/engine/blocked.py)
+  int64_t block;  // more than one only in a graph that was made for the kernels
 
   explicit LIPool(const Ort::ConstKernelInfo& info) {
     const auto kernel = info.GetAttributes<int64_t>("kernel_shape");
@@ -193,8 +257,7 @@ struct LIPool {
     window.ends = behind({pads.begin() + axes, pads.end()}, 0);
     window.auto_pad = info.GetAttribute<std::string>("auto_pad");
     window.ceil_mode = info.GetAttribute<int64_t>("ceil_mode") != 0;
-    OrtStatus* missing = Ort::GetApi().KernelInfoGetAttribute_int64(info, "block", &block);
-    if (missing != nullptr) Ort::GetApi().ReleaseStatus(missing);
+    block = own_attribute(info, "block", 1);
   }
 
   void compute(Ort::KernelContext& context) const {
@@ -297,9 +360,19 @@ struct Operator : Ort::CustomOpBase<Operator<Cell>, Kernel<Cell>, true> {
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < Cell::kRequired ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
+  // Where a neuron's output is its next state, that may be all that is read (onnx2snn/engine/blocked.py).
+  OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t index) const {
+    return index == 0 ? INPUT_OUTPUT_OPTIONAL : INPUT_OUTPUT_REQUIRED;
+  }
   ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
   ONNXTensorElementDataType GetOutputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
 };
+
+template <size_t... Places>
+void add_graded_fires(Ort::CustomOpDomain& domain, std::index_sequence<Places...>) {
+  static const std::tuple<Operator<GradedFire<Places + 1>>...> operators;
+  (domain.Add(&std::get<Places>(operators)), ...);
+}
 
 }  // namespace
 }  // namespace onnx2snn
@@ -321,6 +394,7 @@ OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options, const OrtA
     static const Operator<BurstIF> burst_if;
     static const Operator<SignedBurstIF> signed_burst_if;
     static const Operator<AccumulateFire> accumulate_fire;
+    static const Operator<GradedIF> graded_if;
     static const Operator<LIPool> li_pool;
     // Lives as long as the process: sessions may outlast the options.
     static const Ort::CustomOpDomain domain = [] {
@@ -328,6 +402,8 @@ OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options, const OrtA
       made.Add(&burst_if);
       made.Add(&signed_burst_if);
       made.Add(&accumulate_fire);
+      made.Add(&graded_if);
+      add_graded_fires(made, std::make_index_sequence<kGradedFires.size()>());
       made.Add(&li_pool);
       return made;
     }();
