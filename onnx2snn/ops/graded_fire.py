@@ -24,18 +24,28 @@ MOST = 16
 
 
 def _function(timesteps: int) -> onnx.FunctionProto:
-    body, total = graded_if.DIGIT.format(t=1), "grade1"
-    for t in range(2, timesteps + 1):
-        body += f"    ratio{t} = Sub (ratio{t - 1}, grade{t - 1})\n" + graded_if.DIGIT.format(t=t)
-        body += f"    total{t} = Add ({total}, grade{t})\n"
-        total = f"total{t}"
+    """The powers by turns in a coarse float and in its negative, so that their sums are those of the spikes.
+
+    What the dead zone drops is taken off the ratio as well: nothing but smaller powers can follow.
+    """
+    body = ""
+    for t in range(1, timesteps + 1):
+        if t > 1:
+            body += f"    ratio{t} = Sub (ratio{t - 1}, power{t - 1})\n"
+        absorbed = f"total{t}" if t == 1 else f"absorbed{t}"
+        body += graded_if.POWER.format(t=t)
+        body += f"    {absorbed} = {'Add' if t % 2 else 'Sub'} (power{t}, coarse)\n"
+        if t > 1:
+            body += f"    total{t} = Add (total{t - 1}, absorbed{t})\n"
+    last = f"total{timesteps}"
+    body += f"    grade = Sub ({last}, coarse)\n" if timesteps % 2 else f"    grade = Identity ({last})\n"
     return function_body(
         f"GradedFire{timesteps} <exponents, dead_zone> (target, range) => (output) {{"
         + graded_if.CONSTANTS
         + "    factor = Identity (wide)\n    quotient = Div (target, unit)\n"
         + "    ratio1 = Cast <to: int = 1> (quotient)\n"
         + body
-        + f"    size = CastLike ({total}, range)\n    output = Mul (size, range)\n}}"
+        + "    size = CastLike (grade, range)\n    output = Mul (size, range)\n}"
     )
 
 

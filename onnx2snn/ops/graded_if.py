@@ -23,18 +23,16 @@ from onnx import NodeProto, TensorProto, helper
 
 from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body, zero
 
-#: One spike in standard operators, each as fast as memory. The largest power of two below q·2^23 is its
+#: The nearest power of two in standard operators, each as fast as memory. The largest one below q·2^23 is its
 #: distance to the next float below, which q - q·(1 - 2^-24) rounds to (Rump's unit in the first place); the
 #: factor 11184812 is 2^23·4/3, so much too large that ¾·2^j itself reaches 2^j. A float whose last place is
 #: 2^-(n-1) then absorbs what is smaller: half a place is a tie, which goes to its even side. No logarithm:
 #: exact wherever floats are IEEE's.
-DIGIT = """
+POWER = """
     bounded{t} = Clip (ratio{t}, minus, one)
     above{t} = Mul (bounded{t}, factor)
     below{t} = Mul (above{t}, almost)
     power{t} = Sub (above{t}, below{t})
-    absorbed{t} = Add (power{t}, coarse)
-    grade{t} = Sub (absorbed{t}, coarse)
 """
 #: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero. The coarse
 #: float is 1½·2^(24-n), from the dead zone just below ¾·2^-(n-1).
@@ -70,9 +68,11 @@ FUNCTION = function_body(
     quotient = Div (error, unit)
     ratio = Cast <to: int = 1> (quotient)
 """
-    + DIGIT.format(t="")
+    + POWER.format(t="")
     # The state first: onnxruntime takes a copy out at load, but not one that leaves the graph.
     + """
+    absorbed = Add (power, coarse)
+    grade = Sub (absorbed, coarse)
     size = CastLike (grade, range)
     spike = Mul (size, range)
     next_sent = Add (sent, spike)
