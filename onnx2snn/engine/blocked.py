@@ -28,6 +28,8 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _BLOCKS = "/blocks"
 #: And those of constants that were put into blocks.
 _CONSTANT = "/blocks/constant"
+#: Places over which a range is repeated, at most, and the numbers that it then has, at least.
+_PLACES, _SHORTEST = 32, 64
 #: The factor of a shortcut that has none.
 _ONE = f"onnx2snn/one{_CONSTANT}"
 
@@ -249,9 +251,15 @@ class _Rewriting:
             like = self._first_current(node)
         if like is None:
             return False
-        operands = [self._operand(name, like) for name in node.input]
+        graded = _is_neuron(node) and CELLS[node.op_type].sums
+        repeated = self._repeated(node.input[-1], like) if graded else None
+        others = node.input if repeated is None else node.input[:-1]
+        operands = [self._operand(name, like) for name in others]
         if None in operands:
             return False
+        if repeated is not None:
+            operands.append(repeated)
+            node.attribute.append(helper.make_attribute("repeats", 1))
         self._states_as_blocks.update(name for name in node.input if name in self._states)
         node.input[:] = [name for name in operands if name is not None]
         for place, name in enumerate(node.output):
@@ -310,6 +318,21 @@ class _Rewriting:
         ordered = np.ascontiguousarray(np.moveaxis(blocks, 1, -1)).reshape(spread.shape)
         made = f"{name}/{len(self.constants)}{_CONSTANT}"
         self.constants.append(numpy_helper.from_array(ordered, made))
+        return made
+
+    def _repeated(self, name: str, like: _Blocks) -> str | None:
+        """One number per channel as [1, groups, 1, length]: over a few places, which stay in the cache."""
+        if name not in self._values or like.space is None:
+            return None
+        value = numpy_helper.to_array(self._values[name])
+        per_channel = value.shape[-1 - len(like.space) :] == (like.channels, *[1] * len(like.space))
+        places = int(np.prod(like.space))
+        times = max(count for count in range(1, _PLACES + 1) if places % count == 0)
+        if not per_channel or value.size != like.channels or times * self._block < _SHORTEST:
+            return None
+        blocks = np.tile(value.reshape(-1, self._block), times)
+        made = f"{name}/{len(self.constants)}{_CONSTANT}"
+        self.constants.append(numpy_helper.from_array(blocks.reshape(1, len(blocks), 1, -1), made))
         return made
 
     def _plain_name(self, name: str) -> str:

@@ -186,8 +186,8 @@ def test_a_graded_neuron_takes_in_its_target(schedule, rng, monkeypatch):
     neurons = [node for node in after.graph.node if node.op_type.startswith("Graded")]
     own = 4 if schedule == "stream" else 2
     assert sorted(len(node.input) for node in neurons) == [own, own, own, own + 2, own + 2]
-    rectified = [any(item.name == "rectified" for item in node.attribute) for node in neurons]
-    assert sum(rectified) == 2
+    marks = [item.name for node in neurons for item in node.attribute]
+    assert (marks.count("rectified"), marks.count("repeats")) == (2, 5)
     assert not any(node.op_type in ("Relu", "Mul") for node in after.graph.node)
     assert all((node.output[0] == "") == (schedule == "stream") for node in neurons)
     np.testing.assert_array_equal(blocked.run(x).outputs["y"], plain.run(x).outputs["y"])

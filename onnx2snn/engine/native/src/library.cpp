@@ -55,14 +55,24 @@ float* output(Ort::KernelContext& context, size_t index, const Shape& shape) {
 }
 
 // An elementwise operator of `Inputs` tensors: call row(operands, count, offset) for all rows of its result.
+//
+// In a graph that was made for the kernels (onnx2snn/engine/blocked.py), input `repeated` may be [1, groups, 1,
+// length]: what repeats itself all over the places of a group of channels. The others are then seen as
+// [samples, groups, times, length], and a row is as short as what it repeats.
 template <size_t Inputs>
 class Elementwise {
  public:
-  explicit Elementwise(const Ort::KernelContext& context) : context_(context), broadcast_(shapes(context)) {
+  explicit Elementwise(const Ort::KernelContext& context, size_t repeated = Inputs)
+      : context_(context), broadcast_(shapes(context, repeated)), shape_(broadcast_.shape()) {
     for (size_t i = 0; i < Inputs; ++i) data_[i] = context.GetInput(i).GetTensorData<float>();
+    if (repeated < Inputs) {
+      const int64_t samples = shape_[0];
+      shape_ = shape_of(context.GetInput(0));
+      shape_[0] = samples;
+    }
   }
 
-  const Shape& shape() const { return broadcast_.shape(); }
+  const Shape& shape() const { return shape_; }
 
   template <typename Row>
   void run(const Row& row) const {
@@ -77,14 +87,21 @@ class Elementwise {
   }
 
  private:
-  static std::array<Shape, Inputs> shapes(const Ort::KernelContext& context) {
+  static std::array<Shape, Inputs> shapes(const Ort::KernelContext& context, size_t repeated) {
     std::array<Shape, Inputs> result;
     for (size_t i = 0; i < Inputs; ++i) result[i] = shape_of(context.GetInput(i));
+    for (size_t i = 0; i < Inputs && repeated < Inputs; ++i) {
+      const Shape& part = result[repeated];
+      int64_t places = 1;
+      for (size_t axis = 1; axis < result[i].size(); ++axis) places *= result[i][axis];
+      if (i != repeated && places > 1) result[i] = {result[i][0], part[1], places / (part[1] * part[3]), part[3]};
+    }
     return result;
   }
 
   const Ort::KernelContext& context_;
   Broadcast<Inputs> broadcast_;
+  Shape shape_;
   std::array<const float*, Inputs> data_;
 };
 
@@ -96,9 +113,9 @@ struct Neuron {
   static constexpr size_t kRequired = 2 + States, kInputs = kRequired + 2, kOutputs = 1 + States;
   static constexpr size_t kRows = kOutputs - Clocks;
 
-  // Call row(operands, residual or nullptr, number of elements, outputs) for all rows.
+  // Call row(operands, residual or nullptr, number of elements, outputs) for all rows. The parameter may repeat.
   template <typename Row>
-  static void run(Ort::KernelContext& context, const Row& row) {
+  static void run(Ort::KernelContext& context, const Row& row, bool repeats = false) {
     if (context.GetInputCount() == kInputs) {
       if (shape_of(context.GetInput(0)) != shape_of(context.GetInput(kRequired))) {
         throw std::invalid_argument("a current and its shortcut are of different shapes");
@@ -106,17 +123,17 @@ struct Neuron {
       each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
         const Residual residual{in[kRequired], in[kRequired + 1]};
         row(in, &residual, count, out);
-      });
+      }, repeats);
     } else {
-      each_row<kRequired>(context,
-                          [&](const auto& in, int64_t count, const auto& out) { row(in, nullptr, count, out); });
+      each_row<kRequired>(
+          context, [&](const auto& in, int64_t count, const auto& out) { row(in, nullptr, count, out); }, repeats);
     }
   }
 
  private:
   template <size_t Inputs, typename Row>
-  static void each_row(Ort::KernelContext& context, const Row& row) {
-    const Elementwise<Inputs> inputs(context);
+  static void each_row(Ort::KernelContext& context, const Row& row, bool repeats) {
+    const Elementwise<Inputs> inputs(context, repeats ? kRequired - 1 : Inputs);
     std::array<float*, kRows> outputs;
     for (size_t i = 0; i < kRows; ++i) outputs[i] = output(context, i, inputs.shape());
     for (float*& data : outputs) data = data == nullptr ? outputs.back() : data;  // what nobody reads
@@ -182,12 +199,13 @@ int64_t own_attribute(const Ort::ConstKernelInfo& info, const char* name, int64_
 struct GradedIF : Neuron<2, 1> {
   static constexpr const char* kName = "GradedIF";
   float dead_zone, delay;
-  bool rectified;
+  bool rectified, repeats;
 
   explicit GradedIF(const Ort::ConstKernelInfo& info)
       : dead_zone(info.GetAttribute<float>("dead_zone")),
         delay(static_cast<float>(info.GetAttribute<int64_t>("delay"))),
-        rectified(own_attribute(info, "rectified", 0) != 0) {}
+        rectified(own_attribute(info, "rectified", 0) != 0),
+        repeats(own_attribute(info, "repeats", 0) != 0) {}
 
   void compute(Ort::KernelContext& context) const {
     const Ort::ConstValue elapsed = context.GetInput(2);
@@ -203,7 +221,7 @@ struct GradedIF : Neuron<2, 1> {
         graded_if(from(in[0]), residual ? &part : nullptr, rectified, from(in[1]), {&open, false}, from(in[3]),
                   dead_zone, step, out[0] + at, out[1] + at);
       }
-    });
+    }, repeats);
     for (int64_t i = 0; i < places; ++i) after[i] = before[i] + 1.0f;
   }
 };
@@ -217,15 +235,17 @@ template <size_t Timesteps>
 struct GradedFire : Neuron<0> {
   static constexpr const char* kName = kGradedFires[Timesteps - 1];
   float dead_zone;
-  bool rectified;
+  bool rectified, repeats;
 
   explicit GradedFire(const Ort::ConstKernelInfo& info)
-      : dead_zone(info.GetAttribute<float>("dead_zone")), rectified(own_attribute(info, "rectified", 0) != 0) {}
+      : dead_zone(info.GetAttribute<float>("dead_zone")),
+        rectified(own_attribute(info, "rectified", 0) != 0),
+        repeats(own_attribute(info, "repeats", 0) != 0) {}
 
   void compute(Ort::KernelContext& context) const {
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
       graded_fire(in[0], residual, rectified, in[1], dead_zone, Timesteps, count, out[0]);
-    });
+    }, repeats);
   }
 };
 
