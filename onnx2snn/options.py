@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from onnx2snn.declaration import Declaration, Section, option
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import parse_exit
 from onnx2snn.records import Record
@@ -18,7 +19,6 @@ Code = Literal["burst", "radix", "graded"]
 Weights = Literal["float", "int8"]
 Compression = Literal["none", "spikes", "energy"]
 LossMeasure = Literal["auto", "accuracy", "agreement"]
-Section = Literal["Neurons", "Calibration", "Savings", "What may be converted", "Samples"]
 
 #: Γ where the user names none: a radix neuron sends one bit a timestep.
 _BURST = 4
@@ -30,34 +30,6 @@ _MOST_BITS = 16
 EXPONENTS = 7
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """What there is to know of an option beside its name, type and default.
-
-    Attributes:
-        section: of the command's help.
-        help: what it does, for the command line and the documentation.
-        choices: its values; empty where they are not counted.
-        bounds: the least and the largest whole number; None for other values.
-        short: a letter for the command line.
-        metavar: what a value is called there.
-        switch: of a flag: whether it can be turned off as well.
-    """
-
-    section: Section
-    help: str
-    choices: tuple[str, ...] = ()
-    bounds: tuple[int, int] | None = None
-    short: str = ""
-    metavar: str | None = None
-    switch: bool = False
-
-
-def option(default: Any, section: Section, help: str, **more: Any) -> Any:  # noqa: A002 - as click has it
-    """A field of `CompileOptions` with all that anyone asks about it: see `Declaration`."""
-    return field(default=default, metadata={"option": Declaration(section, help, **more)})
 
 
 @dataclass(frozen=True)
@@ -158,6 +130,11 @@ class CompileOptions(Record):
         "The file stops by itself once every sample of a batch is decided.",
         metavar="auto|confidence|entropy[:X]",
     )
+    until_rest: bool = option(
+        False,
+        "Savings",
+        "For --code graded: the file stops by itself once no neuron sends, with the same answer.",
+    )
     max_loss: float | None = option(
         None,
         "Savings",
@@ -203,11 +180,12 @@ class CompileOptions(Record):
         given: int | None = self.max_spikes
         if self.code == "radix":
             self._check_radix(given)
-        if self.code != "graded" and self.exponents is not None:
-            raise OptionError(
-                f"--exponents: expected only with --code graded, found {self.exponents!r} with {self.code}; "
-                "give that code, or leave it out"
-            )
+        for name in () if self.code == "graded" else ("exponents", "until_rest"):
+            if getattr(self, name) not in (None, False):
+                raise OptionError(
+                    f"{_flag(name)}: expected only with --code graded, found {getattr(self, name)!r} with "
+                    f"{self.code}; give that code, or leave it out"
+                )
         if given is None:
             object.__setattr__(self, "max_spikes", _BURST if self.code == "burst" else 1)
         for name, declaration in DECLARATIONS.items():
@@ -264,7 +242,7 @@ class CompileOptions(Record):
         """All options, in the order of their definition; less those of a code that was not chosen."""
         values = asdict(self)
         if self.exponents is None:
-            del values["exponents"]
+            del values["exponents"], values["until_rest"]
         return values
 
     def _check_adaptation(self) -> None:
@@ -356,6 +334,7 @@ class CompileOptions(Record):
             "levels": (self.levels is not None, "there is nothing to catch up with, so no headroom"),
             "dynamic_timesteps": (self.dynamic_timesteps, "θ depends on T"),
             "early_exit": (self.early_exit is not None, "its output is there only after the last timestep"),
+            "until_rest": (self.until_rest, "there is nothing to stop before the last timestep"),
         }
         for name, (given, why) in refused.items():
             if given:

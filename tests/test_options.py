@@ -275,7 +275,7 @@ def test_nothing_changes_them_later():
 
 def test_every_option_says_what_it_is():
     assert list(DECLARATIONS) == list(CompileOptions(code="graded").to_dict())
-    assert set(DECLARATIONS) - set(CompileOptions().to_dict()) == {"exponents"}
+    assert set(DECLARATIONS) - set(CompileOptions().to_dict()) == {"exponents", "until_rest"}
     assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
     assert all(item.help for item in DECLARATIONS.values())
 
@@ -318,6 +318,16 @@ def test_what_does_not_go_with_graded_spikes(given, found, why):
             {"exponents": 4},
             "--exponents: expected only with --code graded, found 4 with burst; give that code, or leave "
             "it out",
+        ),
+        (
+            {"until_rest": True},
+            "--until-rest: expected only with --code graded, found True with burst; give that code, or leave "
+            "it out",
+        ),
+        (
+            {"code": "graded", "schedule": "layer", "until_rest": True},
+            "--until-rest: expected only with --schedule stream, found with layer; there is nothing to stop "
+            "before the last timestep: leave it out",
         ),
         (
             {"code": "graded", "schedule": "layer", "timesteps": 17},

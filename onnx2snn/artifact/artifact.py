@@ -5,7 +5,6 @@ In the schedule `layer` the whole run is one step: of sums over time instead of 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,10 +19,11 @@ from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
 from onnx2snn.artifact.sums import gives_sums, pools_of_sums
 from onnx2snn.data.readers import InputSpec
-from onnx2snn.emit.metadata import METADATA_PREFIX
+from onnx2snn.emit.metadata import read_metadata
 from onnx2snn.errors import ModelError
 from onnx2snn.exits.in_file import remove_early_exit
 from onnx2snn.exits.rule import ExitRule
+from onnx2snn.exits.until_rest import remove_until_rest, stops_at_rest
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.names import LOOP, TIMESTEPS
 from onnx2snn.options import Schedule
@@ -49,7 +49,7 @@ class Artifact:
     """An artifact's parts as models of their own.
 
     Attributes:
-        model: the whole file, but for an early exit.
+        model: the whole file, but for an early exit, and what ends it at rest.
         timesteps: T, as compiled.
         prefix: from the inputs to what the loop and the head read; None when they read the inputs only.
         step: one timestep, from the carried values and the prefix to the carried values.
@@ -57,6 +57,7 @@ class Artifact:
         carried: states and sums, in the loop's order.
         cells: the step's nodes with a state, in order; in the schedule `layer` neurons and maximum pools.
         metadata: what `onnx2snn.emit.metadata` wrote, decoded.
+        stops_at_rest: whether the file's Loop ends at the first timestep without a spike.
     """
 
     model: onnx.ModelProto
@@ -67,6 +68,7 @@ class Artifact:
     carried: tuple[Carried, ...]
     cells: tuple[onnx.NodeProto, ...]
     metadata: dict[str, Any]
+    stops_at_rest: bool = False
 
     @cached_property
     def record(self) -> Metadata:
@@ -165,7 +167,8 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
         )
     if not any(_is_time_loop(node) for node in model.graph.node):
         return _divide_flat(model)
-    model = remove_early_exit(model)
+    at_rest = stops_at_rest(model)
+    model = remove_early_exit(remove_until_rest(model))
     graph = model.graph
     position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
     before, loop = graph.node[:position], graph.node[position]
@@ -197,7 +200,8 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
         head=head,
         carried=carried,
         cells=_cells(steps, weights),
-        metadata=_metadata(model),
+        metadata=read_metadata(model),
+        stops_at_rest=at_rest,
     )
 
 
@@ -211,7 +215,7 @@ def _cells(
 
 def _divide_flat(model: onnx.ModelProto) -> Artifact:
     """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
-    graph, metadata = model.graph, _metadata(model)
+    graph, metadata = model.graph, read_metadata(model)
     weights = {item.name: item for item in graph.initializer}
     cells = _flat_cells(graph.node, weights)
     before, body, after = _sections(graph.node, cells)
@@ -377,19 +381,6 @@ def _ranked(type_: TensorType) -> TensorType:
     """The type, without sizes."""
     element, dims = type_
     return element, None if dims is None else (None,) * len(dims)
-
-
-def _metadata(model: onnx.ModelProto) -> dict[str, Any]:
-    decoded: dict[str, Any] = {}
-    for entry in model.metadata_props:
-        if entry.key.startswith(METADATA_PREFIX):
-            try:
-                decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
-            except json.JSONDecodeError as error:
-                raise ModelError(
-                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
-                ) from error
-    return decoded
 
 
 def zero_state(values: Iterable[Carried]) -> dict[str, Array]:

@@ -30,6 +30,7 @@ from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.exits.in_file import add_early_exit
 from onnx2snn.exits.rule import parse_exit
+from onnx2snn.exits.until_rest import add_until_rest
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.macs import count_macs
 from onnx2snn.model.check import check_model, check_structure
@@ -150,6 +151,10 @@ def convert(
     if chosen.early_exit is not None:
         with phases.timed("early exit"):
             artifact, report = _exit_early(artifact, report, context, progress)
+    if chosen.until_rest:
+        artifact = add_until_rest(artifact)
+        check_structure(artifact, "the artifact (this is a bug, please report it)")
+        make_engine(artifact)
     report = replace(report, seconds=phases.seconds, peak_megabytes=phases.megabytes)
     return CompiledModel(artifact, report)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import onnx
 
+from onnx2snn.errors import ModelError
+
 METADATA_PREFIX = "onnx2snn."
 
 
@@ -16,3 +18,21 @@ def add_metadata(model: onnx.ModelProto, entries: Mapping[str, Any]) -> None:
     for key in sorted(entries):
         value = json.dumps(entries[key], ensure_ascii=False)
         model.metadata_props.add(key=METADATA_PREFIX + key, value=value)
+
+
+def read_metadata(model: onnx.ModelProto) -> dict[str, Any]:
+    """The entries of a file, decoded.
+
+    Raises:
+        ModelError: an entry that is no JSON.
+    """
+    decoded: dict[str, Any] = {}
+    for entry in model.metadata_props:
+        if entry.key.startswith(METADATA_PREFIX):
+            try:
+                decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
+            except json.JSONDecodeError as error:
+                raise ModelError(
+                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
+                ) from error
+    return decoded

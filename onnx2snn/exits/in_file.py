@@ -25,6 +25,8 @@ _PREFIX = "onnx2snn/early_exit/"
 #: How the names of what is repeated inside the loop begin.
 _USERS = f"{_PREFIX}of/"
 _USED, _DECIDED = f"{_PREFIX}used", f"{_PREFIX}decided"
+#: Name of the node that gives `USED` out.
+COUNTED = f"{_PREFIX}output"
 
 
 def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
@@ -37,8 +39,8 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    position, loop = _find_loop(graph)
-    body = _body(loop)
+    position, loop = find_loop(graph)
+    body = loop_body(loop)
     iteration, going_on = body.input[0].name, body.output[0].name
     nodes = [node for node in body.node if node.output[0] != going_on]
     # What the head reads behind the loop, it can read in any timestep: T is then the timesteps so far.
@@ -64,40 +66,38 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
         body.output.append(helper.make_tensor_value_info(f"{name}/out", element, dims))
         loop.input.append(name)
         loop.output.append(f"{name}/final")
-    _replace_body(loop, body)
+    replace_body(loop, body)
     graph.initializer.append(numpy_helper.from_array(np.asarray(0, np.int64), _USED))
     graph.initializer.append(numpy_helper.from_array(np.zeros(1, bool), _DECIDED))
     _divide_by(graph, position, f"{_USED}/final")
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     used = f"{_PREFIX}{USED}" if USED in taken else USED
-    graph.node.append(helper.make_node("Identity", [f"{_USED}/final"], [used], f"{_PREFIX}output"))
+    graph.node.append(helper.make_node("Identity", [f"{_USED}/final"], [used], COUNTED))
     graph.output.append(helper.make_tensor_value_info(used, onnx.TensorProto.INT64, []))
     return result
 
 
 def remove_early_exit(model: onnx.ModelProto) -> onnx.ModelProto:
     """The artifact as it was before `add_early_exit`; the same one where nothing was added."""
-    if not any(node.name == f"{_PREFIX}output" for node in model.graph.node):
+    if not any(node.name == COUNTED for node in model.graph.node):
         return model
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    position, loop = _find_loop(graph)
-    body = _body(loop)
+    position, loop = find_loop(graph)
+    body = loop_body(loop)
     for items in (body.input, body.output, body.initializer, graph.initializer):
-        _keep(items, [item for item in items if not item.name.startswith(_PREFIX)])
+        keep(items, [item for item in items if not item.name.startswith(_PREFIX)])
     going_on = body.output[0].name
-    _keep(
-        body.node, [n for n in body.node if not n.output[0].startswith(_PREFIX) and n.output[0] != going_on]
-    )
+    keep(body.node, [n for n in body.node if not n.output[0].startswith(_PREFIX) and n.output[0] != going_on])
     condition = body.input[1].name
     body.node.append(helper.make_node("Identity", [condition], [going_on], condition))
-    _replace_body(loop, body)
+    replace_body(loop, body)
     for names in (loop.input, loop.output):
         names[:] = [name for name in names if not name.startswith(_PREFIX)]
     _divide_by(graph, position, loop.input[0])
-    (last,) = (node for node in graph.node if node.name == f"{_PREFIX}output")
-    _keep(graph.output, [item for item in graph.output if item.name != last.output[0]])
+    (last,) = (node for node in graph.node if node.name == COUNTED)
+    keep(graph.output, [item for item in graph.output if item.name != last.output[0]])
     graph.node.remove(last)
     return result
 
@@ -170,17 +170,20 @@ def _node(op: str, inputs: list[str], output: str, **attributes: Any) -> onnx.No
     return helper.make_node(op, inputs, [output], output, **attributes)
 
 
-def _find_loop(graph: onnx.GraphProto) -> tuple[int, onnx.NodeProto]:
+def find_loop(graph: onnx.GraphProto) -> tuple[int, onnx.NodeProto]:
+    """The Loop over timesteps of an artifact, and its place."""
     return next((place, node) for place, node in enumerate(graph.node) if node.name == LOOP)
 
 
-def _body(loop: onnx.NodeProto) -> onnx.GraphProto:
+def loop_body(loop: onnx.NodeProto) -> onnx.GraphProto:
+    """A copy of its body."""
     copy = onnx.GraphProto()
     copy.CopyFrom(helper.get_node_attr_value(loop, "body"))
     return copy
 
 
-def _replace_body(loop: onnx.NodeProto, body: onnx.GraphProto) -> None:
+def replace_body(loop: onnx.NodeProto, body: onnx.GraphProto) -> None:
+    """Give a loop another body."""
     (attribute,) = (item for item in loop.attribute if item.name == "body")
     attribute.g.CopyFrom(body)
 
@@ -192,7 +195,7 @@ def _divide_by(graph: onnx.GraphProto, position: int, timesteps: str) -> None:
             node.input[0] = timesteps
 
 
-def _keep(items: Any, kept: list[Any]) -> None:
+def keep(items: Any, kept: list[Any]) -> None:
     """Leave only these in a repeated field."""
     copies = [type(item).FromString(item.SerializeToString()) for item in kept]
     del items[:]

@@ -31,6 +31,11 @@ class Steps(Protocol):
         """Go on with some of the samples only."""
         ...
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing will change any more."""
+        ...
+
 
 def find_rule(
     early_exit: str | ExitRule, schedule: str, own: ExitRule | None, *, probabilities: bool
@@ -100,7 +105,8 @@ def run_until_decided(
             _check_rows(name, values, len(rows))
         first, scores = next(iter(outputs.items()))
         check_scores(first, scores)
-        new = still[rows] & (rule.decided(scores, number) | (number == steps))
+        last = number == steps or runner.at_rest
+        new = still[rows] & (rule.decided(scores, number) | last)
         for name, values in outputs.items():
             results.setdefault(name, np.zeros((samples, *values.shape[1:]), values.dtype))
             results[name][rows[new]] = values[new]

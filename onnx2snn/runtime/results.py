@@ -15,9 +15,9 @@ class Run:
     """Result of a run.
 
     Attributes:
-        timesteps: how many timesteps were run; with an early exit, at most.
+        timesteps: how many timesteps were run; with an early exit, or until rest, at most.
         outputs: output name → mean over the timesteps, like the ANN's output.
-        timesteps_used: with an early exit: how many timesteps each sample took, int64 [N].
+        timesteps_used: with an early exit, or until rest: how many timesteps each sample took, int64 [N].
         steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
             schedule `layer`, which has none before the last.
         spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.

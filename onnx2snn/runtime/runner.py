@@ -11,6 +11,7 @@ import onnx
 
 from onnx2snn.artifact.artifact import Artifact, Carried, final_name
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
+from onnx2snn.exits.until_rest import MOVING, first_free, tell_rest
 from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.stepper import Stepper, make_stepper, select_rows
 
@@ -24,10 +25,12 @@ class Step:
     Attributes:
         engine: has its graph.
         carried: what goes back into it.
+        tells_rest: whether it also gives `MOVING`.
     """
 
     engine: Engine
     carried: tuple[Carried, ...]
+    tells_rest: bool = False
 
 
 class Network:
@@ -59,6 +62,20 @@ class Network:
             if value.before not in self.sums() and value.initial.size == 1
         }
         return Step(self.load(self.artifact.step, private), self.artifact.carried)
+
+    @cached_property
+    def resting_step(self) -> Step:
+        """The same, which also tells whether some neuron has sent anything."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.artifact.step)
+        model.graph.node.extend(tell_rest(self.artifact.cells))
+        model.graph.output.append(onnx.helper.make_tensor_value_info(MOVING, onnx.TensorProto.BOOL, []))
+        return Step(self.load(model), self.artifact.carried, tells_rest=True)
+
+    @cached_property
+    def first_free(self) -> int:
+        """The timesteps in which some neuron may still wait."""
+        return first_free(self.artifact.neurons)
 
     @cached_property
     def _prefix(self) -> Engine | None:
@@ -99,7 +116,8 @@ class Network:
 
     def follow(self, bridge: dict[str, Array], step: Step) -> Runner:
         """A run that begins behind the prefix, or that is a part of another's timesteps."""
-        return Runner(self, bridge, make_stepper(step.engine, step.carried, bridge))
+        stepper = make_stepper(step.engine, step.carried, bridge)
+        return Runner(self, bridge, stepper, tells_rest=step.tells_rest)
 
     def read_out(self, bridge: Values, state: Values, timesteps: int) -> dict[str, Array]:
         """The outputs, from what was carried out of the last of some timesteps."""
@@ -123,8 +141,10 @@ class Runner:
         timesteps: how many have been run.
     """
 
-    def __init__(self, network: Network, bridge: dict[str, Array], stepper: Stepper) -> None:
-        self._network, self._stepper = network, stepper
+    def __init__(
+        self, network: Network, bridge: dict[str, Array], stepper: Stepper, *, tells_rest: bool = False
+    ) -> None:
+        self._network, self._stepper, self._tells_rest = network, stepper, tells_rest
         self.bridge, self.timesteps = bridge, 0
 
     def advance(self, bridge: dict[str, Array] | None = None) -> None:
@@ -135,9 +155,16 @@ class Runner:
         self.timesteps += artifact.timesteps if artifact.schedule == "layer" else 1
 
     def advance_to(self, timesteps: int) -> None:
-        """As many steps as it takes."""
-        while self.timesteps < timesteps:
+        """As many steps as it takes, or until rest where the step tells it."""
+        while self.timesteps < timesteps and not self.at_rest:
             self.advance()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no neuron will ever send again; False where the step does not tell."""
+        if not self._tells_rest or self.timesteps <= self._network.first_free:
+            return False
+        return not self._stepper.results()[MOVING]
 
     def carried(self, names: Collection[str]) -> dict[str, Array]:
         """Some carried values, by input name of the step."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
 from operator import index
 from pathlib import Path
 
@@ -20,12 +19,10 @@ from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.exits.stopping import check_scores, find_rule, run_until_decided
+from onnx2snn.exits.until_rest import comes_to_rest
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.ops.graded_fire import words
-from onnx2snn.ops.graded_if import grades
 from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
@@ -34,6 +31,7 @@ from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
 from onnx2snn.runtime.probing import Prober
 from onnx2snn.runtime.results import Checkpoint, Run, Work
 from onnx2snn.runtime.runner import Network, Runner, Step
+from onnx2snn.runtime.trains import step_spikes, whole_train
 
 #: Samples that an early exit begins with together: they soon are fewer.
 _EXITING = 64
@@ -103,6 +101,7 @@ class SpikingSession:
         timesteps: int | None = None,
         *,
         early_exit: str | ExitRule | None = None,
+        until_rest: bool | None = None,
         record: bool = False,
     ) -> Run:
         """Run samples from the initial state.
@@ -112,21 +111,25 @@ class SpikingSession:
             timesteps: T; as compiled by default.
             early_exit: stop each sample as soon as it is decided: `confidence` or `entropy`, each also with a
                 threshold as in `confidence:0.9`, `auto` as the file was compiled with, or a rule.
+            until_rest: stop as soon as no neuron of a graded network sends; the outputs are those of any
+                later timestep. As the file was compiled by default.
             record: also return the output after every timestep, and every neuron's spikes.
 
         Raises:
             DataError: arrays that do not fit the inputs.
             OptionError: timesteps that are no whole number of at least 1, or other than compiled in the
-                schedule `layer`; an early exit there, without class scores, or with `record`.
+                schedule `layer`; an early exit there, without class scores, or with `record`; a rest where
+                neurons do not come to one, or with `record`.
         """
         feeds = check_inputs(self.inputs, inputs)
         steps = self._check(timesteps)
+        step = self._network.resting_step if self._rests(until_rest, record=record) else None
         if early_exit is not None:
             if record:
                 raise OptionError(
                     "early_exit: expected none with record, found one; leave out one of the two"
                 )
-            return self._run_early(feeds, steps, self.exit_rule(early_exit))
+            return self._run_early(feeds, steps, self.exit_rule(early_exit), step)
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
@@ -136,15 +139,33 @@ class SpikingSession:
         samples = count_samples(self.inputs, feeds)
         size = self._split.size(samples) if self._apart and are_alike(self.inputs, feeds) else samples
         with self._split.measured(size, max(1, samples) * steps):
-            runs = [self._run_steps(group, steps).outputs for group in cut(feeds, samples, size)]
+            runs = [self._run_steps(group, steps, step) for group in cut(feeds, samples, size)]
         if len(runs) == 1:
-            return Run(steps, runs[0])
-        return Run(steps, {name: np.concatenate([run[name] for run in runs]) for name in runs[0]})
+            return runs[0]
+        outputs = {name: np.concatenate([run.outputs[name] for run in runs]) for name in runs[0].outputs}
+        used = [run.timesteps_used for run in runs if run.timesteps_used is not None]
+        return Run(steps, outputs, timesteps_used=np.concatenate(used) if used else None)
 
-    def _run_steps(self, feeds: dict[str, Array], steps: int) -> Run:
-        runner = self._network.start_again(feeds)
+    def _run_steps(self, feeds: dict[str, Array], steps: int, step: Step | None) -> Run:
+        runner = self._network.start_again(feeds) if step is None else self._network.start(feeds, step)
         runner.advance_to(steps)
-        return Run(steps, runner.outputs())
+        if step is None:
+            return Run(steps, runner.outputs())
+        used = np.full(count_samples(self.inputs, feeds), runner.timesteps, np.int64)
+        return Run(steps, runner.outputs(), timesteps_used=used)
+
+    def _rests(self, until_rest: bool | None, *, record: bool) -> bool:
+        """Whether a run is to end at rest."""
+        if until_rest is None:
+            return self.artifact.stops_at_rest and not record
+        if until_rest and record:
+            raise OptionError("until_rest: expected none with record, found one; leave out one of the two")
+        if until_rest and (self.artifact.schedule == "layer" or not comes_to_rest(self.artifact.neurons)):
+            raise OptionError(
+                "until_rest: expected a network of --code graded in the schedule stream, found one whose "
+                "neurons fire in every timestep, or once; leave it out, or compile with --code graded"
+            )
+        return until_rest
 
     def _record(self, feeds: dict[str, Array], steps: int) -> Run:
         runner = self._network.start(feeds, self._recording_step)
@@ -160,7 +181,7 @@ class SpikingSession:
             outputs.append(runner.outputs())
             results = runner.results()
             for cell in self.artifact.neurons:
-                spikes[cell.name].append(self._spikes(cell, before, results))
+                spikes[cell.name].append(step_spikes(self.artifact, cell, before, results))
         return Run(
             steps,
             outputs[-1],
@@ -189,12 +210,16 @@ class SpikingSession:
         """
         check_scores(self.artifact.outputs[0], scores)
 
-    def _run_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule) -> Run:
+    def _run_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, step: Step | None) -> Run:
         samples = count_samples(self.inputs, feeds)
         apart = self._apart and are_alike(self.inputs, feeds)
         runs = [
             run_until_decided(
-                self._network.start(group), rule, count_samples(self.inputs, group), steps, apart=apart
+                self._network.start(group, step),
+                rule,
+                count_samples(self.inputs, group),
+                steps,
+                apart=apart,
             )
             for group in cut(feeds, samples, _EXITING if apart else samples)
         ]
@@ -334,40 +359,8 @@ class SpikingSession:
         runner = self._network.start(feeds, self._recording_step)
         runner.advance()
         values = runner.bridge | runner.results()
-        spikes = {cell.name: self._train(cell, values) for cell in self.artifact.neurons}
+        spikes = {cell.name: whole_train(self.artifact, cell, values) for cell in self.artifact.neurons}
         return Run(self.timesteps, runner.outputs(), {}, spikes)
-
-    def _train(self, cell: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
-        """The spikes [T, …] of a neuron of the schedule `layer`, from its accumulated current."""
-        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
-        if CELLS[cell.op_type].sums:
-            target = values[cell.input[0]]
-            reached = words(target, self.artifact.threshold(cell), attributes["dead_zone"], self.timesteps)
-            return np.stack(
-                [self._grades(cell, after - before) for before, after in pairwise([0 * target, *reached])]
-            )
-        counts = count_spikes(values[cell.input[0]], self.artifact.parameters(cell), attributes)
-        return spike_train(counts, attributes["code"].decode(), attributes["levels"], self.timesteps)
-
-    def _grades(self, cell: onnx.NodeProto, change: Array) -> Array:
-        exponents = onnx.helper.get_node_attr_value(cell, "exponents")
-        return grades(change, self.artifact.threshold(cell), exponents)
-
-    def _spikes(
-        self, cell: onnx.NodeProto, before: Mapping[str, Array], results: Mapping[str, Array]
-    ) -> Array:
-        """What a neuron sent in a step, from the state before it and the step's results."""
-        operator = CELLS[cell.op_type]
-        if operator.sums:
-            change = results[cell.output[0]] - before[cell.input[1]]
-            return self._grades(cell, change)
-        if operator.uneven:
-            place = 1 + operator.states.index("sent")
-            sent = results[cell.output[place]] - before[cell.input[place]]
-        else:
-            sent = results[cell.output[0]] / self.artifact.threshold(cell)
-        spikes: Array = np.rint(sent).astype(np.int16)
-        return spikes
 
     def _check(self, timesteps: int | None) -> int:
         try:

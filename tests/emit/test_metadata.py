@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import onnx
+import pytest
 
-from onnx2snn.emit.metadata import METADATA_PREFIX, add_metadata
+from onnx2snn.emit.metadata import METADATA_PREFIX, add_metadata, read_metadata
+from onnx2snn.errors import ModelError
 
 
 def test_entries_are_sorted_and_what_is_in_them_is_not():
@@ -17,3 +19,20 @@ def test_entries_are_sorted_and_what_is_in_them_is_not():
         ("onnx2snn.options", '{"timesteps": 8, "code": "burst"}'),
     ]
     assert METADATA_PREFIX == "onnx2snn."
+
+
+def test_what_was_written_is_read_and_nobody_elses():
+    model = onnx.ModelProto()
+    entries = {"neurons": ["z", "é"], "options": {"timesteps": 8, "max_loss": None}}
+    add_metadata(model, entries)
+    model.metadata_props.add(key="author", value="somebody")
+    assert read_metadata(model) == entries
+
+
+def test_damaged_entries_are_named():
+    model = onnx.ModelProto()
+    model.metadata_props.add(key="onnx2snn.options", value="{")
+    with pytest.raises(
+        ModelError, match=r"^metadata 'onnx2snn.options': expected JSON, found '{'; compile again$"
+    ):
+        read_metadata(model)

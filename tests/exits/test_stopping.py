@@ -87,8 +87,8 @@ def test_scores_of_no_classes(shape, text):
 class Scripted:
     """A run whose samples have these probabilities of the first of two classes, [T, N]."""
 
-    def __init__(self, sure):
-        self.sure, self.time, self.batches = np.float32(sure), 0, []
+    def __init__(self, sure, rests=0):
+        self.sure, self.time, self.batches, self.rests = np.float32(sure), 0, [], rests
 
     def advance(self):
         self.time += 1
@@ -100,6 +100,10 @@ class Scripted:
 
     def keep(self, rows):
         self.sure = self.sure[:, rows]
+
+    @property
+    def at_rest(self):
+        return self.time == self.rests
 
 
 DECIDES = ExitRule("confidence", (0.75,), probabilities=True)
@@ -121,6 +125,12 @@ def test_each_sample_keeps_what_it_had_when_it_was_decided(apart, batches):
     assert results["y"][:, 0].tolist() == [0.75, 1.0, 0.875, 0.625]
     assert results["time"].tolist() == [[1] * 3, [2] * 3, [4] * 3, [5] * 3]
     assert run.batches == batches
+
+
+def test_at_rest_all_that_are_left_stop():
+    results, used = run_until_decided(Scripted(SURE, rests=3), DECIDES, 4, 5, apart=True)
+    assert used.tolist() == [1, 2, 3, 3]
+    assert results["y"][:, 0].tolist() == [0.75, 1.0, 0.625, 0.5]
 
 
 def test_nobody_moves_before_a_quarter_is_decided():

@@ -1,0 +1,49 @@
+"""The spikes of neurons, from what a step of an artifact computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+import onnx
+
+from onnx2snn.artifact.artifact import Artifact
+from onnx2snn.engine.engines import Array
+from onnx2snn.ops import CELLS
+from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
+from onnx2snn.ops.graded_fire import words
+from onnx2snn.ops.graded_if import grades
+
+
+def whole_train(artifact: Artifact, cell: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
+    """The spikes [T, …] of a neuron of the schedule `layer`, from its accumulated current."""
+    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
+    if CELLS[cell.op_type].sums:
+        target = values[cell.input[0]]
+        reached = words(target, artifact.threshold(cell), attributes["dead_zone"], artifact.timesteps)
+        changes = [after - before for before, after in pairwise([0 * target, *reached])]
+        return np.stack([_grades(artifact, cell, change) for change in changes])
+    counts = count_spikes(values[cell.input[0]], artifact.parameters(cell), attributes)
+    return spike_train(counts, attributes["code"].decode(), attributes["levels"], artifact.timesteps)
+
+
+def step_spikes(
+    artifact: Artifact, cell: onnx.NodeProto, before: Mapping[str, Array], results: Mapping[str, Array]
+) -> Array:
+    """What a neuron sent in a step, from the state before it and the step's results."""
+    operator = CELLS[cell.op_type]
+    if operator.sums:
+        return _grades(artifact, cell, results[cell.output[0]] - before[cell.input[1]])
+    if operator.uneven:
+        place = 1 + operator.states.index("sent")
+        sent = results[cell.output[place]] - before[cell.input[place]]
+    else:
+        sent = results[cell.output[0]] / artifact.threshold(cell)
+    spikes: Array = np.rint(sent).astype(np.int16)
+    return spikes
+
+
+def _grades(artifact: Artifact, cell: onnx.NodeProto, change: Array) -> Array:
+    exponents = onnx.helper.get_node_attr_value(cell, "exponents")
+    return grades(change, artifact.threshold(cell), exponents)
