@@ -27,7 +27,7 @@ MOST_SPIKES = 255
 #: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
 _MOST_BITS = 16
 #: n, the exponents of a graded spike, where the user names none.
-EXPONENTS = 7
+EXPONENTS = 8
 #: What `max_spikes` is where every layer gets a Γ of its own.
 AUTO = "auto"
 
@@ -80,7 +80,7 @@ class CompileOptions(Record):
     exponents: int | None = option(
         None,
         "Neurons",
-        "For --code graded: sizes that a spike may have, R, R/2, … R/2^(n-1).  [default: 7]",
+        "For --code graded: sizes that a spike may have, R, R/2, … R/2^(n-1).  [default: 8]",
         bounds=(1, 16),
     )
     weights: Weights = option(
@@ -89,8 +89,11 @@ class CompileOptions(Record):
         "For --schedule layer: weights of 8 bits, and integer arithmetic.",
         choices=get_args(Weights),
     )
-    threshold: str = option(
-        "mse", "Calibration", "Rule that chooses R from the activations.", choices=tuple(RULES)
+    threshold: str = option(  # a rule once `__post_init__` has seen it
+        None,
+        "Calibration",
+        "Rule that chooses R from the activations.  [default: mse; percentile with --code graded]",
+        choices=tuple(RULES),
     )
     percentile: float = option(99.9, "Calibration", "For --threshold percentile.")
     granularity: Granularity = option(
@@ -162,6 +165,8 @@ class CompileOptions(Record):
     batch_size: int = option(64, "Samples", "Samples a batch.", bounds=(1, 1 << 20))
 
     def __post_init__(self) -> None:
+        if self.threshold is None:
+            object.__setattr__(self, "threshold", "percentile" if self.code == "graded" else "mse")
         for name, declaration in DECLARATIONS.items():
             value, choices = getattr(self, name), declaration.choices
             if choices and value not in choices:
@@ -373,5 +378,7 @@ def _flag(name: str) -> str:
 def _default(name: str) -> object:
     default = next(item.default for item in fields(CompileOptions) if item.name == name)
     if default is None:
-        return {"max_spikes": _BURST, "exponents": EXPONENTS}.get(name, "the value of --max-spikes")
+        return {"max_spikes": _BURST, "exponents": EXPONENTS, "threshold": "mse"}.get(
+            name, "the value of --max-spikes"
+        )
     return default

@@ -312,7 +312,7 @@ def test_what_does_not_go_with_graded_spikes(given, found, why):
     [
         (
             {"code": "graded", "exponents": 17},
-            "--exponents: expected an integer from 1 to 16, found 17; leave it out for 7",
+            "--exponents: expected an integer from 1 to 16, found 17; leave it out for 8",
         ),
         (
             {"exponents": 4},
@@ -342,7 +342,12 @@ def test_exponents_and_digits_have_bounds(given, message):
     assert str(caught.value) == message
 
 
+def test_the_rule_that_suits_a_code_is_its_default():
+    assert [CompileOptions(code=code).threshold for code in ("burst", "graded")] == ["mse", "percentile"]
+    assert CompileOptions(code="graded", threshold="mse").threshold == "mse"
+
+
 def test_graded_spikes_have_exponents_by_default():
     chosen = CompileOptions(code="graded")
-    assert (chosen.exponents, chosen.max_spikes, chosen.acts_on_sums) == (7, 1, True)
+    assert (chosen.exponents, chosen.max_spikes, chosen.acts_on_sums) == (8, 1, True)
     assert (CompileOptions().exponents, CompileOptions().acts_on_sums) == (None, False)

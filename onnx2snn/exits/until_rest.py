@@ -3,8 +3,8 @@
     Loop { timestep; go on while some y_t differs from y_(t-1) }
 
 What a neuron will do depends on what it has sent and on what arrives, so a timestep without a spike repeats
-itself for ever: the answer is that of any later timestep, bit for bit. A neuron with a delay d may be silent
-before it begins, so the first d timesteps are no rest.
+itself for ever: the answer is that of any later timestep, bit for bit. In its first timesteps a neuron may
+be silent because it is coarse still, so these are no rest.
 
 All that is added is named `onnx2snn/until_rest/…`, so that `remove_until_rest` gives the plain artifact back.
 """
@@ -32,8 +32,9 @@ def comes_to_rest(cells: Iterable[onnx.NodeProto]) -> bool:
 
 
 def first_free(cells: Iterable[onnx.NodeProto]) -> int:
-    """The timesteps in which some neuron may be silent because it waits: the largest delay."""
-    return max((item.i for cell in cells for item in cell.attribute if item.name == "delay"), default=0)
+    """The timesteps in which some neuron may be silent because it is coarse."""
+    coarse = [item.floats for cell in cells for item in cell.attribute if item.name == "coarse"]
+    return max((len(factors) - 1 for factors in coarse), default=0)
 
 
 def tell_rest(cells: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:

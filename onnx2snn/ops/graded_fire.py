@@ -24,7 +24,7 @@ MOST = 16
 
 
 def _function(timesteps: int) -> onnx.FunctionProto:
-    """The powers by turns in a coarse float and in its negative, so that their sums are those of the spikes.
+    """The powers by turns in a float that absorbs and in its negative, so that their sums are those of the spikes.
 
     What the dead zone drops is taken off the ratio as well: nothing but smaller powers can follow.
     """
@@ -34,15 +34,15 @@ def _function(timesteps: int) -> onnx.FunctionProto:
             body += f"    ratio{t} = Sub (ratio{t - 1}, power{t - 1})\n"
         absorbed = f"total{t}" if t == 1 else f"absorbed{t}"
         body += graded_if.POWER.format(t=t)
-        body += f"    {absorbed} = {'Add' if t % 2 else 'Sub'} (power{t}, coarse)\n"
+        body += f"    {absorbed} = {'Add' if t % 2 else 'Sub'} (power{t}, sponge)\n"
         if t > 1:
             body += f"    total{t} = Add (total{t - 1}, absorbed{t})\n"
     last = f"total{timesteps}"
-    body += f"    grade = Sub ({last}, coarse)\n" if timesteps % 2 else f"    grade = Identity ({last})\n"
+    body += f"    grade = Sub ({last}, sponge)\n" if timesteps % 2 else f"    grade = Identity ({last})\n"
     return function_body(
         f"GradedFire{timesteps} <exponents, dead_zone> (target, range) => (output) {{"
         + graded_if.CONSTANTS
-        + "    factor = Identity (wide)\n    quotient = Div (target, unit)\n"
+        + "    quotient = Div (target, unit)\n"
         + "    ratio1 = Cast <to: int = 1> (quotient)\n"
         + body
         + "    size = CastLike (grade, range)\n    output = Mul (size, range)\n}"
@@ -87,7 +87,7 @@ def _count(timesteps: int, cell: NodeProto, size: str) -> list[NodeProto]:
             [cell.input[0], f"{size}/{t - 1}", zero, cell.input[1]],
             [f"{size}/{t}/word", f"{size}/{t}", f"{size}/{t}/elapsed"],
             domain=DOMAIN,
-            delay=0,
+            coarse=[1.0],
         )
         digit.attribute.extend(cell.attribute)
         change, sign = f"{size}/{t}/change", f"{size}/{t}/sign"

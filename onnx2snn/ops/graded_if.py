@@ -6,8 +6,11 @@
 y, the sum of what was sent, is the best word so far for the target a(u): a spike is the power of two nearest
 to what is missing, of either sign. What arrives is the sum of all that was sent, so the network between its
 neurons is the ANN, with the activation a before the neuron as it is; only differences travel. At rest nobody
-sends. A neuron with a delay d sends nothing in its first d timesteps: what it would have sent of an input
-that is only beginning it would have to take back.
+sends.
+
+In its first timesteps a neuron is coarse: with c_t > 1 the spikes below c_t·R·2^(-(n-1)) are left out, with
+c_t = 2^n all of them, and it waits. What it would send of an input that is only beginning it would mostly
+have to take back.
 
 Known as sigma-delta neuron (Loihi 2, Lava's SDNN), as multi-threshold neuron with differential coding (Huang
 et al. 2025), and as signed-digit expansion.
@@ -30,12 +33,12 @@ from onnx2snn.ops.cell import Array, Cell, Neuron, Setting, State, function_body
 #: exact wherever floats are IEEE's.
 POWER = """
     bounded{t} = Clip (ratio{t}, minus, one)
-    above{t} = Mul (bounded{t}, factor)
+    above{t} = Mul (bounded{t}, wide)
     below{t} = Mul (above{t}, almost)
     power{t} = Sub (above{t}, below{t})
 """
-#: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero. The coarse
-#: float is 1½·2^(24-n), from the dead zone just below ¾·2^-(n-1).
+#: What all spikes of a neuron share. A range of zero is a dead channel's: it sends spikes of zero. The float
+#: that absorbs is 1½·2^(24-n), from the dead zone just below ¾·2^-(n-1).
 CONSTANTS = """
     minus = Constant <value_float: float = -1.0> ()
     one = Constant <value_float: float = 1.0> ()
@@ -43,7 +46,7 @@ CONSTANTS = """
     almost = Constant <value_float: float = 0.99999994> ()
     zone = Constant <value_float: float = @dead_zone> ()
     places = Constant <value_float: float = 16777218.0> ()
-    coarse = Mul (zone, places)
+    sponge = Mul (zone, places)
     full = CastLike (one, range)
     nothing = Sub (full, full)
     dead = Equal (range, nothing)
@@ -51,19 +54,21 @@ CONSTANTS = """
 """
 
 FUNCTION = function_body(
-    "GradedIF <exponents, dead_zone, delay>"
+    "GradedIF <exponents, dead_zone, coarse>"
     " (target, sent, elapsed, range) => (output, next_sent, next_elapsed) {"
     + CONSTANTS
     + """
     tick = CastLike (one, elapsed)
     next_elapsed = Add (elapsed, tick)
-    count = Constant <value_int: int = @delay> ()
-    first = CastLike (count, elapsed)
-    begun = Sub (next_elapsed, first)
-    since = Cast <to: int = 1> (begun)
-    never = Sub (one, one)
-    open = Clip (since, never, one)
-    factor = Mul (wide, open)
+    factors = Constant <value_floats: floats = @coarse> ()
+    step = Constant <value_int: int = 1> ()
+    many = Size (factors)
+    last = Sub (many, step)
+    time = ReduceMax <keepdims: int = 0> (elapsed)
+    whole = Cast <to: int = 7> (time)
+    place = Min (whole, last)
+    factor = Gather (factors, place)
+    now = Mul (sponge, factor)
     error = Sub (target, sent)
     quotient = Div (error, unit)
     ratio = Cast <to: int = 1> (quotient)
@@ -71,8 +76,8 @@ FUNCTION = function_body(
     + POWER.format(t="")
     # The state first: onnxruntime takes a copy out at load, but not one that leaves the graph.
     + """
-    absorbed = Add (power, coarse)
-    grade = Sub (absorbed, coarse)
+    absorbed = Add (power, now)
+    grade = Sub (absorbed, now)
     size = CastLike (grade, range)
     spike = Mul (size, range)
     next_sent = Add (sent, spike)
@@ -113,9 +118,8 @@ def step(
 ) -> tuple[Array, State]:
     """One timestep: the target a(u) `current` [N, C, …], state (y, t), parameters (R,), which broadcasts."""
     (sent, elapsed), (reach,) = state, parameters
-    word = next_word(current, sent, reach, attributes["dead_zone"])
-    if float(np.max(elapsed)) < attributes["delay"]:
-        word = np.broadcast_to(sent, word.shape).astype(word.dtype)
+    coarse = attributes["coarse"][min(int(np.max(elapsed)), len(attributes["coarse"]) - 1)]
+    word = next_word(current, sent, reach, attributes["dead_zone"] * coarse)
     return word, (word, elapsed + 1)
 
 
@@ -139,7 +143,7 @@ def set_up(kind: Any, options: Any) -> Setting:
 
 def _set_up(kind: Any, options: Any) -> Setting:
     setting = set_up(kind, options)
-    setting.attributes["delay"] = 0
+    setting.attributes["coarse"] = [1.0]
     return setting
 
 

@@ -18,8 +18,10 @@ from onnx2snn.thresholds.histogram import Vector
 from onnx2snn.thresholds.rules import choose_ranges
 from onnx2snn.thresholds.transfer import Transfer, Values
 
+#: Exponents that a neuron leaves out when it begins, and how many fewer in each timestep after that.
+_COARSE, _FINER = 4, 2
 #: T from which the later half of the neurons waits one timestep: in fewer nobody has the time.
-_WAITING = 3
+_WAITING = 4
 
 
 class GradeActivations(Pass):
@@ -43,11 +45,10 @@ class GradeActivations(Pass):
         if context.options.code != "graded":
             return False
         targets = [target for target in find_targets(graph) if not is_graded(target.tensor)]
-        waits = context.options.schedule == "stream" and context.options.timesteps >= _WAITING
         for number, target in enumerate(targets):
             cell = _place(graph, target, context)
-            if waits and 2 * number >= len(targets):
-                cell.attrs["delay"] = 1
+            if "coarse" in cell.attrs:
+                cell.attrs["coarse"] = _coarse(context.options, later=2 * number >= len(targets))
         tidy(graph)
         return bool(targets)
 
@@ -88,6 +89,15 @@ def _place(graph: Graph, target: Target, context: Context) -> Node:
         exponents=setting.attributes["exponents"],
     )
     return cell
+
+
+def _coarse(options: CompileOptions, *, later: bool) -> list[float]:
+    """What a neuron's smallest spike is multiplied by in its first timesteps; then by 1."""
+    assert options.exponents is not None, "CompileOptions fills it in"
+    begins = min(_COARSE, _FINER * (options.timesteps - 1), options.exponents // 2)
+    factors = [2.0**left_out for left_out in range(begins, 0, -_FINER)]
+    waits = [2.0**options.exponents] if later and options.timesteps >= _WAITING else []
+    return [*waits, *factors, 1.0]
 
 
 def _transfer(options: CompileOptions) -> Transfer:

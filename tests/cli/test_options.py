@@ -156,5 +156,5 @@ def test_a_number_of_at_least_one():
 def test_defaults_on_the_command_line_are_those_in_python():
     options = CompileOptions()
     said = {p.name: p.default for p in compile_command.params if p.name in DECLARATIONS}
-    for name in ("timesteps", "threshold", "percentile", "granularity", "schedule", "refit", "batch_size"):
+    for name in ("timesteps", "percentile", "granularity", "schedule", "refit", "batch_size"):
         assert said[name] == getattr(options, name)

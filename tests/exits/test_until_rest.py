@@ -23,7 +23,7 @@ from tests.exits.nets import TEXT, compiled
 from tests.helpers import parse
 
 GRADED = {"code": "graded", "exponents": 5, "timesteps": 24, "threshold": "max"}
-#: Two neurons with R = 2, for which 1.75 is the spikes 2 and -0.25; the second one waits a timestep.
+#: Two neurons with R = 2, for which 1.75 is the spikes 2 and -0.25.
 TWO = """(float[N,1] x) => (float[N,1] y) {
     c = MatMul(x, w) r = Relu(c) d = MatMul(r, w) s = Relu(d) y = MatMul(s, w) }"""
 
@@ -38,17 +38,16 @@ def two(**options):
 
 
 @pytest.mark.parametrize(
-    ("timesteps", "target", "used", "y"),
+    ("timesteps", "coarse", "target", "used", "y"),
     [
-        (2, 1.75, 2, 1.75),  # no timestep is left to see that nothing more is sent
-        (8, 1.75, 4, 1.75),  # the second one sends in the timesteps 2 and 3, nobody in 4
-        (8, 0.0, 2, 0.0),  # waiting is no rest
+        (2, 1, 1.75, 2, 1.75),  # no timestep is left to see that nothing more is sent
+        (8, 2, 1.75, 4, 1.75),  # the later one waits, then sends 2; the rest once it has all its sizes
+        (8, 2, 0.0, 3, 0.0),  # being coarse is no rest
     ],
 )
-def test_by_hand(timesteps, target, used, y):
-    waits = 1 if timesteps > 2 else 0
+def test_by_hand(timesteps, coarse, target, used, y):
     model = two(timesteps=timesteps, until_rest=True)
-    assert first_free(onnx2snn.SpikingSession(model).artifact.cells) == waits
+    assert first_free(onnx2snn.SpikingSession(model).artifact.cells) == coarse
     scores, steps = plain(model).run(None, {"x": np.float32([[target]])})
     assert (scores.tolist(), int(steps)) == ([[y]], used)
 
@@ -57,6 +56,7 @@ def test_the_answer_is_that_of_any_later_timestep(rng):
     model, x = compiled(rng, until_rest=True, **GRADED)
     onnx.checker.check_model(model, full_check=True)
     whole, file = plain(remove_until_rest(model)), plain(model)
+    x *= np.arange(len(x), dtype=np.float32).reshape(-1, 1, 1, 1) / 4  # weaker ones rest sooner
     used = set()
     for sample in range(8):
         scores, steps = file.run(None, {"x": x[sample : sample + 1]})
@@ -156,7 +156,10 @@ def test_a_name_that_is_taken_stays_the_users(rng):
 
 
 def test_where_nobody_ever_sends_the_first_timestep_is_the_rest():
+    """With n = 1 there is nothing to leave out."""
     """Nobody ever sends: the first timestep is the rest already."""
     silent = parse(TWO, w=np.float32([[0]]))
-    model = onnx2snn.compile(silent, np.float32([[1]]), until_rest=True, **{**GRADED, "timesteps": 2}).model
+    model = onnx2snn.compile(
+        silent, np.float32([[1]]), until_rest=True, **{**GRADED, "timesteps": 2, "exponents": 1}
+    ).model
     assert int(plain(model).run(None, {"x": np.float32([[1]])})[1]) == 1

@@ -31,7 +31,7 @@ SETUPS = {
         {"levels": 3, "code": "radix", "potential": 0.5},
     ),
     "IntegerAccumulateFire": ((), {"levels": 3, "code": "burst"}),
-    "GradedIF": ((THETAS,), {"exponents": 3, "dead_zone": dead_zone(3), "delay": 1}),
+    "GradedIF": ((THETAS,), {"exponents": 3, "dead_zone": dead_zone(3), "coarse": [4.0, 1.0]}),
     **{
         f"GradedFire{timesteps}": ((THETAS,), {"exponents": 3, "dead_zone": dead_zone(3)})
         for timesteps in range(1, 17)

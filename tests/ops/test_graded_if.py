@@ -12,8 +12,8 @@ from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate, sui
 ONE = np.float32(1).reshape(1, 1)
 
 
-def attributes(exponents, delay=0):
-    return {"exponents": exponents, "dead_zone": dead_zone(exponents), "delay": delay}
+def attributes(exponents, *coarse):
+    return {"exponents": exponents, "dead_zone": dead_zone(exponents), "coarse": [*coarse, 1.0]}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -57,8 +57,19 @@ def test_a_range_may_be_zero_or_tiny_or_huge(backend, reach, sent):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_with_a_delay_it_is_silent_at_first(backend):
-    check_case(backend, CELL.op, attributes(4, 2), [ONE], one(1, 1, 0.5, 0.5), one(0, 0, 0.5, 0.5))
+@pytest.mark.parametrize(
+    ("coarse", "targets", "words"),
+    [
+        ((16.0, 16.0), (1, 1, 0.5, 0.5), (0, 0, 0.5, 0.5)),  # without any spikes left it waits
+        ((4.0,), (0.25, 0.25), (0, 0.25)),  # 1 and 0.5 are left: the tie is at 0.375
+        ((4.0,), (0.375, 0.375), (0.5, 0.375)),
+        ((8.0, 2.0), (0.7, 0.7, 0.7), (0, 0.5, 0.75)),  # 1; then 1 to 0.25; then all four
+        ((8.0, 2.0), (0.75, 0.75, 0.75), (1, 0.75, 0.75)),
+        ((2.0, 2.0), (-3, -1.2, -1.2), (-1, -1.25, -1.25)),  # R is the largest, coarse or not
+    ],
+)
+def test_in_its_first_timesteps_it_is_coarse(backend, coarse, targets, words):
+    check_case(backend, CELL.op, attributes(4, *coarse), [ONE], one(*targets), one(*words))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

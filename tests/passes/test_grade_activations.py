@@ -34,7 +34,7 @@ def test_a_neuron_stands_behind_each_activation(rng):
     assert [node.op for node in graph.nodes] == ["Relu", "GradedIF", "Conv", "Relu", "GradedIF", "Conv"]
     first = graph.nodes[1]
     assert (first.name, first.domain) == ("r/neuron", DOMAIN)
-    assert first.attrs == {"exponents": 5, "dead_zone": dead_zone(5), "delay": 0}
+    assert first.attrs == {"exponents": 5, "dead_zone": dead_zone(5), "coarse": [4.0, 1.0]}
     np.testing.assert_array_equal(constant(first.inputs[1]), np.float32([2, 6]).reshape(1, 2, 1, 1))
     assert [(note.node, note.outcome, note.reason) for note in context.notes] == [
         ("r", "spiking", "the target of GradedIF"),
@@ -51,16 +51,26 @@ def test_a_second_run_changes_nothing(rng):
     assert write_model(graph).SerializeToString() == written
 
 
-@pytest.mark.parametrize(("timesteps", "delays"), [(2, [0, 0]), (3, [0, 1])])
-def test_the_later_half_waits_where_there_is_time(rng, timesteps, delays):
-    _, graph, _ = grade(rng, code="graded", timesteps=timesteps)
-    assert [node.attrs["delay"] for node in graph.nodes if node.domain] == delays
+@pytest.mark.parametrize(
+    ("timesteps", "exponents", "first", "second"),
+    [
+        (1, 8, [1], [1]),
+        (2, 8, [4, 1], [4, 1]),
+        (3, 8, [16, 4, 1], [16, 4, 1]),
+        (4, 8, [16, 4, 1], [256, 16, 4, 1]),  # the later half waits where there is time
+        (9, 3, [2, 1], [8, 2, 1]),
+        (9, 1, [1], [2, 1]),
+    ],
+)
+def test_neurons_begin_coarse(rng, timesteps, exponents, first, second):
+    _, graph, _ = grade(rng, code="graded", timesteps=timesteps, exponents=exponents)
+    assert [node.attrs["coarse"] for node in graph.nodes if node.domain] == [first, second]
 
 
 def test_in_the_schedule_layer_they_fire_once(rng):
     _, graph, _ = grade(rng, code="graded", schedule="layer", timesteps=3)
     assert [node.op for node in graph.nodes if node.domain] == ["GradedFire3", "GradedFire3"]
-    assert all("delay" not in node.attrs for node in graph.nodes)
+    assert all("coarse" not in node.attrs for node in graph.nodes)
 
 
 def test_other_codes_are_left_alone(rng):

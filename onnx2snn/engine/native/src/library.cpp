@@ -198,14 +198,17 @@ int64_t own_attribute(const Ort::ConstKernelInfo& info, const char* name, int64_
 
 struct GradedIF : Neuron<2, 1> {
   static constexpr const char* kName = "GradedIF";
-  float dead_zone, delay;
+  float dead_zone;
+  std::vector<float> coarse;
   bool rectified, repeats;
 
   explicit GradedIF(const Ort::ConstKernelInfo& info)
       : dead_zone(info.GetAttribute<float>("dead_zone")),
-        delay(static_cast<float>(info.GetAttribute<int64_t>("delay"))),
+        coarse(info.GetAttributes<float>("coarse")),
         rectified(own_attribute(info, "rectified", 0) != 0),
-        repeats(own_attribute(info, "repeats", 0) != 0) {}
+        repeats(own_attribute(info, "repeats", 0) != 0) {
+    if (coarse.empty()) throw std::invalid_argument("GradedIF: at least one number in coarse expected");
+  }
 
   void compute(Ort::KernelContext& context) const {
     const Ort::ConstValue elapsed = context.GetInput(2);
@@ -215,11 +218,11 @@ struct GradedIF : Neuron<2, 1> {
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
       // One clock for the whole row. A clock for each of its elements, which nobody has, goes element by element.
       for (int64_t at = 0, step = in[2].moves ? 1 : count; at < count; at += step) {
-        const float open = clip(in[2].data[at] + 1.0f - delay, 0.0f, 1.0f);
+        const auto time = std::min(static_cast<size_t>(in[2].data[at]), coarse.size() - 1);
         const auto from = [at](Operand operand) { return operand.moves ? Operand{operand.data + at, true} : operand; };
         const Residual part = residual ? Residual{from(residual->shortcut), from(residual->factor)} : Residual{};
-        graded_if(from(in[0]), residual ? &part : nullptr, rectified, from(in[1]), {&open, false}, from(in[3]),
-                  dead_zone, step, out[0] + at, out[1] + at);
+        graded_if(from(in[0]), residual ? &part : nullptr, rectified, from(in[1]), from(in[3]),
+                  dead_zone * coarse[time], step, out[0] + at, out[1] + at);
       }
     }, repeats);
     for (int64_t i = 0; i < places; ++i) after[i] = before[i] + 1.0f;

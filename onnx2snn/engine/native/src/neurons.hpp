@@ -114,20 +114,18 @@ INLINED float nearest_power(float ratio, float dead_zone) {
   return std::fabs(bounded) > dead_zone ? power : 0.0f * bounded;
 }
 
-VECTORISED static void graded_if(Operand current, const Residual* residual, bool rectified, Operand sent, Operand open,
+VECTORISED static void graded_if(Operand current, const Residual* residual, bool rectified, Operand sent,
                                  Operand range, float dead_zone, int64_t count, float* output, float* next_sent) {
   with_target(current, residual, rectified, [&](auto target) INLINED_LAMBDA {
     with(sent, [&](auto before) INLINED_LAMBDA {
-      with_factor(open, [&](auto gate) INLINED_LAMBDA {
-        with(range, [&](auto reach) INLINED_LAMBDA {
-          ELEMENTWISE
-          for (int64_t i = 0; i < count; ++i) {
-            const float ratio = (target[i] - before[i]) / divisor(reach[i]);
-            const float word = before[i] + nearest_power(ratio, dead_zone) * gate[i] * reach[i];
-            output[i] = word;
-            next_sent[i] = word;
-          }
-        });
+      with(range, [&](auto reach) INLINED_LAMBDA {
+        ELEMENTWISE
+        for (int64_t i = 0; i < count; ++i) {
+          const float ratio = (target[i] - before[i]) / divisor(reach[i]);
+          const float word = before[i] + nearest_power(ratio, dead_zone) * reach[i];
+          output[i] = word;
+          next_sent[i] = word;
+        }
       });
     });
   });
