@@ -165,7 +165,8 @@ class CompileOptions(Record):
     batch_size: int = option(64, "Samples", "Samples a batch.", bounds=(1, 1 << 20))
 
     def __post_init__(self) -> None:
-        if self.threshold is None:
+        rule: object = self.threshold
+        if rule is None:
             object.__setattr__(self, "threshold", "percentile" if self.code == "graded" else "mse")
         for name, declaration in DECLARATIONS.items():
             value, choices = getattr(self, name), declaration.choices
