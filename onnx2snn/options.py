@@ -80,8 +80,10 @@ class CompileOptions(Record):
     exponents: int | None = option(
         None,
         "Neurons",
-        "For --code graded: sizes that a spike may have, R, R/2, … R/2^(n-1).  [default: 8]",
+        "For --code graded: sizes that a spike may have, n: R, R/2, … R/2^(n-1); auto: each layer gets its "
+        "own, and R.  [default: 8]",
         bounds=(1, 16),
+        metavar="INTEGER|auto",
     )
     weights: Weights = option(
         "float",
@@ -118,7 +120,7 @@ class CompileOptions(Record):
     spike_budget: str | float | None = option(
         None,
         "Savings",
-        "For --max-spikes auto: spikes a sample, or a share of what Γ = 4 sends.  [default: 100%]",
+        "For auto: spikes a sample, or a share of what Γ = 4, or n = 8, sends.  [default: 100%]",
         metavar="N|P%",
     )
     compress: Compression = option(
@@ -153,7 +155,7 @@ class CompileOptions(Record):
     max_search_samples: int = option(
         128,
         "Samples",
-        "Samples that layers are measured on for --max-spikes auto and --compress.",
+        "Samples that layers are measured on for auto and --compress.",
         bounds=(1, 1 << 30),
     )
     strict: bool = option(
@@ -253,8 +255,8 @@ class CompileOptions(Record):
 
     def _check_adaptation(self) -> None:
         """Read `auto` and its budget, and hold compression to what it can do."""
-        given: object = self.max_spikes
-        if given == AUTO:
+        name = "exponents" if self.code == "graded" else "max_spikes"
+        if getattr(self, name) == AUTO:
             if self.code == "radix":
                 raise OptionError(
                     "--max-spikes: expected none with --code radix, found 'auto'; a bit is one spike, "
@@ -263,17 +265,17 @@ class CompileOptions(Record):
             if self.levels is not None or self.compress != "none":
                 other = "--levels" if self.levels is not None else "--compress"
                 raise OptionError(
-                    f"{other}: expected none with --max-spikes auto, which chooses thresholds by itself, "
+                    f"{other}: expected none with {_flag(name)} auto, which chooses thresholds by itself, "
                     "found one; leave out one of the two"
                 )
-            object.__setattr__(self, "max_spikes", _BURST)
+            object.__setattr__(self, name, EXPONENTS if self.code == "graded" else _BURST)
             if self.spike_budget is None:
                 object.__setattr__(self, "spike_budget", "100%")
             parse_budget(self.spike_budget)
         elif self.spike_budget is not None:
             raise OptionError(
-                f"--spike-budget: expected only with --max-spikes auto, found {self.spike_budget!r} without; "
-                "give that as well"
+                f"--spike-budget: expected only with {_flag(name)} auto, found {self.spike_budget!r} "
+                "without; give that as well"
             )
         loss: object = self.max_loss
         if loss is not None and not (_is_number(loss) and 0 < float(str(loss)) <= 100):
@@ -314,7 +316,6 @@ class CompileOptions(Record):
     def _check_graded(self, max_spikes: object) -> None:
         refused = {
             "max_spikes": (max_spikes not in (None, 1), "a neuron sends one spike a timestep, of any size"),
-            "compress": (self.compress != "none", "it raises thresholds, of which graded neurons have none"),
             "approximate": (self.approximate != "none", "graded neurons send any activation as it is"),
             "weights": (self.weights != "float", "spikes of different sizes are no integers of one unit"),
             "levels": (self.levels is not None, "a spike's sizes are powers of two"),

@@ -14,20 +14,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.calibration.bias import rectified_shift
-from onnx2snn.calibration.stages import Stage, Train, make_stages, pool
+from onnx2snn.calibration.stage_step import threshold
+from onnx2snn.calibration.stages import Stage, Train, make_stages
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.graph.channels import along_axis, channels_first
 from onnx2snn.graph.firing import Firing, set_firing
 from onnx2snn.graph.graph import Graph, Node, clone, producer
 from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.targets import find_targets
+from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import spike_train
+from onnx2snn.ops.graded_fire import words
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +65,7 @@ def measure_sensitivity(
     ways: Mapping[str, Sequence[Firing]],
     timesteps: int,
     *,
-    bits: int = 0,
+    digits: int = 0,
     advance: Callable[[float], None] = ignore,
 ) -> dict[str, Sensitivity]:
     """Measure every way of firing of every neuron that has some.
@@ -71,10 +76,11 @@ def measure_sensitivity(
         rectifiers: neuron → the activation that it stands for.
         ways: neuron → its ways of firing, the one it has first.
         timesteps: T; 1 in the schedule `layer`.
-        bits: how many bits of its count a neuron sends; 0 where it sends the count itself.
+        digits: how many spikes a neuron that fires once sends of its count, or of its target: bits, or powers
+            of two with a sign; 0 where it sends the count itself.
         advance: called with the share of the work that is done.
     """
-    sweep = _Sweep(graph, rectifiers, ways, timesteps, bits)
+    sweep = _Sweep(graph, rectifiers, ways, timesteps, digits)
     size = fixed_batch(graph) or _TOGETHER
     done = 0
     for inputs, count in calibration_batches(graph, dataset, size):
@@ -119,9 +125,9 @@ class _Sweep:
         rectifiers: Mapping[str, Rectifier],
         ways: Mapping[str, Sequence[Firing]],
         timesteps: int,
-        bits: int,
+        digits: int,
     ) -> None:
-        self._rectifiers, self._ways, self._timesteps, self._bits = rectifiers, ways, timesteps, bits
+        self._rectifiers, self._ways, self._timesteps, self._digits = rectifiers, ways, timesteps, digits
         output = graph.outputs[0]
         source = producer(output)
         self._probabilities = source is not None and source.op == "Softmax"
@@ -179,7 +185,7 @@ class _Sweep:
             return
         kind = self._rectifiers.get(stage.key)
         assert stage.yields is not None
-        values[stage.yields] = pool(stage.cell, exact) if kind is None else kind(exact)
+        values[stage.yields] = stage.activate(exact) if kind is None else kind(exact)
 
     def _shift(
         self,
@@ -190,7 +196,9 @@ class _Sweep:
     ) -> npt.NDArray[np.float64]:
         """What the bias correction will add to a neuron's current."""
         kind = self._rectifiers.get(stage.key)
-        if stage.cell is None or kind is None or kind.step is not None:
+        if stage.cell is None or (kind is None and not stage.grades):
+            return np.zeros(1)
+        if kind is not None and kind.step is not None:
             return np.zeros(1)
         means = {
             name: feed.mean() if isinstance(feed, Train) else feed
@@ -211,9 +219,10 @@ class _Sweep:
         """The spikes of a neuron as it is; and the error of each of its ways that is worth following."""
         shift = self._shift(stage, inputs, ann, snn)
         currents = self._currents(stage, inputs, snn)
-        kind, axis = self._rectifiers[stage.key], stage.axis
-        mean = np.mean(currents, axis=0, dtype=np.float32)
-        ideal = kind(mean + along_axis(shift, axis, mean.ndim).astype(mean.dtype))
+        kind, axis = self._rectifiers.get(stage.key), stage.axis
+        mean = currents[-1] if stage.grades else np.mean(currents, axis=0, dtype=np.float32)
+        corrected = mean + along_axis(shift, axis, mean.ndim).astype(mean.dtype)
+        ideal = stage.activate(corrected) if kind is None else kind(corrected)
         feed = {stage.target.name: Train(currents, None)}
         errors: dict[int, Array] = {}
         own: Train | Array | None = None
@@ -221,7 +230,7 @@ class _Sweep:
             train = trial.run(feed, shift, self._timesteps)
             assert isinstance(train, Train)
             own = train if own is None else own
-            self._spikes[stage.key][way] += self._count(train)
+            self._spikes[stage.key][way] += self._count(trial, train, ideal)
             error = train.mean() - ideal
             bias = channels_first(error, axis).mean(axis=1, dtype=np.float64)
             errors[way] = error - along_axis(bias, axis, error.ndim).astype(error.dtype)
@@ -244,10 +253,17 @@ class _Sweep:
             for time in range(self._timesteps)
         ]
 
-    def _count(self, train: Train) -> float:
+    def _count(self, trial: Stage, train: Train, target: Array) -> float:
+        """The spikes of a train; those of a neuron that fires once from its count, or its target."""
         steps = train.steps
-        if self._bits:
-            steps = [spike_train(step, "radix", 0, self._bits) for step in steps]
+        if trial.grades:
+            assert trial.cell is not None
+            if self._digits:
+                zone = trial.cell.attrs["dead_zone"]
+                steps = words(target, threshold(trial.cell), zone, self._digits)
+            return float(sum(np.count_nonzero(b - a) for a, b in pairwise([0 * target, *steps])))
+        if self._digits:
+            steps = [spike_train(step, "radix", 0, self._digits) for step in steps]
         return float(sum(np.abs(step).sum(dtype=np.int64) for step in steps))
 
 
@@ -264,12 +280,16 @@ def _trials(graph: Graph, ways: Mapping[str, Sequence[Firing]]) -> dict[str, lis
     trials: dict[str, list[Stage]] = {name: [] for name in ways}
     for way in range(max(map(len, ways.values()), default=0)):
         variant = clone(graph)
+        before = {target.tensor.name: target.source for target in find_targets(variant)}
         nodes: dict[str, Node] = {node.name: node for node in variant.nodes}
         for name, given in ways.items():
             if way < len(given):
                 set_firing(variant, nodes[name], given[way])
-                target = nodes[name].inputs[0]
-                trials[name].append(Stage(variant, target, nodes[name], {target.name}))
+                activated = nodes[name].inputs[0]
+                graded = CELLS[nodes[name].op].sums
+                target = before.get(activated.name, activated) if graded else activated
+                stage = Stage(variant, target, nodes[name], {target.name}, activated if graded else None)
+                trials[name].append(stage)
     return trials
 
 

@@ -43,6 +43,8 @@ Finished = tuple[onnx.ModelProto, CompileReport]
 #: Completes a converted graph.
 Finish = Callable[[Graph, Context], Finished]
 
+#: What searches for ways of firing.
+_SEARCHES = "--max-spikes auto, --exponents auto and --compress"
 #: Points that compression may cost where the user names none.
 _MAX_LOSS = 0.3
 #: Networks that compression tries.
@@ -112,7 +114,7 @@ class _Search:
         self._ann = make_engine(context.model)
         if len(graph.outputs) > 1:
             raise OptionError(
-                "--max-spikes auto and --compress: expected a net with one output, which tells what is lost, "
+                f"{_SEARCHES}: expected a net with one output, which tells what is lost, "
                 f"found {len(graph.outputs)}; export it with one, or leave the option out"
             )
         fixed = fixed_batch(graph)
@@ -120,13 +122,13 @@ class _Search:
         stride = -(-samples // most) if fixed is None else samples // max(most, fixed)
         self.dataset = context.dataset.every(max(1, stride))
         self._ways = {
-            node.name: choices(node, context.rectifiers[node.name], self.options)
+            node.name: choices(node, context.rectifiers.get(node.name), self.options)
             for node in graph.nodes
             if is_adaptable(node, context.rectifiers.get(node.name))
         }
         if not self._ways:
             raise OptionError(
-                "--max-spikes auto and --compress: expected neurons whose thresholds are free, found none, "
+                f"{_SEARCHES}: expected neurons whose thresholds are free, found none, "
                 "as the net was trained with its own levels; leave the option out"
             )
 
@@ -139,7 +141,7 @@ class _Search:
             self._context.rectifiers,
             self._ways,
             1 if layered else self.options.timesteps,
-            bits=self.options.timesteps if self.options.code == "radix" else 0,
+            digits=self.options.timesteps if layered and self.options.code != "burst" else 0,
             advance=self._context.advance,
         )
 
@@ -172,8 +174,11 @@ class _Search:
 
     def _scaled(self, name: str, scale: float, like: Firing) -> Firing:
         """Another factor on a layer's thresholds, for the same range; the old one where a ceiling fits it."""
-        if scale == like.scale or math.isfinite(self._context.rectifiers[name].ceiling):
+        kind = self._context.rectifiers.get(name)
+        if scale == like.scale or (self.options.code != "graded" and kind and math.isfinite(kind.ceiling)):
             return like
+        if self.options.code == "graded":
+            return Firing(like.limit, scale)
         most = max(1, math.ceil(like.limit * like.scale / scale - 1e-6))
         steps = self.options.timesteps if self.options.schedule == "layer" else 1
         return Firing(min(most, MOST_SPIKES * (1 if self.options.weights == "int8" else steps)), scale)

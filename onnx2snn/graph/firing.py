@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from onnx2snn.options import MOST_SPIKES, CompileOptions
 
 #: Factors on θ that spike compression tries (Wang et al. 2025 take 1 to 10).
 SCALES = (1.0, 1.4, 2.0, 2.8, 4.0, 6.0, 10.0)
+#: Exponents that graded neurons may have beside n, of which the smallest may be between two powers of two.
+MORE, FEWER = 2, 5
+BETWEEN = (1.0, math.sqrt(2))
 #: Spikes a timestep that may stand for the range where Γ is chosen layer by layer.
 LEVELS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
@@ -24,7 +28,7 @@ class Firing:
     """A way for a neuron layer to fire.
 
     Attributes:
-        limit: the most spikes: Γ a timestep, or N a run in the schedule `layer`.
+        limit: the most spikes: Γ a timestep, or N a run in the schedule `layer`; n of a graded neuron.
         scale: the factor on the thresholds that calibration chose.
     """
 
@@ -36,8 +40,12 @@ def set_firing(graph: Graph, node: Node, firing: Firing) -> None:
     """Let a neuron fire in another way than calibration chose."""
     theta, neuron = np.asarray(constant(node.inputs[-1])), CELLS[node.op].neuron
     assert neuron is not None
-    node.attrs[neuron.limit] = firing.limit
-    value = np.asarray(theta * theta.dtype.type(firing.scale), theta.dtype)
+    value = theta * theta.dtype.type(firing.scale)
+    changed: dict[str, Any] = {neuron.limit: firing.limit}
+    if neuron.tune is not None:
+        changed, value = neuron.tune(firing.limit, value)
+    node.attrs.update(changed)
+    value = np.asarray(value, theta.dtype)
     node.inputs[-1] = Constant(unique_name(graph, f"{node.name}/threshold"), value)
 
 
@@ -49,22 +57,28 @@ def is_adaptable(node: Node, kind: Rectifier | None) -> bool:
     source = producer(node.inputs[0]) if node.inputs else None
     fed_spikes = source is not None and is_cell(source) and CELLS[source.op].sends_units
     neuron = neuron_of(node)
-    adaptable = neuron is not None and neuron.adaptable
-    return adaptable and kind is not None and kind.step is None and not fed_spikes
+    if neuron is None or not neuron.adaptable:
+        return False
+    free = CELLS[node.op].sums if kind is None else kind.step is None
+    return free and not fed_spikes
 
 
-def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing]:
+def choices(node: Node, kind: Rectifier | None, options: CompileOptions) -> list[Firing]:
     """The ways in which a neuron may fire, what calibration gave it first.
 
     For compression the thresholds rise and the limit falls as far as the range allows: what a neuron could
     send beyond it in a hurry, it or others behind it mostly take back. For a Γ of its own there are several
     numbers of levels; a neuron that can take spikes back may have headroom, for others it changes nothing. A
-    neuron that must not exceed a ceiling gets none.
+    neuron that must not exceed a ceiling gets none. A graded neuron has more exponents or fewer.
     """
     neuron = CELLS[node.op].neuron
     assert neuron is not None
     limit = int(node.attrs[neuron.limit])
     base = Firing(limit, 1.0)
+    if options.code == "graded":
+        largest = limit if options.spike_budget is None else min(16, limit + MORE)
+        numbers = range(largest, max(0, limit - FEWER - 1), -1)
+        return list(dict.fromkeys([base, *(Firing(n, scale) for n in numbers for scale in BETWEEN)]))
     if options.spike_budget is None:
         firings: Iterable[Firing] = (Firing(math.ceil(limit / scale), scale) for scale in SCALES)
     else:
@@ -75,7 +89,7 @@ def choices(node: Node, kind: Rectifier, options: CompileOptions) -> list[Firing
             for levels in LEVELS
             for more in headroom
         )
-    if math.isfinite(kind.ceiling):
+    if kind is not None and math.isfinite(kind.ceiling):
         whole = {max(1, round(limit / firing.scale)) for firing in firings}
         firings = (Firing(count, limit / count) for count in sorted(whole, reverse=True))
     most = MOST_SPIKES if options.weights == "int8" else math.inf

@@ -52,6 +52,7 @@ class Neuron:
             number k, sent as the code has it.
         takes_back: whether it may send a negative spike for one that came too early.
         adaptable: whether a search may choose its thresholds and its limit.
+        tune: the attributes and the thresholds with which it has another limit, from both.
         scales: whether it does the same on u/θ with θ = 1, so that θ may move into the weights around it.
     """
 
@@ -62,6 +63,7 @@ class Neuron:
     fires_once: bool = False
     takes_back: bool = False
     adaptable: bool = False
+    tune: Callable[[int, Array], tuple[dict[str, Any], Array]] | None = None
     scales: bool = False
 
 

@@ -121,6 +121,8 @@ def _cell(timesteps: int) -> Cell:
             graded_if.most_spikes,
             limit="exponents",
             fires_once=True,
+            adaptable=True,
+            tune=graded_if.tune,
         ),
         sums=True,
         count=partial(_count, timesteps),

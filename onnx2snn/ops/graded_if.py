@@ -134,11 +134,21 @@ def dead_zone(exponents: int) -> float:
     return float(np.nextafter(np.float32(0.75 * 0.5 ** (exponents - 1)), np.float32(0)))
 
 
+def exact(ranges: Array) -> Array:
+    """Ranges of 8 significant bits, and normal: float32 has every sum of spikes of such a size."""
+    mantissa, exponent = np.frexp(np.maximum(ranges, 2.0**-100))
+    return np.asarray(np.ldexp(np.round(mantissa * 256) / 256, exponent))
+
+
+def tune(exponents: int, reach: Array) -> tuple[dict[str, Any], Array]:
+    """The attributes that go with n, and R as it can be."""
+    return {"exponents": exponents, "dead_zone": dead_zone(exponents)}, exact(reach)
+
+
 def set_up(kind: Any, options: Any) -> Setting:
     """R itself, and the exponents; `kind` is any activation."""
     del kind
-    attributes = {"exponents": options.exponents, "dead_zone": dead_zone(options.exponents)}
-    return Setting(lambda reach: reach, attributes, 1, 1)
+    return Setting(lambda reach: reach, tune(options.exponents, np.ones(1))[0], 1, 1)
 
 
 def _set_up(kind: Any, options: Any) -> Setting:
@@ -185,6 +195,8 @@ CELL = Cell(
         most_spikes,
         limit="exponents",
         takes_back=True,
+        adaptable=True,
+        tune=tune,
     ),
     sums=True,
     count=count,

@@ -1,4 +1,4 @@
-"""Γ and θ of a neuron → those chosen for its layer."""
+"""Γ (or n) and θ of a neuron → those chosen for its layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx2snn.passes.base import Context, Pass
 
 
 class AdaptFiring(Pass):
-    """Let each neuron fire as `context.firing` says: another limit, thresholds times a factor.
+    """Let each neuron fire as `context.firing` says: another limit (Γ, N or n), thresholds times a factor.
 
     Which way of firing each layer takes is chosen in `onnx2snn.compiler.adaptation`.
     """
@@ -27,13 +27,15 @@ class AdaptFiring(Pass):
             if node.name in firing and neuron is not None:
                 before, chosen = context.neurons[node.name], firing[node.name]
                 set_firing(graph, node, chosen)
+                after = replace(
+                    before, threshold=Spread.of(node.inputs[-1].values), theta=node.inputs[-1].name
+                )
+                if before.exponents is not None:
+                    context.neurons[node.name] = replace(after, exponents=chosen.limit)
+                    continue
                 per_step = context.options.timesteps if neuron.fires_once else 1
                 levels = chosen.limit if neuron.fires_once else round(before.levels / chosen.scale, 3)
                 context.neurons[node.name] = replace(
-                    before,
-                    max_spikes=-(-chosen.limit // per_step),
-                    levels=levels,
-                    threshold=Spread.of(node.inputs[-1].values),
-                    theta=node.inputs[-1].name,
+                    after, max_spikes=-(-chosen.limit // per_step), levels=levels
                 )
         return bool(firing)

@@ -11,13 +11,14 @@ from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.targets import Target, find_targets, is_graded
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.graded_fire import words
-from onnx2snn.ops.graded_if import dead_zone
+from onnx2snn.ops.graded_if import dead_zone, exact
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
-from onnx2snn.thresholds.histogram import Vector
 from onnx2snn.thresholds.rules import choose_ranges
 from onnx2snn.thresholds.transfer import Transfer, Values
 
+#: A factor that leaves out all of them, so that a neuron waits.
+_ALL = 2.0**16
 #: Exponents that a neuron leaves out when it begins, and how many fewer in each timestep after that.
 _COARSE, _FINER = 4, 2
 #: T from which the later half of the neurons waits one timestep: in fewer nobody has the time.
@@ -96,7 +97,7 @@ def _coarse(options: CompileOptions, *, later: bool) -> list[float]:
     assert options.exponents is not None, "CompileOptions fills it in"
     begins = min(_COARSE, _FINER * (options.timesteps - 1), options.exponents // 2)
     factors = [2.0**left_out for left_out in range(begins, 0, -_FINER)]
-    waits = [2.0**options.exponents] if later and options.timesteps >= _WAITING else []
+    waits = [_ALL] if later and options.timesteps >= _WAITING else []
     return [*waits, *factors, 1.0]
 
 
@@ -111,9 +112,3 @@ def _transfer(options: CompileOptions) -> Transfer:
         return words(target, one, zone, options.timesteps)[-1]
 
     return Transfer(1, options.timesteps, options.percentile, respond)
-
-
-def exact(ranges: Vector) -> Vector:
-    """Ranges of 8 significant bits, and normal: float32 has every sum of spikes of such a size."""
-    mantissa, exponent = np.frexp(np.maximum(ranges, 2.0**-100))
-    return np.asarray(np.ldexp(np.round(mantissa * 256) / 256, exponent))

@@ -18,6 +18,8 @@ WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
 KINDS = [{}, {"signed": True}, {"schedule": "layer"}]
 RADIX = {"schedule": "layer", "code": "radix", "timesteps": 4}
 INTEGERS = {"schedule": "layer", "weights": "int8"}
+GRADED = [{"code": "graded", "timesteps": 3}, {"code": "graded", "timesteps": 3, "schedule": "layer"}]
+SMOOTH = TEXT.replace("s = Relu(d)", "g = Sigmoid(d) s = Mul(d, g)")
 
 
 def net(rng, text=TEXT, **weights):
@@ -30,22 +32,23 @@ def spikes(model, x):
     return sum(sent.sum() for sent in point.spikes.values()) / len(x)
 
 
-@pytest.mark.parametrize("options", [*KINDS, INTEGERS])
+@pytest.mark.parametrize("options", [*KINDS, INTEGERS, *GRADED])
 @pytest.mark.parametrize("budget", ["60%", "100%"])
 def test_a_budget_is_kept_and_used(options, budget, rng):
-    x, model = normal(rng, x=(96, 3, 6, 6))["x"], net(rng)
+    x, model = normal(rng, x=(96, 3, 6, 6))["x"], net(rng, SMOOTH if options in GRADED else TEXT)
     fixed = spikes(onnx2snn.compile(model, x, **options).model, x)
-    compiled = onnx2snn.compile(model, x, max_spikes="auto", spike_budget=budget, **options)
+    auto = {"exponents" if options in GRADED else "max_spikes": "auto", **options}
+    compiled = onnx2snn.compile(model, x, spike_budget=budget, **auto)
     said = compiled.report.to_dict()["adaptation"]
     assert said["met"]
     share = float(budget[:-1]) / 100
     assert 0.9 * share * fixed <= spikes(compiled.model, x) <= share * fixed
     assert said["spikes_per_sample"][1] == pytest.approx(spikes(compiled.model, x))
-    absolute = onnx2snn.compile(model, x, max_spikes="auto", spike_budget=share * fixed, **options)
+    absolute = onnx2snn.compile(model, x, spike_budget=share * fixed, **auto)
     assert spikes(absolute.model, x) == pytest.approx(spikes(compiled.model, x), rel=0.1)
 
 
-@pytest.mark.parametrize("options", [*KINDS, RADIX, INTEGERS])
+@pytest.mark.parametrize("options", [*KINDS, RADIX, INTEGERS, *GRADED])
 @pytest.mark.parametrize("what", ["spikes", "energy"])
 def test_compression_saves_within_its_bound(options, what, rng):
     x, model = normal(rng, x=(400, 3, 6, 6))["x"], net(rng)
@@ -184,6 +187,13 @@ def test_a_second_output_would_not_be_looked_at(rng):
         ({"max_spikes": "auto", "spike_budget": 1}, "--spike-budget: expected at least .* give more"),
         ({"max_spikes": "auto", "levels": 2}, "--levels: expected none with --max-spikes auto"),
         ({"max_spikes": "auto", "compress": "energy"}, "--compress: expected none with --max-spikes auto"),
+        ({"spike_budget": 9, **GRADED[0]}, "--spike-budget: expected only with --exponents auto"),
+        (
+            {"exponents": "auto", "compress": "spikes", **GRADED[0]},
+            "--compress: expected none with --exponents",
+        ),
+        ({"exponents": "auto"}, "--exponents: expected only with --code graded, found 'auto' with burst"),
+        ({"max_spikes": "auto", **GRADED[0]}, "--max-spikes: expected none with --code graded, found 'auto'"),
         ({"max_spikes": "auto", **RADIX}, "--max-spikes: expected none with --code radix"),
         ({"compress": "energy", "max_loss": 0}, "--max-loss: expected more than 0"),
         ({"compress": "energy", "max_loss": -1}, "--max-loss: expected more than 0"),

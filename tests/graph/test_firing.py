@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from onnx2snn.graph.firing import Firing, choices, is_adaptable, set_firing
 from onnx2snn.graph.graph import constant
 from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.ops.graded_if import dead_zone
 from onnx2snn.options import CompileOptions
 from tests.helpers import graph_of, parse
 
@@ -38,6 +41,20 @@ def test_a_neuron_that_fires_once_has_a_limit_for_the_whole_run():
     graph, node = nets("AccumulateFire", "levels=16")
     set_firing(graph, node, Firing(8, 2.0))
     assert node.attrs["levels"] == 8
+
+
+def test_a_graded_neuron_has_exponents_and_a_range_that_float32_can_add():
+    graph, node = nets("GradedFire2", "exponents=8, dead_zone=0.00585937453433871")
+    set_firing(graph, node, Firing(3, math.sqrt(2)))
+    assert node.attrs == {"exponents": 3, "dead_zone": dead_zone(3)}
+    assert constant(node.inputs[-1]).tolist() == [0.70703125, 0.353515625]
+    graded = {"code": "graded", "schedule": "layer", "timesteps": 2}
+    assert numbers(choices(node, None, CompileOptions(**graded))) == [
+        *((3, 1), (3, 1.414), (2, 1), (2, 1.414), (1, 1), (1, 1.414))
+    ]
+    ways = choices(node, None, CompileOptions(**graded, exponents="auto"))
+    assert [ways[0], ways[1], ways[-1]] == [Firing(3, 1.0), Firing(5, 1.0), Firing(1, math.sqrt(2))]
+    assert is_adaptable(node, None)
 
 
 def test_compression_raises_thresholds_and_lowers_the_limit():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.ops.graded_if import CELL, dead_zone, grades, next_word
+from onnx2snn.ops.graded_if import CELL, dead_zone, exact, grades, next_word, tune
 from onnx2snn.options import CompileOptions
 from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate, suited
 
@@ -101,6 +101,12 @@ def test_spikes_as_numbers_have_sign_and_size():
     change = np.float32([0, 3, 1.5, -0.375, 3 / 64])
     np.testing.assert_array_equal(grades(change, np.float32(3), 7), [0, 7, 6, -4, 1])
     assert grades(change, np.float32(0), 7)[0] == 0
+
+
+def test_ranges_have_eight_bits():
+    np.testing.assert_array_equal(exact(np.asarray([1.0, 0.7, 1e-40])), [1.0, 179 / 256, 2.0**-100])
+    attributes, reach = tune(3, np.asarray([0.7]))
+    assert (attributes, reach.tolist()) == ({"exponents": 3, "dead_zone": dead_zone(3)}, [179 / 256])
 
 
 def test_it_stands_for_any_activation_with_the_code_graded():
