@@ -24,7 +24,7 @@ MOST = 16
 
 
 def _function(timesteps: int) -> onnx.FunctionProto:
-    """The powers by turns in a float that absorbs and in its negative, so that their sums are those of the spikes.
+    """The powers by turns in a float that absorbs and in its negative: their sums are those of the spikes.
 
     What the dead zone drops is taken off the ratio as well: nothing but smaller powers can follow.
     """

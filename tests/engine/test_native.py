@@ -31,7 +31,7 @@ NEURONS = {
     "BurstIF": {"max_spikes": 3},
     "SignedBurstIF": {"max_spikes": 3},
     "AccumulateFire": {"levels": 7, "code": "burst", "potential": 0.5},
-    "GradedIF": {"exponents": 7, "dead_zone": dead_zone(7), "delay": 1},
+    "GradedIF": {"exponents": 7, "dead_zone": dead_zone(7), "coarse": [4.0, 1.0]},
     "GradedFire3": {"exponents": 7, "dead_zone": dead_zone(7)},
 }
 SPECIAL = np.float32([0, -0.0, 0.5, 1, -1, 1.5, 7.25, -30, 1e30, 1e-40, np.inf, -np.inf, np.nan])
@@ -100,6 +100,8 @@ def test_whatever_the_numbers(op, theta):
     """All pairs of zeros, infinities, NaN, ties, what is too small and what is too large."""
     current, potential = (array.reshape(-1).copy() for array in np.meshgrid(SPECIAL, SPECIAL))
     states = [potential, np.float32([0, 2, np.nan])[np.arange(potential.size) % 3]]
+    if "elapsed" in CELLS[op].states:  # one clock for all
+        states[1] = np.float32(2)
     arrays = [current, *states[: len(CELLS[op].states)], np.float32(theta)]
     with np.errstate(all="ignore"):
         assert_same_bits(*both(op, NEURONS[op], *arrays))
@@ -122,12 +124,13 @@ def test_whatever_the_shapes(op, data, seed):
 
     draw = [rng.normal(0, 3, part()).astype(np.float32) for _ in range(1 + len(CELLS[op].states))]
     theta = rng.uniform(0.25, 2, part()).astype(np.float32)
-    if len(draw) == 3:  # spikes, or timesteps
+    if len(draw) == 3:  # spikes; or timesteps, the same for all
         draw[2] = np.abs(np.round(draw[2]))
+        draw[2] = draw[2].max() if "elapsed" in CELLS[op].states else draw[2]
     assert_same_bits(*both(op, NEURONS[op], *draw, theta))
 
 
-GRADED = [("GradedIF", {"delay": 0}), ("GradedIF", {"delay": 2})]
+GRADED = [("GradedIF", {"coarse": coarse}) for coarse in ([1.0], [2.0**16, 16.0, 16.0, 4.0, 1.0])]
 GRADED += [(f"GradedFire{timesteps}", {}) for timesteps in (1, 2, 3, 5, 16)]
 
 
@@ -165,8 +168,8 @@ def test_every_size_of_float(op, more, exponents, rng):
 
 
 @built
-def test_a_delay_is_waited_for():
-    attributes = NEURONS["GradedIF"] | {"delay": 2}
+def test_it_waits_and_is_coarse_at_first():
+    attributes = NEURONS["GradedIF"] | {"coarse": [2.0**16, 128.0, 1.0]}
     state = [np.zeros((1, 1), np.float32)] * 2
     for elapsed, sent in enumerate((0, 0, 0.5, 0.5)):
         found, expected = both("GradedIF", attributes, np.float32([[0.5]]), *state, np.float32(1))

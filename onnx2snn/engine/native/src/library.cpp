@@ -215,15 +215,11 @@ struct GradedIF : Neuron<2, 1> {
     const auto places = static_cast<int64_t>(elapsed.GetTensorTypeAndShapeInfo().GetElementCount());
     const float* const before = elapsed.GetTensorData<float>();
     float* const after = output(context, 2, shape_of(elapsed));
+    // All of them have one clock.
+    const float now = places > 0 ? *std::max_element(before, before + places) : 0.0f;
+    const float zone = dead_zone * coarse[std::min(static_cast<size_t>(std::max(now, 0.0f)), coarse.size() - 1)];
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
-      // One clock for the whole row. A clock for each of its elements, which nobody has, goes element by element.
-      for (int64_t at = 0, step = in[2].moves ? 1 : count; at < count; at += step) {
-        const auto time = std::min(static_cast<size_t>(in[2].data[at]), coarse.size() - 1);
-        const auto from = [at](Operand operand) { return operand.moves ? Operand{operand.data + at, true} : operand; };
-        const Residual part = residual ? Residual{from(residual->shortcut), from(residual->factor)} : Residual{};
-        graded_if(from(in[0]), residual ? &part : nullptr, rectified, from(in[1]), from(in[3]),
-                  dead_zone * coarse[time], step, out[0] + at, out[1] + at);
-      }
+      graded_if(in[0], residual, rectified, in[1], in[3], zone, count, out[0], out[1]);
     }, repeats);
     for (int64_t i = 0; i < places; ++i) after[i] = before[i] + 1.0f;
   }
