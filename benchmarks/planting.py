@@ -74,8 +74,10 @@ def _drop_bias(graph: Graph, neuron: Node) -> None:
 
 
 def _convolution(neuron: Node) -> Node:
-    """The Conv before a neuron, or before the Add before it."""
+    """The Conv before a neuron, or before the Add before it; a graded neuron stands behind its activation."""
     source = producer(neuron.inputs[0])
+    if source.op == "Relu":
+        source = producer(source.inputs[0])
     if source.op == "Add":
         return next(
             found for found in map(producer, source.inputs) if found is not None and found.op == "Conv"

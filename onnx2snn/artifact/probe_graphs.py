@@ -13,7 +13,7 @@ from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.engine.engines import Array
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.model.tap import tap
-from onnx2snn.ops import DOMAIN, QUANTIZED_RELU, body_of
+from onnx2snn.ops import CELLS, DOMAIN, QUANTIZED_RELU, body_of
 from onnx2snn.ops.increment import CELL as INCREMENT
 from onnx2snn.ops.running_mean import CELL as RUNNING_MEAN
 
@@ -58,7 +58,7 @@ def dtype_of(artifact: Artifact, neuron: onnx.NodeProto) -> np.dtype[np.floating
 
 
 def recording(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[Carried, ...]]:
-    """The step, which also adds up what enters and leaves each neuron."""
+    """The step, which also adds up what enters and leaves each neuron; of sums it keeps the last."""
     model = onnx.ModelProto()
     model.CopyFrom(artifact.step)
     graph, carried = model.graph, list(artifact.carried)
@@ -69,7 +69,10 @@ def recording(artifact: Artifact) -> tuple[onnx.ModelProto, tuple[Carried, ...]]
         read = {"current": neuron.input[0], "sent": neuron.output[0], "activity": size}
         for what, tensor in read.items():
             value = Carried(before(neuron, what), after(neuron, what), np.zeros((), dtype))
-            graph.node.append(helper.make_node("Add", [value.before, tensor], [value.after]))
+            if CELLS[neuron.op_type].sums and what != "activity":
+                graph.node.append(helper.make_node("Identity", [tensor], [value.after]))
+            else:
+                graph.node.append(helper.make_node("Add", [value.before, tensor], [value.after]))
             graph.input.append(_info(value.before, dtype))
             graph.output.append(_info(value.after, dtype))
             carried.append(value)
@@ -151,7 +154,7 @@ class Tail:
 
 
 def find_tail(artifact: Artifact, exact: ExactNeuron) -> Tail:
-    """In `stream` the exact neuron is an activation of the mean so far, as an island has it."""
+    """In `stream` the exact neuron is an activation of the mean so far, as an island has it; or of sums."""
     model = onnx.ModelProto()
     nodes: list[onnx.NodeProto] = []
     changed: set[str] = set()
@@ -191,7 +194,7 @@ def _stand_in(
         helper.make_node("CastLike", [SHIFT, _half(node)], [_name(node, "shift")]),
         helper.make_node("Add", [_half(node), _name(node, "shift")], [moved]),
     ]
-    if artifact.schedule == "layer":
+    if artifact.schedule == "layer" or artifact.sums:
         return nodes + _activation(exact, moved, node.output[0], dtype, model), []
     if exact.kind.step is None and np.isinf(exact.kind.ceiling):
         # f(t·x) = t·f(x): the sum will do, and need not be divided by t.

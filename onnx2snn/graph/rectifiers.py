@@ -54,6 +54,10 @@ class Rectifier:
         return np.asarray(result, x.dtype)
 
 
+#: Of a graded neuron: it stands behind its activation, and sends what it reads.
+IDENTITY = Rectifier(slope=np.ones((), np.float32))
+
+
 def rectifier(node: Node) -> Rectifier | None:
     """What a Relu, Clip(0, c), LeakyRelu, PRelu or QuantizedRelu does as a neuron; None for any other."""
     if not node.inputs or is_float(node.inputs[0]) is False:

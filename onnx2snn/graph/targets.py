@@ -77,6 +77,11 @@ def find_targets(graph: Graph) -> list[Target]:
     return [found[name] for name in sorted(found, key=order.__getitem__)]
 
 
+def neuron_name(target: Target) -> str:
+    """Name of the neuron behind a target."""
+    return f"{target.nodes[-1].name if target.nodes else target.tensor.name}/neuron"
+
+
 def is_target(node: Node) -> bool:
     """Whether a graded neuron stands behind the node."""
     return any(is_graded(tensor) for tensor in node.outputs)

@@ -8,7 +8,7 @@ from onnx2snn.artifact.records import NeuronRecord, Spread
 from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, insert_after, tidy, unique_name
 from onnx2snn.graph.rectifiers import rectifier
-from onnx2snn.graph.targets import Target, find_targets, is_graded
+from onnx2snn.graph.targets import Target, find_targets, is_graded, neuron_name
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.graded_fire import words
 from onnx2snn.ops.graded_if import dead_zone, exact
@@ -58,7 +58,7 @@ def _place(graph: Graph, target: Target, context: Context) -> Node:
     """Put the neuron behind one target."""
     assert context.statistics is not None, "Calibrate runs first"
     tensor = target.tensor
-    name = unique_name(graph, f"{target.nodes[-1].name if target.nodes else tensor.name}/neuron")
+    name = unique_name(graph, neuron_name(target))
     dtype = tensor.dtype or np.float32
     kind = rectifier(target.nodes[0]) if len(target.nodes) == 1 else None
     op, neuron = next(

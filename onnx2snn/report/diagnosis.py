@@ -31,6 +31,9 @@ _TRIALS = (
     ("agreement_if_exact", "only this layer exact", BLUE, "o", -0.2),
     ("agreement_if_only_spiking", "only this layer spiking", ORANGE, "D", 0.2),
 )
+#: What quantisation and timing are of equal spikes, and of graded ones.
+_EQUAL = ("comes from too coarse a θ", "from spikes that come too early or too late")
+_GRADED = ("is what is too little for the smallest spike", "what a neuron has still to send before it rests")
 #: Percent that the axis of answers shows at least.
 _LEAST_SPAN = 2.0
 
@@ -66,10 +69,11 @@ def errors_section(subject: Subject) -> Section:
     plots = [_components(layers)]
     if any(_known(layer, key) for layer in layers for key, *_ in _TRIALS):
         plots.append(_agreement(figures))
+    coarse, late = _EQUAL if figures.exponents is None else _GRADED
     lead = [
         "An error is the difference between what a layer's spikes stand for and the ANN's activation, as a "
         "share of that activation (RMS). Clipping is what exceeds the most that a neuron can send, "
-        "quantisation comes from too coarse a θ, timing from spikes that come too early or too late, "
+        f"quantisation {coarse}, timing {late}, "
         "parameters from weights or biases that are not the ANN's; the rest is inherited from the layers "
         "before."
     ]
@@ -211,9 +215,10 @@ def _loss(layer: LayerDiagnosis) -> float:
 
 
 def _table(layers: Sequence[LayerDiagnosis]) -> Table:
+    graded = any(layer.exponents is not None for layer in layers)
     columns = (
         "layer",
-        "Γ",
+        "n" if graded else "Γ",
         "error",
         "its own",
         *_PARTS,
@@ -224,7 +229,7 @@ def _table(layers: Sequence[LayerDiagnosis]) -> Table:
     rows = [
         (
             shown(layer.layer),
-            "" if layer.max_spikes is None else f"{layer.max_spikes:g}",
+            _limit(layer.exponents if graded else layer.max_spikes),
             percent(layer.error, 2),
             percent(layer.own_error, 2),
             *(percent(layer.components.get(part), 2) for part in _PARTS),
@@ -236,6 +241,10 @@ def _table(layers: Sequence[LayerDiagnosis]) -> Table:
     ]
     caption = "Relative errors, and the agreement with the ANN if only that layer were exact or spiking"
     return Table(caption, columns, rows)
+
+
+def _limit(most: int | None) -> str:
+    return "" if most is None else f"{most:g}"
 
 
 def _channels(numbers: Sequence[int], channels: int) -> str:

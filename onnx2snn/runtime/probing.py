@@ -36,9 +36,9 @@ class Recording:
 
     Attributes:
         outputs: the outputs.
-        currents: neuron → mean over time of its current, [N, …].
-        sent: neuron → mean over time of what it sent, [N, …].
-        activity: neuron → the same of its magnitude, which spikes taken back do not cancel, [N, …].
+        currents: neuron → mean over time of its current, [N, …]; of a graded one its target at the end.
+        sent: neuron → mean over time of what it sent, [N, …]; of a graded one the sum.
+        activity: neuron → mean of the magnitude, which spikes taken back do not cancel, [N, …].
     """
 
     outputs: dict[str, Array]
@@ -61,7 +61,7 @@ class Prober:
     def record(self, feeds: dict[str, Array], timesteps: int) -> Recording:
         """Run samples; the schedule `layer` takes its own number of timesteps."""
         step = self._step(("record",), lambda: recording(self._artifact))
-        steps = 1 if self._artifact.schedule == "layer" else timesteps
+        steps = 1 if self._artifact.schedule == "layer" or self._artifact.sums else timesteps
         runner = self._network.start(feeds, step)
         runner.advance_to(timesteps)
         state = runner.carried([value.before for value in step.carried])

@@ -104,3 +104,12 @@ def test_of_many_layers_those_with_the_largest_errors_are_drawn(monkeypatch):
     assert errors.caption.endswith("parts. 1 layer with less is not drawn; the table has it.")
     # The last layer costs nothing alone, as nobody tried.
     assert [text for text in letters(answers) if text in NAMES] == ["a", "b"]
+
+
+def test_graded_layers_show_their_exponents_and_what_the_parts_are_of_theirs():
+    made = errors_section(subject({name: {"exponents": 7} for name in ("a", "b")}))
+    (table,) = made.tables
+    assert cells([table.columns])[0][1] == "n"
+    assert [row[1] for row in cells(table.rows)] == ["7", "7", ""]
+    assert "quantisation is what is too little for the smallest spike, timing what a neuron" in made.lead[0]
+    assert "quantisation comes from too coarse a θ, timing from spikes" in errors_section(subject()).lead[0]

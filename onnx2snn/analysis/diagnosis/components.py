@@ -11,6 +11,11 @@ compiler added to correct the bias; y what the neuron sends on average, at most 
     timing          y − δ·round(I/δ), at most L        what the schedule `layer` would not have
 
 δ is θ/T in the schedule `stream` and θ in the schedule `layer`.
+
+A graded neuron stands behind its activation, so f is the identity there, a = x its target in the ANN, and I
+the target a(u) at the end of the run. With y the sum of what it has sent, L = R·T' that T' spikes reach and δ
+the dead zone below ¾·R·2^(-(n-1)), the error y − clip(I, -L, L) is quantisation as far as it lies within δ,
+where the neuron is at rest, and timing beyond: spikes that are still to come.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from onnx import helper
 
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops import CELLS
+from onnx2snn.ops.graded_fire import words
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +43,7 @@ _FULL = 0.999
 
 @dataclass(frozen=True)
 class Levels:
-    """What a neuron can send on average.
+    """What a neuron of equal spikes can send on average.
 
     Attributes:
         step: δ, broadcastable to [N, …], in ANN units.
@@ -57,6 +63,11 @@ class Levels:
         value = counts * self.step
         return value if self.slope is None else np.where(value < 0, value * self.slope, value)
 
+    def settle(self, current: Array, sent: Array) -> Array:
+        """What it would have sent for a mean current [N, …] if all of that had been there at once."""
+        del sent
+        return self.round(current)
+
     def clip(self, activation: Array) -> Array:
         """The nearest to activations [N, …] that is not beyond what can be sent."""
         low = self.least * self.step
@@ -64,7 +75,39 @@ class Levels:
         return np.clip(activation, np.minimum(low, 0), self.most * self.step)
 
 
-def levels_of(neuron: onnx.NodeProto, parameters: list[Array], unit: Array, timesteps: int) -> Levels:
+@dataclass(frozen=True)
+class Expansion:
+    """What a graded neuron can send in sum.
+
+    Attributes:
+        reach: R, broadcastable to [N, …].
+        spikes: how many at most.
+        dead_zone: the largest |e|/R that sends nothing.
+    """
+
+    reach: Array
+    spikes: int
+    dead_zone: float
+
+    def round(self, target: Array) -> Array:
+        """What it sends of a target [N, …] that does not change."""
+        sent = words(target, self.reach, self.dead_zone, self.spikes)
+        return sent[-1] if sent else np.zeros_like(target)
+
+    def settle(self, target: Array, sent: Array) -> Array:
+        """The nearest to what was sent at which the neuron is at rest, as far as its spikes reach."""
+        bounded, zone = self.clip(target), np.float32(self.dead_zone) * self.reach
+        return np.clip(sent, bounded - zone, bounded + zone)
+
+    def clip(self, target: Array) -> Array:
+        """The nearest to targets [N, …] that is not beyond what its spikes reach."""
+        most = np.float32(self.spikes) * self.reach
+        return np.clip(target, -most, most)
+
+
+def levels_of(
+    neuron: onnx.NodeProto, parameters: list[Array], unit: Array, timesteps: int
+) -> Levels | Expansion:
     """What a neuron can send in T timesteps.
 
     Args:
@@ -77,6 +120,9 @@ def levels_of(neuron: onnx.NodeProto, parameters: list[Array], unit: Array, time
     *slopes, theta = parameters
     kind = CELLS[neuron.op_type].neuron
     assert kind is not None
+    if CELLS[neuron.op_type].sums:
+        spikes = max(0, kind.most_spikes(attributes, timesteps) - attributes.get("delay", 0))
+        return Expansion(np.asarray(theta, np.float32), spikes, attributes["dead_zone"])
     step = np.asarray(theta * unit, np.float32) / np.float32(1 if kind.fires_once else timesteps)
     most = kind.most_spikes(attributes, timesteps)
     return Levels(step, most, -most if slopes else 0, slopes[0] if slopes else None)
@@ -107,14 +153,16 @@ class LayerTally:
     """Sums over the samples seen so far, per channel [C].
 
     Args:
-        kind: f.
+        kind: f; the identity of a graded neuron.
         levels: what the neuron can send.
         axis: of the channels.
         refitted: whether the layer's weights were made to fit the spikes before it, so that its parameters
             differ from the ANN's on purpose.
     """
 
-    def __init__(self, kind: Rectifier, levels: Levels, axis: int | None, *, refitted: bool = False) -> None:
+    def __init__(
+        self, kind: Rectifier, levels: Levels | Expansion, axis: int | None, *, refitted: bool = False
+    ) -> None:
         self._kind, self._levels, self._axis = kind, levels, axis
         self.refitted = refitted
         self.places = 0
@@ -124,7 +172,7 @@ class LayerTally:
         """Add a batch."""
         levels, kind = self._levels, self._kind
         exact, own = kind(seen.taught), kind(seen.current)
-        bounded, rounded = levels.clip(own), levels.round(seen.current)
+        bounded, rounded = levels.clip(own), levels.settle(seen.current, seen.sent)
         error = seen.sent - seen.after
         added = seen.sent - (own if self.refitted else own - exact + seen.after)
         parts = {
@@ -135,11 +183,11 @@ class LayerTally:
             "timing": seen.sent - rounded,
         }
         alone = levels.round(seen.before)
-        top = levels.step * levels.most
+        top = levels.clip(seen.after)
         shift = seen.taught - seen.before
         self._count("energy", seen.after**2)
         self._count("mass", np.abs(seen.after))
-        self._count("lost", np.maximum(seen.after - top, 0))
+        self._count("lost", np.abs(seen.after - top))
         self._count("error", error**2)
         self._count("added", added**2)
         for name, part in parts.items():
@@ -154,7 +202,8 @@ class LayerTally:
         self._count("before²", seen.before**2)
         self._count("active", seen.activity > 0)
         self._count("expected", alone != 0)
-        self._count("full", (seen.sent >= _FULL * top) & (seen.after > top / _FULL))
+        most = np.abs(top)
+        self._count("full", (np.abs(seen.sent) >= _FULL * most) & (np.abs(seen.after) > most / _FULL))
         self.places += error.size // self.channels
 
     @property

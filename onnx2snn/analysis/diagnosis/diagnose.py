@@ -12,6 +12,7 @@ import onnx
 
 from onnx2snn.analysis.diagnosis.components import (
     COMPONENTS,
+    Expansion,
     LayerTally,
     Levels,
     Observation,
@@ -33,7 +34,7 @@ from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.channels import along_axis
-from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.rectifiers import IDENTITY, Rectifier
 from onnx2snn.runtime.probing import Recording
 from onnx2snn.runtime.session import SpikingSession
 
@@ -89,20 +90,22 @@ class _Diagnosis:
     def __init__(self, session: SpikingSession, reference: PreparedReference, timesteps: int) -> None:
         self._session, self._reference, self._timesteps = session, reference, timesteps
         self._output = session.artifact.outputs[0]
-        options = session.artifact.record.options
+        options, self._sums = session.artifact.record.options, session.artifact.sums
+        # A graded neuron's correction stands before its activation: what that makes of it is no constant.
         self._refitted = bool(
-            options.get("schedule") == "layer" and options.get("correct_bias") and options.get("refit")
+            options.get("correct_bias")
+            and (self._sums or (options.get("schedule") == "layer" and options.get("refit")))
         )
         self._neurons = {neuron.name: neuron for neuron in session.artifact.neurons}
         self._exact: dict[str, ExactNeuron] = {}
-        self._levels: dict[str, Levels] = {}
+        self._levels: dict[str, Levels | Expansion] = {}
         self._tallies: dict[str, LayerTally] = {}
         self._corrections: dict[str, Array] = {}
         self._sizes: dict[str, int] = {}
         self._spikes = dict.fromkeys(self._neurons, 0)
         self._agreeing = {what: dict.fromkeys(self._neurons, 0) for what in ("exact", "spiking")}
         self._agreement, self._correct, self._right, self._classes = 0, 0, 0, 0
-        self._sums = dict.fromkeys(("error", "norm", "taught", "taught·error"), 0.0)
+        self._outputs = dict.fromkeys(("error", "norm", "taught", "taught·error"), 0.0)
         self.samples = 0
 
     def add(
@@ -178,7 +181,7 @@ class _Diagnosis:
         return replace(diagnosis, verdict=summarise(diagnosis))
 
     def _output_figures(self) -> OutputDiagnosis:
-        sums, tiny = self._sums, np.finfo(np.float64).tiny
+        sums, tiny = self._outputs, np.finfo(np.float64).tiny
         norm = max(sums["norm"], tiny)
         return OutputDiagnosis(
             self._output,
@@ -204,6 +207,7 @@ class _Diagnosis:
             slope = parameters[0] if len(parameters) > 1 else None
             ceiling = None if record is None else record.clip
             kind = self._reference.kinds.get(name) or Rectifier(np.inf if ceiling is None else ceiling, slope)
+            kind = IDENTITY if self._sums else kind
             self._exact[name] = ExactNeuron(name, kind, unit)
             levels = levels_of(neuron, parameters, unit, self._timesteps)
             self._levels[name] = levels
@@ -216,8 +220,8 @@ class _Diagnosis:
         """Compare the outputs of the ANN, of the network, and of what is behind its neurons alone."""
         error, own = (np.asarray(value - expected, np.float64) for value in (found, taught))
         for name, product in {"error": error**2, "taught": own**2, "taught·error": own * error}.items():
-            self._sums[name] += float(product.sum())
-        self._sums["norm"] += float((expected.astype(np.float64) ** 2).sum())
+            self._outputs[name] += float(product.sum())
+        self._outputs["norm"] += float((expected.astype(np.float64) ** 2).sum())
         right, answers = top1(expected), top1(found)
         if right is None or answers is None:
             return
@@ -271,6 +275,7 @@ class _Diagnosis:
             agreement_if_exact=self._agreeing["exact"][name] / self.samples if classes else None,
             agreement_if_only_spiking=self._agreeing["spiking"][name] / self.samples if compared else None,
             faults=find_faults(name, self._neurons[name].op_type, tally, options),
+            exponents=None if record is None else record.exponents,
         )
 
 

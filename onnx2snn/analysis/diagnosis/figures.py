@@ -44,6 +44,7 @@ class LayerDiagnosis(Record):
         agreement_if_exact: with the ANN's answers, if this layer were exact; None without class scores.
         agreement_if_only_spiking: if it alone sent spikes.
         faults: the layer's own first.
+        exponents: n of graded neurons.
     """
 
     layer: str
@@ -64,6 +65,7 @@ class LayerDiagnosis(Record):
     agreement_if_exact: float | None
     agreement_if_only_spiking: float | None
     faults: list[Fault]
+    exponents: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ class Diagnosis(Record):
     worst: list[str] = field(default_factory=list)
     layers: list[LayerDiagnosis] = field(default_factory=list)
     not_compared: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exponents(self) -> int | None:
+        """n, where neurons send graded spikes."""
+        return next((layer.exponents for layer in self.layers if layer.exponents is not None), None)
 
     @property
     def worst_layers(self) -> list[LayerDiagnosis]:

@@ -13,8 +13,9 @@ from onnx2snn.analysis.evaluation import check_source
 from onnx2snn.engine.engines import Engine, EngineOptions, make_engine
 from onnx2snn.errors import ModelError
 from onnx2snn.graph.channels import channel_axis
-from onnx2snn.graph.graph import Node, extract, write_model
-from onnx2snn.graph.rectifiers import Rectifier, rectifier
+from onnx2snn.graph.graph import Graph, Tensor, extract, write_model
+from onnx2snn.graph.rectifiers import IDENTITY, Rectifier, rectifier
+from onnx2snn.graph.targets import find_targets, neuron_name
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
 from onnx2snn.passes.pipeline import prepare
@@ -41,6 +42,15 @@ class Activity:
     outputs: dict[str, Array]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a neuron stands in the ANN: what enters and leaves the activation that it stands for."""
+
+    kind: Rectifier
+    before: Tensor
+    after: Tensor
+
+
 class PreparedReference:
     """The ANN that a network was compiled from.
 
@@ -50,7 +60,8 @@ class PreparedReference:
         threads: threads that an operator may use; as onnxruntime chooses by default.
 
     Attributes:
-        kinds: neuron → the activation that it stands for; without those that the compiler put in itself.
+        kinds: neuron → the activation that it stands for, the identity of a graded one, which stands behind
+            its activation; without those that the compiler put in itself.
         axes: neuron → the axis of its channels, None where there is none.
 
     Raises:
@@ -58,33 +69,23 @@ class PreparedReference:
     """
 
     def __init__(self, path: str | Path, session: SpikingSession, threads: int | None = None) -> None:
-        if session.artifact.sums:
-            raise ModelError(
-                "diagnose: expected neurons that stand in place of activations, found a network of --code "
-                "graded, whose neurons stand behind them; compare its outputs with evaluate --reference"
-            )
         source = load_model(path)
         check_source(path, source, session)
         (self._graph, _), self._options = prepare(source), EngineOptions(threads=threads)
         self._small = source.ByteSize() * len(session.neurons) <= _MEMORY
-        nodes = {node.name: node for node in self._graph.nodes}
-        self.kinds: dict[str, Rectifier] = {}
-        self.axes: dict[str, int | None] = {}
-        self._nodes: dict[str, Node] = {}
-        for name in session.neurons:
-            kind = rectifier(nodes[name]) if name in nodes else None
-            if kind is not None:
-                self.kinds[name], self._nodes[name] = kind, nodes[name]
-                self.axes[name] = channel_axis(nodes[name].outputs[0])
+        places = _targets(self._graph) if session.artifact.sums else _activations(self._graph)
+        self._places = {name: places[name] for name in session.neurons if name in places}
+        self.kinds = {name: place.kind for name, place in self._places.items()}
+        self.axes = {name: channel_axis(place.after) for name, place in self._places.items()}
         if not self.kinds:
             raise ModelError(
                 f"{path}: expected the activations that became {', '.join(session.neurons[:3])} …, found "
                 "none of these names; compile the network again with this version"
             )
         self._outputs = [tensor.name for tensor in self._graph.outputs]
-        inside = (t.name for node in self._nodes.values() for t in (node.inputs[0], node.outputs[0]))
+        inside = (t.name for place in self._places.values() for t in (place.before, place.after))
         given = {item.name for item in self._graph.inputs}
-        whole = tap(write_model(self._graph), [name for name in inside if name not in given])
+        whole = tap(write_model(self._graph), [name for name in dict.fromkeys(inside) if name not in given])
         self._engine = make_engine(whole, options=self._options)
         self._tails: dict[str, Engine] = {}
 
@@ -92,14 +93,14 @@ class PreparedReference:
         """Run a batch."""
         values = {**feeds, **self._engine.run(feeds)}
         return Activity(
-            {name: values[node.inputs[0].name] for name, node in self._nodes.items()},
-            {name: values[node.outputs[0].name] for name, node in self._nodes.items()},
+            {name: values[place.before.name] for name, place in self._places.items()},
+            {name: values[place.after.name] for name, place in self._places.items()},
             {name: values[name] for name in self._outputs},
         )
 
     def outputs_with(self, name: str, after: Array, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs where the activation of one neuron is another, [N, …]."""
-        tensor = self._nodes[name].outputs[0].name
+        tensor = self._places[name].after.name
         tail = self._tails.get(name)
         if tail is None:
             inputs = [item.name for item in self._graph.inputs]
@@ -107,3 +108,16 @@ class PreparedReference:
             if self._small:
                 self._tails[name] = tail
         return tail.run({**feeds, tensor: after.astype(self._graph.tensors()[tensor].dtype, copy=False)})
+
+
+def _activations(graph: Graph) -> dict[str, _Place]:
+    """Activations by the name of the neuron that stands in their place: their own."""
+    kinds = ((node, rectifier(node)) for node in graph.nodes)
+    return {node.name: _Place(kind, node.inputs[0], node.outputs[0]) for node, kind in kinds if kind}
+
+
+def _targets(graph: Graph) -> dict[str, _Place]:
+    """Targets by the name of the graded neuron that stands behind them."""
+    return {
+        neuron_name(target): _Place(IDENTITY, target.tensor, target.tensor) for target in find_targets(graph)
+    }

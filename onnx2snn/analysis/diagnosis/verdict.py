@@ -60,19 +60,24 @@ def find_faults(name: str, op: str, tally: LayerTally, options: Mapping[str, Any
         sentence = f"{name}: {_channels(numb)} not fire, whatever the input, though the ANN's {_do(numb)}"
         faults.append(Fault("dead channels", share, sentence, "compile again; compare its weights"))
     own = [
-        _describe(name, kind, harm, tally, _remedy(kind, op, options))
+        _describe(name, kind, harm, tally, op, _remedy(kind, op, options))
         for kind, harm in own_harms(tally).items()
         if harm >= _LEAST_HARM
     ]
     faults += sorted(own, key=lambda fault: -fault.harm)
     if tally.harm("inherited") >= _LEAST_HARM:
-        faults.append(_describe(name, "inherited", tally.harm("inherited"), tally, "see to these first"))
+        harm = tally.harm("inherited")
+        faults.append(_describe(name, "inherited", harm, tally, op, "see to these first"))
     return faults
 
 
 def own_harms(tally: LayerTally) -> dict[str, float]:
-    """Part → the share that it has in what the layer adds to the error that it inherits."""
-    harms = {kind: tally.harm(kind, "added") for kind in ("parameters", "clipping", "quantisation", "timing")}
+    """Part → the share that it has in what the layer adds to the error that it inherits.
+
+    Of all of its error, where other weights have made that much worse.
+    """
+    of = "error" if _refitted_badly(tally) else "added"
+    harms = {kind: tally.harm(kind, of) for kind in ("parameters", "clipping", "quantisation", "timing")}
     if tally.refitted:  # a fault only where other weights made the whole error worse
         harms["parameters"] = tally.harm("parameters")
     return harms
@@ -80,8 +85,12 @@ def own_harms(tally: LayerTally) -> dict[str, float]:
 
 def own_error(tally: LayerTally) -> float:
     """How much error the layer adds to what it inherits, relative to the ANN's activation."""
-    refitted_badly = tally.refitted and tally.harm("parameters") >= _MOST_OF_IT
-    return math.hypot(tally.relative("added"), tally.relative("parameters") if refitted_badly else 0.0)
+    badly = _refitted_badly(tally)
+    return math.hypot(tally.relative("added"), tally.relative("parameters") if badly else 0.0)
+
+
+def _refitted_badly(tally: LayerTally) -> bool:
+    return tally.refitted and tally.harm("parameters") >= _MOST_OF_IT
 
 
 def summarise(diagnosis: Diagnosis) -> list[str]:
@@ -120,9 +129,12 @@ def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
             "percentile": "raise --percentile, or use --threshold mse",
             "max": "calibrate on samples like these",
         }
-        return rules.get(
+        larger = rules.get(
             str(options.get("threshold")), "calibrate on more samples like these, or use --threshold max"
         )
+        return f"more timesteps (-T); or {larger}" if CELLS[op].sums else larger
+    if CELLS[op].sums:
+        return "more --exponents" if kind == "quantisation" else "more timesteps (-T)"
     if options.get("compress", "none") != "none":
         return "a lower --max-loss"
     if options.get("spike_budget") is not None:
@@ -140,27 +152,31 @@ def _remedy(kind: str, op: str, options: Mapping[str, Any]) -> str:
     return "more timesteps (-T), or a larger --max-spikes"
 
 
-def _describe(name: str, kind: str, harm: float, tally: LayerTally, remedy: str) -> Fault:
+def _describe(name: str, kind: str, harm: float, tally: LayerTally, op: str, remedy: str) -> Fault:
     size = f"{100 * tally.relative(kind):.1f} %"
     if kind == "parameters":
-        return _describe_parameters(name, harm, tally)
+        return _describe_parameters(name, harm, tally, op)
+    graded = CELLS[op].sums
+    coarse = "its smallest spike is" if graded else "its threshold is"
+    late = "it is not yet at rest" if graded else "spikes come at the wrong time"
     lost = 100 * tally.total("lost") / max(tally.total("mass"), np.finfo(np.float64).tiny)
     sentences = {
         "clipping": f"{name} clips {lost:.2g} % of its mass",
-        "quantisation": f"{name}: its threshold is too coarse, which makes {size} of error",
-        "timing": f"{name}: spikes come at the wrong time, which makes {size} of error",
+        "quantisation": f"{name}: {coarse} too coarse, which makes {size} of error",
+        "timing": f"{name}: {late}, which makes {size} of error",
         "inherited": f"{name} inherits {size} of error from the layers before it",
     }
     return Fault(kind, harm, sentences[kind], remedy)
 
 
-def _describe_parameters(name: str, harm: float, tally: LayerTally) -> Fault:
+def _describe_parameters(name: str, harm: float, tally: LayerTally, op: str) -> Fault:
     constant = float((tally.of("shift") ** 2 / tally.places).sum()) / max(tally.total("shift²"), 1e-300)
     where = _concentrated(tally.of("parameters"))
     if constant > _CONSTANT:
         what, sentence = "bias", f"{name}: its bias is not the ANN's"
     else:
-        what, sentence = "weights", f"{name}: its weights are not the ANN's"
+        either = "weights or bias" if CELLS[op].sums else "weights"
+        what, sentence = "weights", f"{name}: its {either} are not the ANN's"
     size = f"{100 * tally.relative('parameters'):.1f} %"
     place = "" if where is None else f", mostly in {_channels(where, verb=False)}"
     return Fault(what, harm, f"{sentence} ({size} of error{place})", "compile again; compare them")

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx2snn.analysis.diagnosis.components import COMPONENTS, LayerTally, Levels, Observation, levels_of
-from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.analysis.diagnosis.components import (
+    COMPONENTS,
+    Expansion,
+    LayerTally,
+    Levels,
+    Observation,
+    levels_of,
+)
+from onnx2snn.graph.rectifiers import IDENTITY, Rectifier
 from onnx2snn.ops import CELLS
 from tests.analysis.diagnosis.observed import QUARTERS, observation, tallied
 
@@ -166,3 +173,60 @@ def test_without_channels_there_is_one():
 def test_a_silent_layer_has_no_error():
     tally = tallied([[-1.0]])
     assert (tally.relative("error"), tally.harm("timing")) == (0, 0)
+
+
+#: R = 1 and 2, three sizes each: a spike for what is ¾·R/4 at least.
+GRADED = Expansion(np.float32([1, 2]), 2, float(np.nextafter(np.float32(3 / 16), np.float32(0))))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_parts_of_a_graded_neuron_add_up_to_its_error(seed: int) -> None:
+    arrays = np.random.default_rng(seed).normal(size=(6, 5, 2)).astype(np.float32) * 2
+    tally = LayerTally(IDENTITY, GRADED, 1)
+    tally.add(Observation(*arrays))
+    parts = sum(tally.total(f"{part}·error") for part in COMPONENTS)
+    assert parts == pytest.approx(tally.total("error"), rel=1e-4)
+
+
+def test_the_parts_of_a_graded_neuron_are_those_by_hand():
+    target, sent = [[3, 1.25], [0.625, -4.5], [0.1, 1]], [[2, 1], [0.5, -4], [0, 0.25]]
+    tally = LayerTally(IDENTITY, GRADED, 1)
+    tally.add(observation(target, after=target, taught=target, current=target, sent=sent))
+    zone = GRADED.dead_zone
+    sums = {
+        "clipping": [1, 0.25],
+        "quantisation": [0.125**2 + 0.1**2, 0.25**2 + (2 * zone) ** 2],  # R = 2: within ⅜ of the target
+        "timing": [0, (0.75 - 2 * zone) ** 2],
+        "lost": [1, 0.5],
+        "error": [1 + 0.125**2 + 0.1**2, 0.25**2 + 0.5**2 + 0.75**2],
+        "full": [1, 1],
+        "expected": [2, 3],  # of 0.1 it would send nothing
+        "active": [2, 3],
+    }
+    found = {name: [pytest.approx(value, abs=1e-6) for value in values] for name, values in sums.items()}
+    assert {name: tally.of(name).tolist() for name in sums} == found
+
+
+def test_what_a_graded_neuron_can_send():
+    target = np.float32([[0.7, 0.7], [5, -5], [0.18, 0.3]])
+    assert GRADED.round(target).tolist() == [[0.75, 0.5], [2, -4], [0, 0]]
+    assert GRADED.clip(target).tolist() == np.float32([[0.7, 0.7], [2, -4], [0.18, 0.3]]).tolist()
+    assert Expansion(np.float32(1), 0, 0.1).round(target).tolist() == [[0, 0]] * 3
+    zone = np.float32(GRADED.dead_zone)
+    sent = np.float32([[0.75, 0], [0, -4], [0, 0]])
+    assert (
+        GRADED.settle(target, sent).tolist()
+        == np.float32([[0.75, np.float32(0.7) - 2 * zone], [2 - zone, -4], [0, 0]]).tolist()
+    )
+
+
+@pytest.mark.parametrize(("op", "delay"), [("GradedIF", 1), ("GradedFire4", 0)])
+def test_a_graded_neuron_s_spikes_are_one_a_timestep_less_its_delay(op: str, delay: int):
+    attributes = {"delay": 1} if delay else {}
+    node = onnx.helper.make_node(
+        op, ["i"], ["o"], domain="onnx2snn", exponents=3, dead_zone=GRADED.dead_zone, **attributes
+    )
+    levels = levels_of(node, [GRADED.reach], np.ones((), np.float32), 4)
+    assert isinstance(levels, Expansion)
+    assert (levels.spikes, levels.dead_zone) == (4 - delay, np.float32(GRADED.dead_zone))
+    assert levels.reach.tolist() == [1, 2]

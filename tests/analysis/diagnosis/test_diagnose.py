@@ -22,7 +22,7 @@ from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import dataset_from_arrays, open_dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.graph import Graph, constant
-from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.rectifiers import IDENTITY, Rectifier
 from onnx2snn.passes.base import Context
 from tests.analysis.by_hand import SAMPLES, ann, compiled
 from tests.helpers import normal, parse, run
@@ -71,6 +71,78 @@ def test_planted_faults_are_the_first_of_their_layers(
         assert first["kind"] == ("weights" if shortcut else FAULTS[fault]), layer
         assert layer["layer"] in first["sentence"]
         assert CHANNEL in layer["dead_channels"] or first["kind"] != "dead channels"
+
+
+GRADED_FAULTS = {
+    "theta": "clipping",
+    "coarse": "quantisation",
+    "bias": "weights",  # behind the activation it is no constant
+    "channel": "dead channels",
+}
+GRADED = {
+    "stream": {"code": "graded", "timesteps": 3, "correct_bias": False},
+    "layer": {"code": "graded", "schedule": "layer", "timesteps": 2, "refit": False, "correct_bias": False},
+}
+
+
+@pytest.mark.parametrize("options", GRADED.values(), ids=GRADED)
+@pytest.mark.parametrize("turn", range(4))
+def test_planted_faults_are_the_first_of_graded_layers(
+    monkeypatch: pytest.MonkeyPatch, turn: int, options: dict
+) -> None:
+    planted = dict(zip(LAYERS, (*GRADED_FAULTS, *GRADED_FAULTS)[turn : turn + 4], strict=True))
+    plant(monkeypatch, **{f"{name}/neuron": fault for name, fault in planted.items()})
+    for layer in examine(compile_digits(**options), samples=64)["layers"]:
+        fault, first = planted[layer["layer"].removesuffix("/neuron")], layer["faults"][0]
+        shortcut = fault == "channel" and layer["layer"] == "/block/relu_1/Relu/neuron"
+        assert first["kind"] == ("weights" if shortcut else GRADED_FAULTS[fault]), layer
+        assert layer["layer"] in first["sentence"]
+        assert layer["exponents"] == 7
+
+
+@pytest.mark.parametrize(("schedule", "timesteps"), [("stream", 24), ("layer", 12)])
+def test_a_graded_net_at_rest_lacks_only_what_no_spike_stands_for(schedule: str, timesteps: int) -> None:
+    options = {"code": "graded", "schedule": schedule, "exponents": 10, "correct_bias": False}
+    found = examine(compile_digits(timesteps=timesteps, threshold="max", **options))
+    assert found["agreement"] == 1.0
+    for layer in found["layers"]:
+        parts = layer["components"]
+        assert parts["timing"] == parts["clipping"] == 0
+        assert 1e-4 < parts["quantisation"] < 0.005
+        assert layer["error"] < 0.005
+        assert layer["agreement_if_exact"] == layer["agreement_if_only_spiking"] == 1.0
+        assert layer["dead_channels"] == layer["saturated_channels"] == []
+
+
+def test_a_graded_net_in_too_few_timesteps_is_not_at_rest() -> None:
+    found = examine(compile_digits(code="graded", timesteps=2, exponents=10, correct_bias=False))
+    last = found["layers"][-1]
+    assert last["faults"][0]["kind"] == "timing"
+    assert last["components"]["timing"] > 3 * last["components"]["quantisation"]
+    assert found["verdict"][-1].endswith("more timesteps (-T).")
+
+
+@pytest.mark.parametrize("options", [{"timesteps": 12}, {"schedule": "layer", "timesteps": 3}])
+def test_an_exact_graded_neuron_gives_the_ann(rng: np.random.Generator, options: dict) -> None:
+    text = """(float[N, 2, 6, 6] x) => (float[N, 4, 6, 6] y) {
+        a = Conv <pads = [1, 1, 1, 1]> (x, w, b) s = Sigmoid (a) r = Mul (a, s)
+        y = Conv <pads = [1, 1, 1, 1]> (r, v)
+    }"""
+    weights = normal(rng, w=(5, 2, 3, 3), b=(5,), v=(4, 5, 3, 3))
+    model = parse(text, **weights)
+    x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
+    compiled = onnx2snn.compile(model, x, code="graded", correct_bias=False, **options)
+    session = onnx2snn.SpikingSession(compiled.model)
+    (name,) = session.neurons
+    target = session.prober.record({"x": x}, session.timesteps).currents[name]
+    np.testing.assert_allclose(target, run(_up_to(model, "r"), {"x": x})[0], rtol=1e-4, atol=1e-4)
+    exact = ExactNeuron(name, IDENTITY, np.ones((), np.float32))
+    moved = parse(
+        text.replace("r = Mul (a, s)", "m = Mul (a, s) r = Add (m, h)"), h=np.float32(0.5), **weights
+    )
+    for shift, expected in ((0 * target, model), (0 * target + 0.5, moved)):
+        (outputs,) = session.prober.outputs_with_each([exact], {"x": x}, {name: shift}, session.timesteps)
+        np.testing.assert_allclose(outputs["y"], run(expected, {"x": x})[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("fault", "layer"), list(zip(FAULTS, LAYERS, strict=True)))

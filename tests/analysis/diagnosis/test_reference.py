@@ -113,3 +113,23 @@ def test_an_ann_of_other_names_is_refused(tmp_path):
         f"{tmp_path}/other.onnx: expected the activations that became r, c, l …, found none of these names; "
         "compile the network again with this version"
     )
+
+
+def test_graded_neurons_stand_behind_activations(tmp_path):
+    text = """(float[N,2] x) => (float[N,2] y) {
+        [r] r = Relu(x) a = MatMul(r, w) s = Sigmoid(a) [t] t = Mul(a, s)
+        l = MatMul(t, w) y = MatMul(l, w) }"""
+    onnx.save(parse(text, w=WEIGHTS["w"]), tmp_path / "ann.onnx")
+    session = onnx2snn.SpikingSession(onnx2snn.compile(tmp_path / "ann.onnx", X, code="graded").model)
+    reference = PreparedReference(tmp_path / "ann.onnx", session)
+    assert list(reference.kinds) == list(session.neurons) == ["r/neuron", "t/neuron", "l/neuron"]
+    seen = reference.run({"x": X})
+    a = np.maximum(X, 0) @ WEIGHTS["w"]
+    t = a / (1 + np.exp(-a))
+    for name, value in {"r": np.maximum(X, 0), "t": t, "l": t @ WEIGHTS["w"]}.items():
+        np.testing.assert_allclose(seen.before[f"{name}/neuron"], value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(seen.after[f"{name}/neuron"], seen.before[f"{name}/neuron"])
+        np.testing.assert_array_equal(reference.kinds[f"{name}/neuron"](value), value)
+    other = np.ones((3, 2), np.float32)
+    outputs = reference.outputs_with("t/neuron", other, {"x": X})["y"]
+    np.testing.assert_allclose(outputs, other @ WEIGHTS["w"] @ WEIGHTS["w"])

@@ -238,3 +238,28 @@ def test_the_output_s_own_layer(parameters, harm, notable):
         "y: the layer's weights or bias are not the ANN's (5.0 % of error): compile again; compare them."
     )
     assert spoken[1:] == [expected if notable else NONE]
+
+
+@pytest.mark.parametrize(
+    ("seen", "sentence", "remedy"),
+    [
+        (COARSE, "r: its smallest spike is too coarse, which makes 19.6 % of error", "more --exponents"),
+        (LATE, "r: it is not yet at rest, which makes 39.2 % of error", "more timesteps (-T)"),
+        (CLIPPED, "r clips 33 % of its mass", "more timesteps (-T); or calibrate on samples like these"),
+        (WEIGHTED, "r: its weights or bias are not the ANN's (63.2 % of error, mostly in channel 0)",
+         "compile again; compare them"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("op", ["GradedIF", "GradedFire2"])
+def test_graded_neurons_have_words_and_remedies_of_their_own(op, seen, sentence, remedy):
+    (fault,) = faults(seen, op, threshold="max", code="graded")
+    assert (fault.sentence, fault.remedy) == (sentence, remedy)
+
+
+def test_where_other_weights_made_it_worse_all_shares_are_of_all_the_error():
+    """Else what little the layer adds by itself would come before them."""
+    seen = WEIGHTED | {"current": WEIGHTED["taught"], "sent": [[0.5], [0.0]]}
+    assert [fault.kind for fault in faults(seen, refitted=True)] == ["weights", "timing"]
+    tally = tallied(**seen, refitted=True)
+    assert own_harms(tally)["timing"] == pytest.approx(tally.harm("timing")) == pytest.approx(0.6)
+    assert tally.harm("timing", "added") == 1
