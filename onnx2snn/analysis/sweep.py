@@ -22,7 +22,7 @@ from onnx2snn.compiler.compiler import convert
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model.file import digest, write_atomically
-from onnx2snn.options import CompileOptions
+from onnx2snn.options import EXPONENTS, CompileOptions
 from onnx2snn.records import Record
 from onnx2snn.runtime.session import SpikingSession
 
@@ -30,42 +30,55 @@ logger = logging.getLogger(__name__)
 
 #: Name → options: how neurons fire.
 KINDS: dict[str, dict[str, Any]] = {
-    "stream": {"schedule": "stream"},
-    "signed": {"schedule": "stream", "signed": True},
-    "layer": {"schedule": "layer"},
+    "stream": {"schedule": "stream", "code": "burst"},
+    "signed": {"schedule": "stream", "code": "burst", "signed": True},
+    "layer": {"schedule": "layer", "code": "burst"},
     "radix": {"schedule": "layer", "code": "radix"},
+    "graded": {"schedule": "stream", "code": "graded"},
+    "graded-layer": {"schedule": "layer", "code": "graded"},
 }
+#: What need not be typed.
+_DEFAULTS = {name: getattr(CompileOptions, name) for name in ("schedule", "code")}
 #: Runs that are timed, of one batch.
 _TIMED = 3
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried: every kind with every number of timesteps and spikes, and compressed.
+    """What is tried: every kind with every number of timesteps, and of spikes or sizes; and compressed.
 
     Attributes:
         kinds: some of `KINDS`.
         timesteps: numbers T.
-        max_spikes: numbers Γ; the code radix has none.
-        max_losses: bounds on what compression may cost, in points; for the largest Γ.
+        max_spikes: numbers Γ of bursts.
+        max_losses: bounds on what compression may cost, in points; for the largest Γ. Not of graded spikes.
+        exponents: numbers n of graded spikes.
     """
 
     kinds: Sequence[str]
     timesteps: Sequence[int]
     max_spikes: Sequence[int]
     max_losses: Sequence[float]
+    exponents: Sequence[int] = (EXPONENTS,)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """The options of every conversion, the short runs first."""
         for timesteps in self.timesteps:
             for kind in self.kinds:
                 given = KINDS[kind] | {"timesteps": timesteps}
-                radix = kind == "radix"
-                for most in (None,) if radix else self.max_spikes:
-                    yield given | ({} if most is None else {"max_spikes": most})
-                widest = {} if radix else {"max_spikes": max(self.max_spikes)}
-                for loss in self.max_losses:
-                    yield given | widest | {"compress": "energy", "max_loss": loss}
+                varied = self._varied(given["code"])
+                for choice in varied:
+                    yield given | choice
+                for loss in () if given["code"] == "graded" else self.max_losses:
+                    yield given | varied[-1] | {"compress": "energy", "max_loss": loss}
+
+    def _varied(self, code: str) -> list[dict[str, int]]:
+        """What a code's spikes may be, the most last."""
+        name, numbers = {
+            "burst": ("max_spikes", self.max_spikes),
+            "graded": ("exponents", self.exponents),
+        }.get(code, ("", ()))
+        return [{name: number} for number in sorted(numbers)] or [{}]
 
     def check(self) -> None:
         """Say what is wrong with a point before any work.
@@ -168,7 +181,7 @@ def sweep(
     grid.check()
     points = list(grid.points())
     about = _fingerprint(model, calibration, dataset)
-    measured: dict[int, Statistics] = {}
+    measured: dict[tuple[int, bool], Statistics] = {}
     tried: list[Point] = []
     places = [cache / f"{_key(about, options)}.json" for options in points]
     cached = [_read(place) for place in places]
@@ -199,7 +212,8 @@ def sweep(
 def describe(options: Mapping[str, Any]) -> str:
     """A point in a few words."""
     kind = next(name for name, given in reversed(KINDS.items()) if given.items() <= options.items())
-    spikes = f", Γ = {options['max_spikes']}" if "max_spikes" in options else ""
+    limits = (("Γ", "max_spikes"), ("n", "exponents"))
+    spikes = "".join(f", {letter} = {options[name]}" for letter, name in limits if name in options)
     saved = f", compressed {options['max_loss']:g}" if "compress" in options else ""
     return f"{kind}, T = {options['timesteps']}{spikes}{saved}"
 
@@ -208,7 +222,7 @@ def command(options: Mapping[str, Any]) -> str:
     """The options as they are typed."""
     words = []
     for name, value in options.items():
-        if (name, value) != ("schedule", "stream"):
+        if _DEFAULTS.get(name) != value:
             words.append("--" + name.replace("_", "-") + ("" if value is True else f" {value}"))
     return " ".join(words)
 
@@ -219,7 +233,7 @@ def _measure(
     calibration: Dataset,
     dataset: Dataset,
     options: Mapping[str, Any],
-    measured: dict[int, Statistics],
+    measured: dict[tuple[int, bool], Statistics],
     batch_size: int,
 ) -> Point:
     compiled = convert(model, calibration, CompileOptions(**options), measured=measured)

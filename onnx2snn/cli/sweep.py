@@ -48,7 +48,7 @@ _Number = TypeVar("_Number", int, float)
     ],
     sections={
         "Files": ["calib", "data", "cache", "plot", "json_file", "report_file"],
-        "What is tried": ["kinds", "timesteps", "max_spikes", "max_loss"],
+        "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
         "Samples": ["calib_samples", *SAMPLES["Samples"]],
         "Preprocessing": SAMPLES["Preprocessing"],
     },
@@ -67,18 +67,22 @@ _Number = TypeVar("_Number", int, float)
 @click.option("--calib-samples", type=int, help="Calibrate on at most that many.  [default: all]")
 @click.option(
     "--kinds",
-    default="stream,signed,layer,radix",
+    default="stream,signed,layer,radix,graded,graded-layer",
     show_default=True,
-    help="stream, signed (stream --signed), layer, radix (layer --code radix).",
+    help="stream, signed (stream --signed), layer, radix (layer --code radix), graded (stream --code "
+    "graded), graded-layer.",
 )
 @click.option("--timesteps", default="2,4,8", show_default=True, metavar="T,T,…", help="Numbers T.")
-@click.option("--max-spikes", default="2,4", show_default=True, metavar="Γ,Γ,…", help="Numbers Γ.")
+@click.option("--max-spikes", default="2,4", show_default=True, metavar="Γ,Γ,…", help="Numbers Γ of bursts.")
+@click.option(
+    "--exponents", default="5,7", show_default=True, metavar="n,n,…", help="Numbers n of graded spikes."
+)
 @click.option(
     "--max-loss",
     default="0.3",
     show_default=True,
     metavar="POINTS,…",
-    help="Also compress with the largest Γ, at these costs; none to leave it out.",
+    help="Also compress, with the largest Γ, at these costs; none to leave it out. Not graded spikes.",
 )
 @click.option(
     "--cache",
@@ -98,6 +102,7 @@ def sweep(
     kinds: str,
     timesteps: str,
     max_spikes: str,
+    exponents: str,
     max_loss: str,
     cache: str | None,
     plot: str | None,
@@ -123,7 +128,7 @@ def sweep(
     outputs = {"--json": json_path(json_file), "--plot": plot, "--report": report_file}
     check_outputs([model, calib, data], outputs)
     check_positive("--batch-size", batch_size)
-    grid = _read_grid(kinds, timesteps, max_spikes, max_loss)
+    grid = _read_grid(kinds, timesteps, max_spikes, exponents, max_loss)
     with progress_bar():
         ann = load_model(model)
     inputs, typed = input_specs(ann), _typed(values)
@@ -147,7 +152,7 @@ def sweep(
     write_json(json_file, swept.to_dict())
 
 
-def _read_grid(kinds: str, timesteps: str, max_spikes: str, max_loss: str) -> Grid:
+def _read_grid(kinds: str, timesteps: str, max_spikes: str, exponents: str, max_loss: str) -> Grid:
     """What is tried; refused before any work."""
     from onnx2snn.analysis.sweep import KINDS, Grid
 
@@ -156,6 +161,7 @@ def _read_grid(kinds: str, timesteps: str, max_spikes: str, max_loss: str) -> Gr
         read_timesteps(timesteps, 1),
         _numbers("--max-spikes", max_spikes, int),
         [] if max_loss == "none" else _numbers("--max-loss", max_loss, float),
+        _numbers("--exponents", exponents, int),
     )
     grid.check()
     return grid

@@ -115,12 +115,12 @@ def convert(
     preprocessing: Preprocessing | None = None,
     max_samples: int | None = None,
     progress: Progress | None = None,
-    measured: dict[int, Statistics] | None = None,
+    measured: dict[tuple[int, bool], Statistics] | None = None,
 ) -> CompiledModel:
     """As `compile`, for one of many conversions of a model on the same data.
 
     `chosen` has the options, `measured` the statistics that earlier conversions measured, by the number of
-    samples; what is missing is filled in.
+    samples and whether of the targets of graded neurons; what is missing is filled in.
     """
     phases = _Phases(progress)
     with phases.timed("read"):
@@ -130,12 +130,13 @@ def convert(
     # Opened only now: a graph that is refused costs no look at the data.
     dataset = _open(calibration, context.model, preprocessing or Preprocessing(), max_samples)
     context.dataset, held_back = _split(dataset, chosen)
-    if measured is not None and len(context.dataset) in measured:
-        context.statistics = measured[len(context.dataset)]
+    seen = len(context.dataset), chosen.code == "graded"
+    if measured is not None and seen in measured:
+        context.statistics = measured[seen]
         context.established.add("ranges_measured")
     phases.run(CONVERSION, graph, context)
     if measured is not None and context.statistics is not None:
-        measured[len(context.dataset)] = context.statistics
+        measured[seen] = context.statistics
 
     def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, CompileReport]:
         phases.run(COMPLETION, graph, context)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from onnx2snn.report.content import Plot
-from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE
+from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, GRID, INK, MUTED, OLIVE, ORANGE, PINK, PURPLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,8 @@ THEME = {
     ORANGE: "orange",
     GREEN: "green",
     PURPLE: "purple",
+    PINK: "pink",
+    OLIVE: "olive",
     GREY: "grey",
 }
 #: Width of a plot, and of a small one, in units of which a letter is nine high: a phone shows either in full.

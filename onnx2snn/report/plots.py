@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 INK, MUTED, GRID, CARD = "#1b1e23", "#555c66", "#dfe3e8", "#fffffe"
 #: Series: told apart with each kind of colour blindness, and never by colour alone.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0b62a8", "#b84d00", "#0a7255", "#8e3f8a", "#8a929c"
+PINK, OLIVE = "#c2185b", "#5d6a00"
 #: Kind of conversion → marker and colour.
 _STYLES = {
     "stream": ("o", BLUE),
     "signed": ("s", ORANGE),
     "layer": ("^", GREEN),
     "radix": ("D", PURPLE),
+    "graded": ("P", PINK),
+    "graded-layer": ("X", OLIVE),
 }
 SUFFIXES = (".png", ".svg", ".pdf")
 

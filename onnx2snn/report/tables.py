@@ -249,16 +249,20 @@ def adaptation_line(adaptation: Adaptation) -> str:
 def sweep_table(figures: Sweep) -> Table:
     """Every point of a sweep by ascending energy; those that no other beats for less are marked."""
     table = _headed("kind")
-    table.caption = "energy: the ANN's is 1; loss: points that compression may cost"
+    table.caption = (
+        "n: sizes of a graded spike; energy: the ANN's is 1; loss: points that compression may cost"
+    )
     table.caption_justify = "left"
-    _add_numbers(table, "T", "Γ", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
+    _add_numbers(table, "T", "Γ, n", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
     table.add_column("", no_wrap=True)
     for point in figures.points:
         mark = "← knee" if point.knee else "best" if point.best else ""
         options = point.options
         table.add_row(
             point.name.partition(",")[0],
-            *(_short(options.get(name)) for name in ("timesteps", "max_spikes", "max_loss")),
+            _short(options.get("timesteps")),
+            _short(options.get("max_spikes", options.get("exponents"))),
+            _short(options.get("max_loss")),
             *_percentages([point.accuracy, point.agreement]),
             *_counts([point.spikes_per_sample]),
             _ratio(point.energy_ratio),

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import onnx2snn
 from onnx2snn.analysis import sweep as module
-from onnx2snn.analysis.sweep import Grid, Sweep, find_knee
+from onnx2snn.analysis.sweep import KINDS, Grid, Sweep, command, describe, find_knee
 from onnx2snn.cli import main
 from onnx2snn.errors import OptionError
 from onnx2snn.report.plots import plot_sweep
@@ -169,3 +169,58 @@ def test_a_grid_has_no_spikes_for_bits():
         onnx2snn.CompileOptions(**options)
     with pytest.raises(OptionError):
         onnx2snn.CompileOptions(**points[0] | {"max_spikes": 2})
+
+
+def test_a_grid_varies_the_sizes_of_graded_spikes_and_does_not_compress_them():
+    points = list(Grid(["graded", "graded-layer"], [2, 3], [1, 2], [0.5], [7, 4]).points())
+    assert [(point["schedule"], point["timesteps"], point["exponents"]) for point in points] == [
+        (schedule, timesteps, exponents)
+        for timesteps in (2, 3)
+        for schedule in ("stream", "layer")
+        for exponents in (4, 7)
+    ]
+    for options in points:
+        assert onnx2snn.CompileOptions(**options).code == "graded"
+        assert {"max_spikes", "compress"}.isdisjoint(options)
+    assert describe(points[0]) == "graded, T = 2, n = 4"
+    assert describe(points[-1]) == "graded-layer, T = 3, n = 7"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_named_and_typed_as_what_it_is(kind):
+    options = KINDS[kind] | {"timesteps": 3}
+    assert describe(options) == f"{kind}, T = 3"
+    words = command(options).split()
+    typed = {
+        "stream": [],
+        "signed": ["--signed"],
+        "layer": ["--schedule", "layer"],
+        "radix": ["--schedule", "layer", "--code", "radix"],
+        "graded": ["--code", "graded"],
+        "graded-layer": ["--schedule", "layer", "--code", "graded"],
+    }
+    assert words == [*typed[kind], "--timesteps", "3"]
+
+
+def test_graded_points_stand_beside_the_others_on_the_frontier(folder, tmp_path):
+    """Statistics of one code are none of the other's."""
+    words = [word.replace(f"{folder}/cache", str(tmp_path / "cache")) for word in arguments(folder)]
+    for flag, value in (("--kinds", "graded,stream,graded-layer"), ("--timesteps", "3")):
+        words[words.index(flag) + 1] = value
+    words[words.index("--json") + 1] = f"{tmp_path}/sweep.json"
+    result = CliRunner().invoke(main, [*words, "--exponents", "5,7", "--plot", f"{tmp_path}/x.svg"])
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    points = {point["name"]: point for point in found["points"]}
+    assert set(points) == {
+        *("graded, T = 3, n = 5", "graded, T = 3, n = 7", "graded-layer, T = 3, n = 5"),
+        *("graded-layer, T = 3, n = 7", "stream, T = 3, Γ = 2", "stream, T = 3, Γ = 2, compressed 2"),
+    }
+    assert (
+        points["graded, T = 3, n = 5"]["spikes_per_sample"]
+        < (points["graded, T = 3, n = 7"]["spikes_per_sample"])
+    )
+    (knee,) = (point for point in found["points"] if point["knee"])
+    assert "--code graded" in found["command"]
+    assert f"--exponents {knee['options']['exponents']}" in found["command"]
+    assert "graded-layer" in (tmp_path / "x.svg").read_text()

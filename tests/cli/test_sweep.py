@@ -26,7 +26,8 @@ def test_the_kinds_are_all_that_there_are():
         ("--plot x.txt", "--plot: expected a file name in .png, .svg, .pdf, found 'x.txt'; rename it"),
         (
             "--kinds stream,analog",
-            "--kinds: expected some of stream, signed, layer, radix, found 'analog'; separate them by commas",
+            "--kinds: expected some of stream, signed, layer, radix, graded, graded-layer, found 'analog'; "
+            "separate them by commas",
         ),
         (
             "--max-spikes 2,two",
