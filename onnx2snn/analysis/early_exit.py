@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
+from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work
@@ -59,6 +60,7 @@ class ExitTally:
         self._session, self._rule, self._timesteps = session, rule, timesteps
         self._used: list[Array] = []
         self._correct, self._agreeing, self._spikes, self._operations, self._events = 0, 0, 0, 0, 0
+        self._bits, self._bits_of = 0, spike_bits(session.artifact)
         self._seconds = [0.0, 0.0]
         self._warm = False
 
@@ -81,7 +83,9 @@ class ExitTally:
             self._correct += 0 if labels is None else int((answers == labels[leaving]).sum())
             if expected is not None:
                 self._agreeing += int((answers == expected[leaving].argmax(axis=1)).sum())
-            self._spikes += sum(int(sent[leaving].sum()) for sent in point.spikes.values())
+            spikes = {name: int(sent[leaving].sum()) for name, sent in point.spikes.items()}
+            self._spikes += sum(spikes.values())
+            self._bits += sum(sent * self._bits_of[name] for name, sent in spikes.items())
             self._operations += sum(int(n[leaving].sum()) for n in point.synaptic_operations.values())
             self._events += sum(int(n[leaving].sum()) for n in point.synaptic_events.values())
         self._used.append(used)
@@ -97,7 +101,15 @@ class ExitTally:
         used = np.concatenate(self._used)
         samples = len(used)
         operations = self._operations / samples
-        activity = Activity([float(used.mean())], [operations], [self._events / samples])
+        artifact = self._session.artifact
+        activity = Activity(
+            [float(used.mean())],
+            [operations],
+            [self._events / samples],
+            [self._bits / samples],
+            bits_convention(artifact),
+            graded=artifact.sums,
+        )
         return ExitFigures(
             rule=self._rule,
             mean_timesteps=float(used.mean()),

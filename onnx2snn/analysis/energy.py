@@ -3,7 +3,8 @@
 What an operation takes is an *energy model*: a small TOML file, some of which are in `energy_models/`. What
 is counted is a *convention*, and published figures differ in just these, so every figure names its own:
 
-* a burst of s spikes as s synaptic operations a connection, or as one event whatever its size;
+* a burst of s spikes as s synaptic operations a connection, or as one event whatever its size; a graded
+  spike is one event by either;
 * layers before the first neuron, whose current is the same at every timestep, charged once or T times.
 
 Whatever reads values that are no spikes is charged as MACs. Zero padding is not counted on either side.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -36,6 +37,8 @@ _BURSTS: dict[Bursts, str] = {
     "spikes": "each spike of a burst counts",
     "events": "a burst counts as one event, whatever its size",
 }
+#: The same of graded spikes, by either.
+_GRADED = "each spike is one event, whatever its size: one addition, of a shifted weight, a connection"
 _FIRST_LAYER: dict[FirstLayer, str] = {
     "once": "layers before the first neuron are charged once, as MACs",
     "every timestep": "layers before the first neuron are charged at every timestep, as MACs",
@@ -138,6 +141,7 @@ class Energy(Charge):
         neuron_updates_per_sample: neurons times timesteps.
         synaptic_operations_per_sample, synaptic_events_per_sample: as in `Activity`.
         models: name → what another model says.
+        bits_sent_per_sample, bits_convention: as in `Activity`.
     """
 
     ann_macs_per_sample: int
@@ -148,6 +152,8 @@ class Energy(Charge):
     synaptic_operations_per_sample: list[float]
     synaptic_events_per_sample: list[float]
     models: dict[str, Charge]
+    bits_sent_per_sample: list[float] = field(default_factory=list)
+    bits_convention: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,11 +184,17 @@ class Activity:
         timesteps: these numbers; an average over samples need not be whole.
         synaptic_operations: spikes times connections.
         synaptic_events: the same of bursts, whatever their size.
+        bits: what neurons sent, in bits; empty where that was not counted.
+        bits_convention: how these are counted, as a phrase.
+        graded: whether spikes have sizes.
     """
 
     timesteps: Sequence[float]
     synaptic_operations: Sequence[float]
     synaptic_events: Sequence[float]
+    bits: Sequence[float] = ()
+    bits_convention: str = ""
+    graded: bool = False
 
 
 @cache
@@ -247,6 +259,8 @@ def estimate_energy(work: Work, activity: Activity, model: EnergyModel | None = 
         synaptic_operations_per_sample=list(activity.synaptic_operations),
         synaptic_events_per_sample=list(activity.synaptic_events),
         models={other.name: _charge(work, activity, other) for other in others},
+        bits_sent_per_sample=list(activity.bits),
+        bits_convention=activity.bits_convention,
     )
 
 
@@ -283,7 +297,7 @@ def _charge(work: Work, activity: Activity, model: EnergyModel) -> Charge:
     """What one model says by every convention, the default first."""
     ann = work.ann_macs * model.joules_per_mac
     conventions = []
-    for bursts, counted in _BURSTS.items():
+    for bursts, counted in (dict.fromkeys(_BURSTS, _GRADED) if activity.graded else _BURSTS).items():
         for first_layer, charged in _FIRST_LAYER.items():
             arriving = activity.synaptic_operations if bursts == "spikes" else activity.synaptic_events
             analog = _analog_macs(work, activity, first_layer)
@@ -331,7 +345,7 @@ def _parse(source: str, text: str) -> EnergyModel:
             f"{source}: expected an energy model in TOML, found something else ({first_line(error)}); "
             "docs/energy.md has an example"
         ) from error
-    keys = {field.name: field.type for field in fields(EnergyModel)}
+    keys = {item.name: item.type for item in fields(EnergyModel)}
     every = ", ".join(keys)
     if unknown := [key for key in parameters if key not in keys]:
         raise OptionError(f"{source}: expected only the keys {every}, found '{unknown[0]}'; leave it out")

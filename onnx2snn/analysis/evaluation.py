@@ -14,6 +14,7 @@ import onnx
 from onnx2snn.analysis.early_exit import ExitFigures, ExitTally
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
 from onnx2snn.artifact.artifact import input_specs
+from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
@@ -149,10 +150,17 @@ class Evaluation(Record):
 
 
 class _Tally:
-    """Sums over the samples seen so far, one entry for each number of timesteps."""
+    """Sums over the samples seen so far, one entry for each number of timesteps.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: of these numbers.
+        bits: neuron → bits of a spike.
+    """
+
+    def __init__(self, count: int, bits: Mapping[str, int]) -> None:
         self.samples = 0
+        self.bits = np.zeros(count)
+        self._bits_of = bits
         self.correct = np.zeros(count)
         self.agreeing = np.zeros(count)
         self.reference_correct = 0
@@ -191,7 +199,9 @@ class _Tally:
                 self.error[index] += float(((scores - reference).astype(np.float64) ** 2).sum())
                 if found is not None and expected is not None:
                     self.agreeing[index] += (found == expected).sum()
-            self.spikes[index] += sum(int(sent[:count].sum()) for sent in point.spikes.values())
+            spikes = {name: int(sent[:count].sum()) for name, sent in point.spikes.items()}
+            self.spikes[index] += sum(spikes.values())
+            self.bits[index] += sum(sent * self._bits_of[name] for name, sent in spikes.items())
             self.operations[index] += sum(int(n[:count].sum()) for n in point.synaptic_operations.values())
             self.events[index] += sum(int(n[:count].sum()) for n in point.synaptic_events.values())
             self.seconds[index] += point.seconds
@@ -228,7 +238,7 @@ def evaluate(
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
-    tally = _Tally(len(wanted))
+    tally = _Tally(len(wanted), spike_bits(session.artifact))
     exits = None if early_exit is None else ExitTally(session, early_exit, wanted[-1])
     every = wanted if exits is None else range(1, wanted[-1] + 1)
     work: Work | None = None
@@ -252,9 +262,8 @@ def evaluate(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
     labelled, compared = dataset.labels is not None and classes > 0, reference is not None
-    evaluation = _figures(
-        tally, wanted, work, energy_model, labelled=labelled, compared=compared, classes=classes > 0
-    )
+    energy = estimate_energy(work, _activity(tally, wanted, session), energy_model)
+    evaluation = _figures(tally, wanted, energy, labelled=labelled, compared=compared, classes=classes > 0)
     given = None if exits is None else exits.figures(work, energy_model, labelled=labelled, compared=compared)
     return replace(evaluation, early_exit=given, uncounted=list(session.uncounted))
 
@@ -262,8 +271,7 @@ def evaluate(
 def _figures(
     tally: _Tally,
     timesteps: list[int],
-    work: Work,
-    energy_model: EnergyModel | None,
+    energy: Energy,
     *,
     labelled: bool,
     compared: bool,
@@ -272,7 +280,6 @@ def _figures(
     """What follows from the sums over all samples alone."""
     samples, norm = tally.samples, np.sqrt(tally.reference_norm)
     nothing: list[float | None] = [None] * len(timesteps)
-    operations, events = (tally.operations / samples).tolist(), (tally.events / samples).tolist()
     return Evaluation(
         samples=samples,
         timesteps=timesteps,
@@ -282,10 +289,19 @@ def _figures(
         reference_accuracy=tally.reference_correct / samples if labelled and compared else None,
         spikes_per_sample=(tally.spikes / samples).tolist(),
         spikes_by_neuron={name: count / samples for name, count in tally.spikes_by_neuron.items()},
-        synaptic_operations_per_sample=operations,
+        synaptic_operations_per_sample=energy.synaptic_operations_per_sample,
         samples_per_second=(samples / tally.seconds).tolist(),
-        energy=estimate_energy(work, Activity(timesteps, operations, events), energy_model),
+        energy=energy,
     )
+
+
+def _activity(tally: _Tally, timesteps: list[int], session: SpikingSession) -> Activity:
+    """What spikes did for a sample."""
+    operations, events, bits = (
+        (sums / tally.samples).tolist() for sums in (tally.operations, tally.events, tally.bits)
+    )
+    artifact = session.artifact
+    return Activity(timesteps, operations, events, bits, bits_convention(artifact), graded=artifact.sums)
 
 
 def top1(scores: Array) -> Array | None:

@@ -211,6 +211,7 @@ def _print_figures(out: Console, figures: Evaluation) -> None:
         say(out, "early exit", tables.exit_line(figures.early_exit, figures.timesteps[-1]))
     out.print()
     out.print(tables.energy_table(figures))
+    say(out, "bits sent", tables.bits_line(figures.energy))
     print_reference(out, figures)
     print_uncounted(out, figures)
 

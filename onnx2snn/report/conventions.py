@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnx2snn.analysis.energy import Charge, Energy
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.subject import Subject
-from onnx2snn.report.words import joules, sentence, shown
+from onnx2snn.report.words import count, joules, sentence, shown
 
 #: What a model has a price for.
 _PRICES = {
@@ -33,7 +33,8 @@ def conventions_section(subject: Subject) -> Section:
     ]
     steps = subject.figures.timesteps[-1]
     columns = ("model", "convention", "SNN", "ANN", "ANN = 1")
-    table = Table(f"Energy a sample at T = {steps}", columns, rows, 2)
+    # Graded spikes and single ones are events: the same row for both.
+    table = Table(f"Energy a sample at T = {steps}", columns, list(dict.fromkeys(rows)), 2)
     parameters = [
         (
             shown(name),
@@ -45,4 +46,7 @@ def conventions_section(subject: Subject) -> Section:
     ]
     prices = Table("Models", ("model", "technology", "source", *_PRICES.values()), parameters, 3)
     lead = ["Estimates from counts, not measurements: the same run, charged as different papers charge it."]
+    if energy.bits_sent_per_sample:
+        sent = energy.bits_sent_per_sample[-1]
+        lead.append(f"Neurons send {count(sent)} bits a sample: {energy.bits_convention}.")
     return Section("energy", "Energy, convention by convention", lead, tables=[table, prices])

@@ -18,7 +18,7 @@ from onnx2snn.analysis.energy import format_joules
 if TYPE_CHECKING:
     from onnx2snn.analysis.diagnosis.figures import Diagnosis
     from onnx2snn.analysis.early_exit import ExitFigures
-    from onnx2snn.analysis.energy import AnnEnergy, Convention
+    from onnx2snn.analysis.energy import AnnEnergy, Convention, Energy
     from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.analysis.sweep import Sweep
     from onnx2snn.artifact.records import Adaptation, LayerAdaptation, NeuronRecord, Verdict
@@ -125,12 +125,17 @@ def neuron_table(neurons: Mapping[str, NeuronRecord]) -> Table:
     table = _headed("neuron layer" if len(kinds) > 1 else f"{''.join(kinds)} layer")
     if len(kinds) > 1:
         table.add_column("type", overflow="fold")
-    _add_numbers(table, "Γ", "levels", "channels", "least θ", "median θ", "most θ")
+    graded = any(neuron.exponents is not None for neuron in neurons.values())
+    limits, threshold = (("n",), "R") if graded else (("Γ", "levels"), "θ")
+    _add_numbers(
+        table, *limits, "channels", *(f"{which} {threshold}" for which in ("least", "median", "most"))
+    )
     for name, neuron in neurons.items():
+        limit = (neuron.exponents,) if graded else (neuron.max_spikes, neuron.levels)
         table.add_row(
             NodeName(name),
             *([NodeName(neuron.op)] if len(kinds) > 1 else []),
-            *map(_short, (neuron.max_spikes, neuron.levels, neuron.channels)),
+            *map(_short, (*limit, neuron.channels)),
             *map(_short, vars(neuron.threshold).values()),
         )
     return table
@@ -172,6 +177,11 @@ def energy_table(figures: Evaluation) -> Table:
     for other in energy.models.values():
         table.add_row(*_convention_row(f"{other.model}: SNN", other.conventions[0]), style="dim")
     return table
+
+
+def bits_line(energy: Energy) -> str:
+    """What neurons sent by the last number of timesteps, in bits, as a sentence."""
+    return f"{energy.bits_sent_per_sample[-1]:,.0f} a sample ({energy.bits_convention})"
 
 
 def _convention_row(name: str, row: Convention) -> tuple[str, str, str, str]:

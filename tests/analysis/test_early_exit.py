@@ -61,6 +61,8 @@ def test_a_burst_is_one_event():
     exits, _ = measured(ExitRule("confidence", (0.0,)), max_spikes=2)
     assert exits.energy.synaptic_operations_per_sample == [4.0]
     assert exits.energy.synaptic_events_per_sample == [2.5]
+    assert exits.energy.bits_sent_per_sample == [exits.spikes_per_sample]
+    assert exits.energy.bits_convention.startswith("1 bit a spike")
 
 
 def test_without_labels_and_ann_there_is_nothing_to_compare():

@@ -94,6 +94,28 @@ def test_every_convention_by_hand(own):
     assert found["prefix_macs_per_sample"] == 100
 
 
+def test_a_graded_spike_is_one_event_by_every_convention(own):
+    said = "each spike is one event, whatever its size: one addition, of a shifted weight, a connection"
+    activity = replace(ACTIVITY, synaptic_events=ACTIVITY.synaptic_operations, graded=True)
+    found = estimate_energy(WORK, activity, own)
+    assert [row.bursts for row in found.conventions] == ["spikes", "spikes", "events", "events"]
+    for row in found.conventions:
+        assert row.sentence.startswith(f"{said}; layers before the first neuron are charged ")
+    assert found.conventions[0].sentence in found.convention
+    assert found.snn_joules_per_sample == pytest.approx(
+        [1e-12 * value for value in (7 * 115 + 300 + 50, 7 * 143 + 2000 + 400)]
+    )
+    assert found.conventions[2].snn_joules_per_sample == found.snn_joules_per_sample
+
+
+def test_bits_are_handed_on_with_how_they_are_counted():
+    activity = replace(ACTIVITY, bits=[40.0, 160.0], bits_convention="4 bits a spike")
+    found = estimate_energy(WORK, activity).to_dict()
+    assert (found["bits_sent_per_sample"], found["bits_convention"]) == ([40.0, 160.0], "4 bits a spike")
+    assert list(found)[-3:] == ["models", "bits_sent_per_sample", "bits_convention"]
+    assert estimate_energy(WORK, ACTIVITY).bits_sent_per_sample == []
+
+
 def test_the_other_models_are_there_too(own):
     assert list(estimate_energy(WORK, ACTIVITY).models) == ["45nm-int8", "rolls-77fj"]
     found = estimate_energy(WORK, ACTIVITY, own).to_dict()

@@ -74,6 +74,8 @@ def test_what_fills_a_fixed_batch_up_does_not_count(tmp_path):
     assert found.spikes_per_sample == [2.0, 3.75]
     assert found.spikes_by_neuron == {"r": 3.75}
     assert found.synaptic_operations_per_sample == [4.0, 7.5]
+    assert found.energy.bits_sent_per_sample == [2.0, 3.75]
+    assert found.energy.bits_convention == "1 bit a spike: itself, not which neuron sent it"
 
 
 def test_a_burst_is_one_event():
@@ -82,6 +84,16 @@ def test_a_burst_is_one_event():
     assert found.spikes_per_sample == [2.0]
     assert found.energy.synaptic_operations_per_sample == [4.0]
     assert found.energy.synaptic_events_per_sample == [2 * (2 + 1 + 1 + 1) / 4]
+
+
+def test_a_graded_spike_is_one_event_of_four_bits():
+    session = compiled(code="graded", max_spikes=None)
+    found = evaluate(session, data(session), [1, 4])
+    # Of ½, ¼, 1, ⅛ and 1 one spike each; of ¾ two, 1 and -¼.
+    assert found.spikes_per_sample == [6 / 4, 7 / 4]
+    assert found.energy.bits_sent_per_sample == [4 * 6 / 4, 4 * 7 / 4]
+    assert found.energy.synaptic_operations_per_sample == found.energy.synaptic_events_per_sample
+    assert "each spike is one event, whatever its size" in found.energy.convention
 
 
 def test_without_labels_and_ann_there_is_nothing_to_compare(session):

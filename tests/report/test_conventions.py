@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from onnx2snn.analysis.energy import builtin_models
+from onnx2snn.analysis.energy import Activity, builtin_models, estimate_energy
 from onnx2snn.report.conventions import conventions_section
+from onnx2snn.runtime.results import Work
 from tests.report.drawn import cells
 from tests.report.subjects import charged, evaluated
 
@@ -63,3 +64,18 @@ def test_an_ann_that_multiplies_nothing_has_no_ratio():
     figures = replace(subject.figures, energy=energy)
     table, _ = conventions_section(replace(subject, figures=figures)).tables
     assert [row[-1] for row in table.rows] == [""]
+
+
+def test_graded_spikes_are_one_row_for_both_and_bits_are_told():
+    subject = evaluated()
+    activity = Activity([4], [2e7], [2e7], [1234567.0], "4 bits a spike: of 7 sizes", graded=True)
+    work = Work(40_000_000, 400_000, 0, 0, 640, {})
+    figures = replace(subject.figures, timesteps=[4], energy=estimate_energy(work, activity))
+    section = conventions_section(replace(subject, figures=figures))
+    table, _ = section.tables
+    assert len(table.rows) == 2 * len(builtin_models())
+    assert table.rows[0][1].startswith("Each spike is one event, whatever its size")
+    assert section.lead[1].replace("\u00a0", " ") == (
+        "Neurons send 1,234,567 bits a sample: 4 bits a spike: of 7 sizes."
+    )
+    assert len(conventions_section(subject).lead) == 1

@@ -180,3 +180,16 @@ def test_nodes_of_a_real_net(net):
     for said in nodes:
         if not said.island:
             assert said.node in unfolded(text)
+
+
+def test_graded_neurons_show_how_many_sizes_and_their_range():
+    text = shown(tables.neuron_table({LONG: replace(neuron("GradedFire16"), exponents=12)}))
+    check(text)
+    for word in ("GradedFire16 layer", " n ", "least R", "12", "2048", "0.00123", "1.23e+06"):
+        assert word in text
+    assert "levels" not in text
+
+
+def test_bits_are_of_the_last_number_of_timesteps():
+    energy = replace(evaluation().energy, bits_sent_per_sample=[1.0, 17549.4], bits_convention="4 a spike")
+    assert tables.bits_line(energy) == "17,549 a sample (4 a spike)"
