@@ -30,12 +30,14 @@ class Channel:
         number: of the channel in it.
         sent: spikes a neuron of the channel in each timestep, float64 [samples, T].
         negative: spikes below zero (taken back, or a leaky neuron's), likewise, as positive numbers.
+        sizes: of graded spikes the same by size, R first, [samples, T, 2, n]: above zero, and below.
     """
 
     layer: str
     number: int
     sent: Array
     negative: Array
+    sizes: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,19 @@ def record(session: SpikingSession, dataset: Dataset, timesteps: int) -> Recordi
     """
     steps = timesteps if session.artifact.schedule == "layer" else min(timesteps, _MOST_TIMESTEPS)
     stride = max(1, len(dataset) // SAMPLES)
-    names, sent, negative = [], [], []
+    names, runs = [], []
     neurons: dict[str, int] = {}
     for number, (name, spikes) in enumerate(_runs(session, dataset.every(stride), steps)):
         label = None if dataset.labels is None else dataset.labels[number * stride]
         names.append(f"sample {number * stride}{_told(label, name)}")
-        by_channel = {
-            layer: _channels(_axis(session, layer, counts), counts) for layer, counts in spikes.items()
-        }
         neurons = {layer: counts[0].size for layer, counts in spikes.items()}
-        sent.append({layer: np.maximum(counts, 0).mean(axis=2) for layer, counts in by_channel.items()})
-        negative.append({layer: np.maximum(-counts, 0).mean(axis=2) for layer, counts in by_channel.items()})
-    return Recording(steps, neurons, tuple(_busiest(sent, negative)), tuple(names))
+        runs.append(
+            {
+                layer: _sent(_channels(_axis(session, layer, counts), counts), _exponents(session, layer))
+                for layer, counts in spikes.items()
+            }
+        )
+    return Recording(steps, neurons, tuple(_busiest(runs)), tuple(names))
 
 
 def _runs(session: SpikingSession, dataset: Dataset, steps: int) -> Iterator[tuple[str, dict[str, Array]]]:
@@ -89,11 +92,25 @@ def _runs(session: SpikingSession, dataset: Dataset, steps: int) -> Iterator[tup
         scores = run.outputs[session.artifact.outputs[0]]
         for index in range(min(count, left)):
             answer = f"{scores[index].argmax()}" if scores.ndim == 2 and scores.shape[1] > 1 else ""
-            sizes = {name: counts[:, index] for name, counts in run.spikes.items()}
-            yield answer, {n: np.sign(c) for n, c in sizes.items()} if session.artifact.sums else sizes
+            yield answer, {name: counts[:, index] for name, counts in run.spikes.items()}
         left -= count
         if left <= 0:
             return
+
+
+def _exponents(session: SpikingSession, layer: str) -> int | None:
+    record = session.artifact.record.neurons.get(layer)
+    return None if record is None else record.exponents
+
+
+def _sent(spikes: Array, exponents: int | None) -> Array:
+    """Spikes a neuron of each channel, [T, C, 2, n]: above zero and below, of n sizes or of one."""
+    if exponents is None:
+        signed = [[np.maximum(spikes, 0)], [np.maximum(-spikes, 0)]]
+    else:
+        grades = range(exponents, 0, -1)
+        signed = [[sign * spikes == grade for grade in grades] for sign in (1, -1)]
+    return np.stack([np.stack([of.mean(axis=2) for of in sizes], axis=-1) for sizes in signed], axis=2)
 
 
 def _told(label: Any, answer: str) -> str:
@@ -120,18 +137,15 @@ def _channels(axis: int, counts: Array) -> Array:
     return moved.reshape(*moved.shape[:2], -1)
 
 
-def _busiest(sent: list[dict[str, Array]], negative: list[dict[str, Array]]) -> Iterator[Channel]:
+def _busiest(runs: list[dict[str, Array]]) -> Iterator[Channel]:
     """The channels with the most spikes a neuron; the busiest layers only where there are too many."""
-    layers = list(sent[0])
-    totals = {layer: sum(run[layer].sum(axis=0) for run in sent) for layer in layers}
+    layers = list(runs[0])
+    totals = {layer: sum(run[layer][:, :, 0].sum(axis=(0, 2)) for run in runs) for layer in layers}
     if len(layers) > _ROWS:
         chosen = sorted(layers, key=lambda layer: -float(totals[layer].max(initial=0.0)))[:_ROWS]
         layers = [layer for layer in layers if layer in chosen]
     for layer in layers:
         for number in np.argsort(-totals[layer], kind="stable")[: max(1, _ROWS // len(layers))]:
-            yield Channel(
-                layer,
-                int(number),
-                np.stack([run[layer][:, number] for run in sent]),
-                np.stack([run[layer][:, number] for run in negative]),
-            )
+            sizes = np.stack([run[layer][:, number] for run in runs])
+            above, below = np.moveaxis(sizes.sum(axis=-1), -1, 0)
+            yield Channel(layer, int(number), above, below, sizes if sizes.shape[-1] > 1 else None)

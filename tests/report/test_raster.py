@@ -114,3 +114,55 @@ def test_it_says_when_layers_are_left_out():
     fewer = replace(subject, recording=replace(subject.recording, channels=subject.recording.channels[1:]))
     said = "Of 3 layers the 2 with the busiest channels are shown."
     assert [said in raster_section(about).lead for about in (subject, fewer)] == [False, True]
+
+
+def graded(above, below, layer="a"):
+    """One sample in which a channel sends, by timestep and size, so many spikes a neuron."""
+    sizes = np.array([[above, below]], float).swapaxes(1, 2)  # [samples, T, 2, n]
+    sent, negative = np.moveaxis(sizes.sum(axis=-1), -1, 0)
+    return Channel(layer, 0, sent, negative, sizes)
+
+
+def shades(plot, colour):
+    """Opacity → marks of a colour, as in `marks`; what is clipped is no legend's."""
+    found = {}
+    for path, style in re.findall(r'<path d="([^"]*)" clip-path[^>]*style="([^"]*)"', plot.svg):
+        if f"fill: var(--{colour})" in style:
+            opacity = float((re.findall(r"opacity: ([\d.]+)", style) or ["1"])[0])
+            one = f'<path d="{path}" style="fill: var(--{colour})'
+            found[opacity] = marks(replace(plot, svg=one), colour)
+    return {opacity: drawn for opacity, drawn in found.items() if drawn}
+
+
+def test_the_size_of_graded_spikes_is_the_shade_of_a_mark_and_their_sign_its_side():
+    made = section(graded([[0.5, 0, 0.25], [0, 0, 0]], [[0, 0.25, 0], [0, 0, 0.5]]), neurons=["a"])
+    assert made.lead[1:] == [
+        "Marks below a row's line are spikes below zero.",
+        "The shade of a mark is the size of its spikes: the strongest, next to the line, are worth the range "
+        "R of their channel, and each fainter one half of the one before.",
+    ]
+    (plot,) = made.plots
+    assert [text for text in letters(plot) if "R" in text] == [
+        "spikes sent, R",
+        "below zero, R",
+        "R/2",
+        "R/2",
+        "R/4",
+        "R/4",
+    ]
+    above, below = shades(plot, "blue"), shades(plot, "orange")
+    assert (sorted(above), sorted(below)) == ([0.25, 1], [0.25, 0.625])
+    (large,), (small,) = above[1], above[0.25]
+    assert small[2] == pytest.approx(large[3], abs=0.03)  # on top of the larger
+    assert large[2] - large[3] == pytest.approx(2 * (small[2] - small[3]), abs=0.05)
+    ((left, _, line, tip),) = below[0.625]
+    assert (left, line) == pytest.approx((large[0], large[2]), abs=0.03)
+    assert tip - line == pytest.approx(small[2] - small[3], abs=0.05)
+    ((later, *_),) = below[0.25]
+    assert later > left
+
+
+def test_layers_of_fewer_sizes_share_the_shades():
+    (plot,) = section(graded([[0.5, 0.5]], [[0, 0]]), graded([[0, 0, 0, 1]], [[0, 0, 0, 0]], "b")).plots
+    found = shades(plot, "blue")
+    assert {shade: len(drawn) for shade, drawn in found.items()} == {1: 1, 0.75: 1, 0.25: 1}

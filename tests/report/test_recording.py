@@ -74,3 +74,26 @@ def test_a_long_run_is_recorded_from_its_start(rng, monkeypatch):
     assert record(session, dataset, 5).timesteps == 3
     session, dataset, _ = build(rng, schedule="layer")
     assert record(session, dataset, 5).timesteps == 5
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_graded_spikes_are_told_apart_by_sign_and_size(rng, schedule):
+    session, dataset, x = build(rng, code="graded", exponents=4, schedule=schedule)
+    found = record(session, dataset, 5)
+    spikes = session.run(x[:4], record=True).spikes
+    assert {channel.layer for channel in found.channels} == {"r/neuron", "q/neuron"}
+    for channel in found.channels:
+        sent = spikes[channel.layer][:, :, channel.number]  # [T, N, H, W], sign times n - i
+        assert channel.sizes.shape == (4, 5, 2, 4)
+        for size in range(4):
+            for side, sign in enumerate((1, -1)):
+                expected = (sent == sign * (4 - size)).mean(axis=(2, 3)).T
+                np.testing.assert_allclose(channel.sizes[:, :, side, size], expected)
+        np.testing.assert_allclose(channel.sent, (sent > 0).mean(axis=(2, 3)).T)
+        np.testing.assert_allclose(channel.negative, (sent < 0).mean(axis=(2, 3)).T)
+    assert any(channel.negative.any() for channel in found.channels)
+
+
+def test_equal_spikes_have_no_sizes(rng):
+    session, dataset, _ = build(rng)
+    assert {channel.sizes for channel in record(session, dataset, 5).channels} == {None}
