@@ -16,6 +16,7 @@ from onnx2snn.data.labels import check_labels
 from onnx2snn.data.preprocessing import infer_layout
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError
+from onnx2snn.ops import CELLS
 from onnx2snn.runtime.session import SpikingSession
 
 Array = npt.NDArray[Any]
@@ -80,7 +81,9 @@ def observe(
             if classes and dataset.labels is not None:
                 check_labels(dataset, output, classes)
         for name in names:
-            sent = np.abs(run.spikes[name]).sum(axis=0, dtype=np.int64).ravel()
+            counts = np.abs(run.spikes[name])
+            counts = np.minimum(counts, 1) if session.artifact.sums else counts
+            sent = counts.sum(axis=0, dtype=np.int64).ravel()
             sums[name] = sums.get(name, 0) + sent[: sent.size // count]
         for name, array in sample.items():
             inputs[name].append(array)
@@ -120,6 +123,7 @@ def describe_layers(artifact: Artifact, observed: Observed, spikes: Sequence[str
         levels = attributes.get("levels", 0)
         code = attributes["code"].decode() if "code" in attributes else None
         burst = -(-levels // artifact.timesteps)
+        sizes = attributes["exponents"] if CELLS[cell.op_type].sums else 0
         layers.append(
             {
                 "name": cell.name,
@@ -127,7 +131,8 @@ def describe_layers(artifact: Artifact, observed: Observed, spikes: Sequence[str
                 "spikes": output,
                 "neurons": neurons,
                 "rows": rows,
-                "most": 1 if code == "radix" else attributes.get("max_spikes", burst),
+                "most": 1 if code == "radix" or sizes else attributes.get("max_spikes", burst),
+                "sizes": sizes,
                 "code": code,
                 "levels": levels,
             }

@@ -13,9 +13,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
-from onnx2snn.errors import ModelError
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.names import TIMESTEPS
+from onnx2snn.web.grades import add_grades
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +30,7 @@ class Stepping:
         models: name → ONNX file: `prefix` (where there is one), `step` and `head`.
         carried: what goes from step to step and into the head, as the page reads it.
         spikes: for each neuron layer the output of `step` that has its spikes of one timestep, int32; in the
-            schedule `layer` those of the whole run.
+            schedule `layer` those of the whole run. Graded ones are sign times n - i, there [N, T, …].
     """
 
     models: dict[str, onnx.ModelProto]
@@ -44,18 +44,16 @@ class Stepping:
 
 def take_steps(artifact: Artifact) -> Stepping:
     """Make an artifact's parts ready to be stepped; the step also tells what its neurons send."""
-    if artifact.sums:
-        raise ModelError(
-            "web: expected spikes of equal size, found a network of --code graded, which the page cannot "
-            "show yet; compile with --code burst or radix"
-        )
     step = onnx.ModelProto()
     step.CopyFrom(artifact.step)
     layered = artifact.schedule == "layer"
     spikes = []
     for number, cell in enumerate(artifact.neurons):
         name = f"{_PREFIX}{number}"
-        step.graph.node.extend(_count_nodes(artifact, cell, name, layered=layered))
+        if CELLS[cell.op_type].sums:
+            add_grades(step, artifact, cell, name)
+        else:
+            step.graph.node.extend(_count_nodes(artifact, cell, name, layered=layered))
         if layered and CELLS[cell.op_type].uneven:
             step.graph.initializer.extend(_count_constants(artifact, cell, name))
         step.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.INT32, None))

@@ -229,3 +229,15 @@ def test_faint_pixels_and_empty_pictures_are_no_ink():
 
 def test_one_value_has_no_ink():
     assert describe_drawing(np.ones((2, 8, 8))) is None
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_graded_spikes_count_once_whatever_their_size(rng, schedule):
+    """Of 400 neurons the 32 with the most spikes, not with the largest ones."""
+    session, x = session_of(rng, 400, code="graded", schedule=schedule, exponents=5), inputs(rng, 400, 4)
+    found = observe(session, dataset_from_arrays(x, session.inputs))
+    (spikes,) = session.run(x, record=True).spikes.values()
+    counts = np.count_nonzero(spikes, axis=(0, 1))
+    assert found.rows == [np.argsort(-counts, kind="stable")[:32].tolist()]
+    (layer,) = describe_layers(session.artifact, found, take_steps(session.artifact).spikes)
+    assert (layer["most"], layer["sizes"]) == (1, 5)

@@ -29,6 +29,8 @@ KINDS = {
     "radix": {"schedule": "layer", "code": "radix", "timesteps": 4},
     "int8": {"schedule": "layer", "weights": "int8", "timesteps": 3},
     "exit": {"signed": True, "timesteps": 6, "early_exit": "confidence:0.99"},
+    "graded": {"code": "graded", "timesteps": 5},
+    "graded-layer": {"code": "graded", "schedule": "layer", "timesteps": 3, "exponents": 5},
 }
 SAMPLES = 12
 TOLERANCE = 1e-4
@@ -166,6 +168,38 @@ def test_every_timestep_is_pythons(pages, open_page, digits, samples):
         assert page.inner_text("#figure-ann") == str(int(ann.argmax()))
         assert page.inner_text("#figure-label") == str(samples["labels"][number])
         assert page.inner_text("#status") == f"Timestep 8 of 8: {winner} wins."
+
+
+@pytest.mark.parametrize("kind", ["graded", "graded-layer"])
+def test_graded_spikes_have_a_sign_and_a_size(pages, open_page, samples, kind):
+    folder, source = pages(kind)
+    page = open_page(folder)
+    session = SpikingSession(source)
+    choose(page, 3)
+    image = samples["images"][3:4]
+    run = session.run(image, record=True)
+    for time in step_all(page, session.timesteps):
+        sent = [np.count_nonzero(train[:time]) for train in run.spikes.values()]
+        assert spikes(page) == sent  # one each, of any size
+        if kind == "graded":
+            np.testing.assert_allclose(column(page, 3), run.steps["logits"][time - 1, 0], atol=TOLERANCE)
+    rows = page.evaluate("description.layers.map((layer) => layer.rows)")
+    for shown, train, chosen in zip(raster(page), run.spikes.values(), rows, strict=True):
+        np.testing.assert_array_equal(shown, train.reshape(session.timesteps, -1)[:, chosen])
+    np.testing.assert_allclose(column(page, 3), run.outputs["logits"][0], atol=TOLERANCE)
+    np.testing.assert_allclose(whole(page), plain(source, {"images": image})["logits"][0], atol=TOLERANCE)
+    said = page.inner_text("#raster-section")
+    sizes = 7 if kind == "graded" else 5
+    assert "negative spike" in said
+    assert f"A mark's length is the spike's size, one of {sizes}: a step shorter, half as much." in said
+    ink = INK.replace("{most: 2}", "{most: 1, sizes: 4}")
+    drawn = [page.evaluate(ink, size) for size in range(-4, 5)]
+    assert drawn[4] == 0
+    np.testing.assert_allclose(
+        drawn[5:], drawn[5] * np.arange(1, 5), rtol=0.05
+    )  # full, the longer the larger
+    assert drawn[0] > drawn[1] > drawn[2] > 0  # hollow
+    assert 0 < drawn[0] < 0.9 * drawn[8]
 
 
 @pytest.mark.parametrize("kind", ["radix", "int8"])

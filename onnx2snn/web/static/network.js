@@ -117,8 +117,12 @@ class Network {
         const milliseconds = performance.now() - begin;
         if (!this.layered) return {scores, spikes: this.counts, milliseconds};
         if (this.time === 1) this.share = milliseconds / timesteps;  // all timesteps were computed at once
-        const spikes = this.counts.map((counts, i) =>
-            counts.map((count) => spikesAt(count, this.time, this.description.layers[i], timesteps)));
+        const spikes = this.counts.map((counts, i) => {
+            const layer = this.description.layers[i];
+            if (!layer.sizes) return counts.map((count) => spikesAt(count, this.time, layer, timesteps));
+            const neurons = counts.length / timesteps;  // graded spikes come timestep by timestep
+            return counts.slice((this.time - 1) * neurons, this.time * neurons);
+        });
         return {scores, spikes, milliseconds: this.share};
     }
 

@@ -217,6 +217,8 @@ function describePage() {
     const note = schedule === "layer"
         ? " In this schedule a layer fires once it has all of its input: scores come with the last timestep."
         : "";
+    const sizes = Math.max(0, ...layers.map((layer) => layer.sizes));
+    if (sizes) element("legend-snn").textContent = "SNN so far";
     if (schedule === "layer") element("legend-snn").textContent = "SNN";
     element("course").hidden = schedule === "layer";
     element("winners").classList.toggle("columns", timesteps <= MOST_COLUMNS);
@@ -232,10 +234,12 @@ function describePage() {
     const busiest = layers.some((layer) => layer.rows.length < layer.neurons);
     const radix = layers.some((layer) => layer.code === "radix");
     element("raster-note").textContent = `A row is a neuron${busiest ? ", the busiest on the samples first" : ""}.`
-        + (radix ? " A spike is worth twice as much as one in the timestep after it (code radix)." : "");
-    element("legend-negative").hidden = !layers.some((layer) => /Signed|Leaky|Quantized/.test(layer.operator));
+        + (radix ? " A spike is worth twice as much as one in the timestep after it (code radix)." : "")
+        + (sizes ? ` A mark's length is the spike's size, one of ${sizes}: a step shorter, half as much.` : "");
+    element("legend-negative").hidden = !sizes
+        && !layers.some((layer) => /Signed|Leaky|Quantized/.test(layer.operator));
     const leaky = layers.some((layer) => layer.operator.startsWith("Leaky"));
-    element("negative-name").textContent = leaky ? "negative spike" : "spike taken back";
+    element("negative-name").textContent = leaky || sizes ? "negative spike" : "spike taken back";
     element("figure-ann-box").hidden = !reference;
     element("figure-label-box").hidden = !description.labels;
     element("raster-section").hidden = layers.length === 0;

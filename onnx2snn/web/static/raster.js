@@ -80,7 +80,8 @@ class Band {
 
     add(spikes) {
         this.columns.push(this.layer.rows.map((neuron) => spikes[neuron]));
-        this.total += spikes.reduce((sum, count) => sum + Math.abs(count), 0);
+        const number = this.layer.sizes ? Math.sign : Number;  // a graded spike is one, of any size
+        this.total += spikes.reduce((sum, count) => sum + Math.abs(number(count)), 0);
         this.say();
     }
 
@@ -102,13 +103,18 @@ class Band {
         });
     }
 
-    /** A neuron's spikes in a timestep, one mark each side by side: full ones, or hollow ones below zero. */
+    /**
+     * A neuron's spikes in a timestep, one mark each side by side: full ones, or hollow ones below zero. A
+     * graded spike is one mark, of n lengths.
+     */
     drawSpikes(context, colours, count, x, y, step) {
-        const {most} = this.layer;
-        const slot = Math.min((step - Math.min(4, step / 4)) / most, WIDEST);
+        const {sizes} = this.layer;
+        const most = sizes || this.layer.most;
+        const widest = sizes ? 4 * WIDEST / sizes : WIDEST;
+        const slot = Math.min((step - Math.min(4, step / 4)) / most, widest);
         const number = Math.abs(count);
         // Where single spikes would be too thin to see, a mark as long as they are together.
-        const single = slot >= 4;
+        const single = slot >= 4 && !sizes;
         const marks = single ? number : Math.min(number, 1);
         const length = single ? slot - 2 : Math.max(number * slot, 1);
         const begin = x + (step - most * slot) / 2 + (single ? 1 : 0);
