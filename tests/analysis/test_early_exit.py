@@ -8,10 +8,13 @@ import pytest
 
 from onnx2snn.analysis.energy import load_energy_model
 from onnx2snn.analysis.evaluation import evaluate, open_reference
+from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import ExitRule
+from onnx2snn.runtime.session import SpikingSession
 from tests.analysis.by_hand import SAMPLES, ann, compiled
+from tests.exits import nets
 from tests.helpers import parse
 
 #: Softmax of (1, 0): 0.731; of (2, 0): 0.881; of (½, 1): 0.622.
@@ -93,3 +96,22 @@ def test_what_gives_no_scores_is_refused():
     session = compiled(model)
     with pytest.raises(OptionError, match="early exit: expected class scores"):
         evaluate(session, dataset_from_arrays(SAMPLES, session.inputs), [4], early_exit=SURE)
+
+
+def test_graded_spikes_are_saved_as_well(rng):
+    """Who is decided early sends fewer spikes, and no more answers differ than calibration was told."""
+    model, x = nets.compiled(rng, samples=200, code="graded", timesteps=6, exponents=10)
+    session = SpikingSession(model)
+    dataset = dataset_from_arrays(x, session.inputs, labels=session.run(x).outputs["y"].argmax(axis=1))
+    rule = calibrate_exit(session, dataset, 2.0)
+    found = evaluate(session, dataset, [6], early_exit=rule)
+    exits = found.early_exit
+    assert found.accuracy == [1.0]
+    assert exits.accuracy >= 0.98
+    assert exits.mean_timesteps < 5
+    assert sum(exits.histogram) == 200
+    assert exits.spikes_per_sample < found.spikes_per_sample[0]
+    assert exits.energy.bits_sent_per_sample == [pytest.approx(5 * exits.spikes_per_sample)]
+    (saved,), (whole,) = exits.energy.snn_joules_per_sample, found.energy.snn_joules_per_sample
+    assert saved < whole
+    assert "each spike is one event, whatever its size" in exits.energy.convention

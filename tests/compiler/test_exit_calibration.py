@@ -70,8 +70,9 @@ def test_progress_is_the_share_of_the_samples():
     assert done == [0.75, 1.0]
 
 
-def test_calibration_keeps_its_bound_on_its_own_samples(rng):
-    model, x = nets.compiled(rng, samples=200)
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_calibration_keeps_its_bound_on_its_own_samples(code, rng):
+    model, x = nets.compiled(rng, samples=200, code=code)
     session = onnx2snn.SpikingSession(model)
     final = session.run(x).outputs["y"].argmax(axis=1)
     for bound in (1.0, 5.0):

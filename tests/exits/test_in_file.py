@@ -15,7 +15,7 @@ from onnx2snn.exits.rule import ExitRule, parse_exit
 from tests.exits.nets import SOFTMAX, TEXT, compiled
 from tests.helpers import normal, parse
 
-RULES = ["confidence:0.8", "entropy:0.4", "auto"]
+RULES = ["confidence:0.8", "entropy:0.05", "auto"]
 
 
 def plain(model):
@@ -27,9 +27,10 @@ def plain(model):
 
 @pytest.mark.parametrize("text", [TEXT, SOFTMAX])
 @pytest.mark.parametrize("rule", RULES)
-def test_the_file_stops_each_sample_where_the_session_does(text, rule, rng):
+@pytest.mark.parametrize("options", [{"signed": True}, {"code": "graded"}], ids=["signed", "graded"])
+def test_the_file_stops_each_sample_where_the_session_does(text, rule, options, rng):
     bound = {"max_loss": 5} if rule == "auto" else {}
-    model, x = compiled(rng, text, early_exit=rule, signed=True, **bound)
+    model, x = compiled(rng, text, early_exit=rule, **options, **bound)
     onnx.checker.check_model(model, full_check=True)
     session = onnx2snn.SpikingSession(model)
     found = session.run(x, early_exit="auto")
@@ -41,8 +42,9 @@ def test_the_file_stops_each_sample_where_the_session_does(text, rule, rng):
         np.testing.assert_allclose(scores[0], found.outputs["y"][sample], rtol=1e-5, atol=1e-6)
 
 
-def test_a_batch_runs_until_its_last_sample_is_decided(rng):
-    model, x = compiled(rng, early_exit="confidence:0.8")
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_a_batch_runs_until_its_last_sample_is_decided(code, rng):
+    model, x = compiled(rng, early_exit="confidence:0.8", code=code)
     session = onnx2snn.SpikingSession(model)
     used = session.run(x, early_exit="auto").timesteps_used
     scores, steps = plain(model).run(None, {"x": x})
@@ -52,16 +54,18 @@ def test_a_batch_runs_until_its_last_sample_is_decided(rng):
     assert plain(model).run(None, {"x": easy})[1] == used.min()
 
 
-def test_the_reference_evaluator_stops_there_too(rng):
-    model, x = compiled(rng, early_exit="entropy:0.5")
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_the_reference_evaluator_stops_there_too(code, rng):
+    model, x = compiled(rng, early_exit="entropy:0.5", code=code)
     expected = plain(model).run(None, {"x": x[:3]})
     for one, other in zip(ReferenceEvaluator(model).run(None, {"x": x[:3]}), expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize("rule", ["confidence:0.9", "entropy:0.3"])
-def test_without_it_the_file_is_the_same_again(rule, rng):
-    model, _ = compiled(rng)
+def test_without_it_the_file_is_the_same_again(rule, code, rng):
+    model, _ = compiled(rng, code=code)
     criterion, threshold = parse_exit(rule)
     stopping = add_early_exit(model, ExitRule(criterion, (threshold, 0.5)))
     assert stopping != model

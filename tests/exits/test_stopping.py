@@ -15,8 +15,9 @@ from tests.helpers import normal, parse
 
 @pytest.mark.parametrize("samples", [1, 7, 64, 150])
 @pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
-def test_samples_leave_and_the_rest_is_none_the_wiser(samples, backend, rng):
-    model, x = compiled(rng, samples=samples)
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_samples_leave_and_the_rest_is_none_the_wiser(samples, backend, code, rng):
+    model, x = compiled(rng, samples=samples, code=code)
     if backend == "numpy" and samples > 64:
         x = x[:20]
     session = onnx2snn.SpikingSession(model, backend=backend)
