@@ -6,6 +6,7 @@ import numpy as np
 
 from onnx2snn.artifact.records import ActivationRecord, Spread
 from onnx2snn.graph.graph import Graph, constant, neuron_of
+from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
 
@@ -34,7 +35,11 @@ class DescribeActivations(Pass):
             if record is None or neuron is None or histogram is None:
                 continue
             theta = np.asarray(constant(node.inputs[-1]), np.float64).reshape(-1)
-            most = theta * (record.levels if neuron.fires_once else record.max_spikes)
+            if CELLS[node.op].sums:  # T spikes of R each, less those of the timesteps that it waits
+                sent = neuron.most_spikes(node.attrs, context.options.timesteps) - node.attrs.get("delay", 0)
+                most = theta * sent
+            else:
+                most = theta * (record.levels if neuron.fires_once else record.max_spikes)
             context.activations[node.name] = _describe(
                 histogram.merged(), _clipped(histogram, most), theta * record.levels, theta
             )

@@ -35,11 +35,16 @@ def activations_section(subject: Subject) -> Section | None:
         names = [name for name in names if name in chosen]
     calibration = subject.metadata.calibration
     where = f" on {calibration.samples:,} samples" if calibration else ""
+    graded = any(record.exponents is not None for record in subject.metadata.neurons.values())
+    spikes = (
+        "which the largest spike carries, the next ones half of it, a quarter …"
+        if graded
+        else "the dotted one its threshold θ, which is what one spike carries"
+    )
     lead = [
         f"What calibration saw{where}: all channels of a layer together, in the ANN's own units, without "
-        "zeros, counts on a logarithmic scale. The dashed line is the median channel's range R, the dotted "
-        "one its threshold θ, which is what one spike carries; bands reach from the least channel's to the "
-        "greatest's."
+        f"zeros, counts on a logarithmic scale. The dashed line is the median channel's range R, {spikes}; "
+        "bands reach from the least channel's to the greatest's."
     ]
     clipped = {name: record.clipped for name, record in layers.items() if record.clipped >= _NOTABLE}
     if clipped:
@@ -50,11 +55,16 @@ def activations_section(subject: Subject) -> Section | None:
         )
     if len(names) < len(layers):
         lead.append(f"Of {len(layers)} layers the {len(names)} that lose the most above that are drawn.")
-    plots = [_histogram(f"activations-{number}", name, layers[name]) for number, name in enumerate(names)]
-    return Section("activations", "Activations, R and θ", lead, plots, size="small")
+    plots = [
+        _histogram(f"activations-{number}", name, layers[name], graded=graded)
+        for number, name in enumerate(names)
+    ]
+    return Section(
+        "activations", "Activations and R" if graded else "Activations, R and θ", lead, plots, size="small"
+    )
 
 
-def _histogram(key: str, name: str, record: ActivationRecord) -> Plot:
+def _histogram(key: str, name: str, record: ActivationRecord, *, graded: bool) -> Plot:
     counts = np.asarray(record.counts, float)
     edges = record.bin * np.arange(len(counts) + 1)
     ranges, thresholds = record.range, record.threshold
@@ -68,7 +78,8 @@ def _histogram(key: str, name: str, record: ActivationRecord) -> Plot:
             np.maximum(counts, 0.5), edges, fill=True, color=GREY, baseline=0.5, alpha=0.55, linewidth=0
         )
         axes.stairs(np.maximum(counts, 0.5), edges, color=GREY, baseline=None, linewidth=0.8)
-        _mark(axes, thresholds, GREEN, ":", "θ")
+        if not graded:
+            _mark(axes, thresholds, GREEN, ":", "θ")
         _mark(axes, ranges, ORANGE, "--", "R")
         axes.set_ylim(0.5, max(2.0, float(counts.max())) * 8)
         axes.set_xlim(0, 1.04 * max(edges[-1], ranges.greatest))
@@ -79,7 +90,8 @@ def _histogram(key: str, name: str, record: ActivationRecord) -> Plot:
         axes.yaxis.set_major_formatter(lambda value, _: power(round(math.log10(value))))
         axes.locator_params(axis="x", nbins=5)
 
-    spans = f"R {_span(ranges)}; θ {_span(thresholds)}"
+    spans = f"R {_span(ranges)}" + ("" if graded else f"; θ {_span(thresholds)}")
+    theta = "" if graded else f"θ {thresholds.median:.3g} · "
     return draw(
         key,
         short(name, 32),
@@ -88,7 +100,7 @@ def _histogram(key: str, name: str, record: ActivationRecord) -> Plot:
         paint,
         height=150,
         width=SMALL,
-        caption=f"{percent(record.zeros)} zeros · R {ranges.median:.3g} · θ {thresholds.median:.3g} · "
+        caption=f"{percent(record.zeros)} zeros · R {ranges.median:.3g} · {theta}"
         f"{percent(record.clipped, 2)} clipped",
     )
 

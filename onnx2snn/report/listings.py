@@ -25,12 +25,19 @@ def neurons_section(subject: Subject) -> Section | None:
     neurons = subject.metadata.neurons
     if not neurons:
         return None
-    columns = ("neuron layer", "type", "Γ", "levels", "channels", "least θ", "median θ", "greatest θ")
+    graded = any(record.exponents is not None for record in neurons.values())
+    limits, letter = (("n",), "R") if graded else (("Γ", "levels"), "θ")
+    spread = (f"{which} {letter}" for which in ("least", "median", "greatest"))
+    columns = ("neuron layer", "type", *limits, "channels", *spread)
     rows = [
         (
             shown(name),
             record.op,
-            *(f"{value:g}" for value in (record.max_spikes, record.levels, record.channels)),
+            *(
+                f"{value:g}"
+                for value in ((record.exponents or 0,) if graded else (record.max_spikes, record.levels))
+            ),
+            f"{record.channels:g}",
             *(f"{value:.3g}" for value in vars(record.threshold).values()),
         )
         for name, record in neurons.items()

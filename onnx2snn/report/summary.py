@@ -68,6 +68,9 @@ def _compiled(subject: Subject) -> list[str]:
 
 def _firing(figures: CompileReport) -> str:
     options = figures.options
+    if options.code == "graded":
+        after = ", layer after layer," if options.schedule == "layer" else ""
+        return f"{after} with graded neurons, {_exponents(figures)} sizes of spikes"
     if options.schedule == "layer":
         return f", layer after layer, in the code {options.code}"
     kind = "signed burst neurons" if options.signed else "burst neurons"
@@ -76,8 +79,17 @@ def _firing(figures: CompileReport) -> str:
 
 def _most_spikes(figures: CompileReport) -> str:
     """Γ, or from which to which it goes."""
-    most = sorted({neuron.max_spikes for neuron in figures.neurons.values()})
-    return f"{most[0]:g}" if len(most) == 1 else f"{most[0]:g} to {most[-1]:g}"
+    return _span([neuron.max_spikes for neuron in figures.neurons.values()])
+
+
+def _exponents(figures: CompileReport) -> str:
+    """n, or from which to which it goes."""
+    return _span([neuron.exponents or 0 for neuron in figures.neurons.values()])
+
+
+def _span(numbers: list[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def _compile_tiles(subject: Subject) -> list[Tile]:
@@ -87,7 +99,9 @@ def _compile_tiles(subject: Subject) -> list[Tile]:
         *([] if share is None else [Tile(percent(share), "of the arithmetic is fed by spikes")]),
         Tile(str(len(figures.neurons)), "neuron layers"),
         Tile(str(options.timesteps), "timesteps T"),
-        Tile(_most_spikes(figures), "spikes of a neuron a timestep at most, Γ"),
+        Tile(_exponents(figures), "sizes of a spike, n")
+        if options.code == "graded"
+        else Tile(_most_spikes(figures), "spikes of a neuron a timestep at most, Γ"),
     ]
 
 

@@ -72,3 +72,14 @@ def test_samples_are_told_where_they_are_known():
     assert "on 512 samples:" in activations_section(subject).lead[0]
     unknown = replace(subject, metadata=replace(subject.metadata, calibration=None))
     assert activations_section(unknown).lead[0].startswith("What calibration saw: all channels")
+
+
+def test_graded_neurons_have_a_range_and_no_threshold():
+    subject = evaluated(("a", "b"))
+    neurons = {name: replace(record, exponents=7) for name, record in subject.metadata.neurons.items()}
+    made = activations_section(replace(subject, metadata=replace(subject.metadata, neurons=neurons)))
+    assert made.title == "Activations and R"
+    assert "range R, which the largest spike carries, the next ones half of it, a quarter …;" in made.lead[0]
+    assert plain(made.plots[0].caption) == "50.0 % zeros · R 2 · 1.23 % clipped"
+    assert made.plots[0].description.endswith("R 2 (from 0.4 to 3.6).")
+    assert "θ" not in letters(made.plots[0])

@@ -35,6 +35,14 @@ def test_every_neuron_layer_with_its_way_of_firing():
     assert (table.text, table.folded) == (2, False)
 
 
+def test_graded_neuron_layers_have_sizes_and_ranges():
+    made = subject()
+    neurons = {n: replace(r, op="GradedIF", exponents=7) for n, r in made.metadata.neurons.items()}
+    (table,) = neurons_section(subject(neurons=neurons)).tables
+    assert table.columns == ("neuron layer", "type", "n", "channels", "least R", "median R", "greatest R")
+    assert table.rows[0] == ("a", "GradedIF", "7", "16", "0.1", "0.5", "0.9")
+
+
 def test_what_became_of_every_node():
     nodes = [*verdicts(1), Verdict("a\nb", "Relu", "spiking", "BurstIF"), *verdicts(1)]
     section = nodes_section(subject(nodes=nodes))

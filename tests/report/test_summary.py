@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from onnx2snn.artifact.records import NeuronRecord, Spread, Verdict
+from onnx2snn.options import CompileOptions
 from onnx2snn.report.content import Tile
 from onnx2snn.report.summary import summary, tiles
 from tests.report.drawn import plain
@@ -68,6 +69,25 @@ def test_how_neurons_fire(options, told):
     changed = replace(subject.figures.options, **options)
     assert sentences(subject, options=changed, neurons=neurons)[1].startswith(told)
     assert figures(subject, neurons=neurons)[-1][0] == "2 to 8"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("stream", "It runs for 4 timesteps with graded neurons, 5 to 9 sizes of spikes, calibrated on "),
+        (
+            "layer",
+            "It runs for 4 timesteps, layer after layer, with graded neurons, 5 to 9 sizes of spikes, ",
+        ),
+    ],
+)
+def test_graded_neurons_have_sizes(schedule, told):
+    subject = compiled()
+    theta = Spread(0.1, 0.5, 0.9)
+    neurons = {f"{n}": NeuronRecord("GradedIF", 1, 1, 1, theta, None, exponents=n) for n in (9, 5)}
+    options = CompileOptions(code="graded", timesteps=4, schedule=schedule)
+    assert sentences(subject, options=options, neurons=neurons)[1].startswith(told)
+    assert figures(subject, options=options, neurons=neurons)[-1][:2] == ("5 to 9", "sizes of a spike, n")
 
 
 def test_a_conversion_that_clips_nothing_does_not_speak_of_it():
