@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.engine.engines import Array
-from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.rectifiers import IDENTITY, Rectifier
 from onnx2snn.model.tap import tap
 from onnx2snn.ops import CELLS, DOMAIN, QUANTIZED_RELU, body_of
 from onnx2snn.ops.increment import CELL as INCREMENT
@@ -253,6 +253,8 @@ def _activation(
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, dtype), f"{name}/{what}"))
         return f"{name}/{what}"
 
+    if kind is IDENTITY:
+        return [helper.make_node("Identity", [source], [result])]
     if kind.step is None and np.isinf(kind.ceiling):  # f(unit·x) = unit·f(x)
         if kind.slope is None:
             return [helper.make_node("Relu", [source], [result])]

@@ -318,6 +318,32 @@ def test_other_floats(rng: np.random.Generator, dtype: type, schedule: str, tmp_
         assert 0.001 < layer["error"] < 0.1
 
 
+@pytest.mark.parametrize("options", [{"timesteps": 8}, {"schedule": "layer", "timesteps": 3}])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_graded_neurons_of_all_kinds_are_compared(
+    rng: np.random.Generator, dtype: type, options: dict, tmp_path: Path
+) -> None:
+    """Behind a rectifier, behind a smooth activation, and where a weight reads what a weight has made."""
+    kind = {np.float16: "float16", np.float32: "float", np.float64: "double"}[dtype]
+    weights = {
+        name: a.astype(dtype) for name, a in normal(rng, w=(8, 6), u=(6, 5), v=(5, 4), z=(4, 3)).items()
+    }
+    text = f"""({kind}[N, 8] x) => ({kind}[N, 3] y) {{
+        a = MatMul (x, w) r = Relu (a) b = MatMul (r, u) t = Tanh (b) c = MatMul (t, v) y = MatMul (c, z)
+    }}"""
+    model = parse(text, **weights)
+    for node in model.graph.node:
+        node.name = node.output[0]
+    x = rng.standard_normal((20, 8)).astype(dtype)
+    found = _diagnosed(model, x, tmp_path, code="graded", exponents=9, correct_bias=False, **options)
+    assert [layer["layer"] for layer in found["layers"]] == ["r/neuron", "t/neuron", "c/neuron"]
+    assert found["not_compared"] == {}
+    for layer in found["layers"]:
+        assert layer["components"]["parameters"] < 0.01
+        assert 1e-4 < layer["error"] < 0.1
+        assert min(layer["agreement_if_exact"], layer["agreement_if_only_spiking"], found["agreement"]) >= 0.9
+
+
 def test_what_saturates_in_the_ann_is_no_fault(rng: np.random.Generator, tmp_path: Path) -> None:
     bounds = {"low": np.float32(0), "high": np.float32(1)}
     model = parse(
