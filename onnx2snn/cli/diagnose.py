@@ -74,8 +74,8 @@ def diagnose(
     """Find the layers that make the error, and why.
 
     Runs network and ANN on the same samples (256, unless --max-samples says otherwise) and splits the error
-    of every neuron layer into what clipping, coarse thresholds, the timing of spikes and its weights make,
-    and what it inherits from the layers before.
+    of every neuron layer into what clipping, coarse spikes, their timing and its weights make, and what it
+    inherits from the layers before.
     """
     from onnx2snn.analysis.diagnosis import PreparedReference
     from onnx2snn.analysis.diagnosis import diagnose as diagnose_session
