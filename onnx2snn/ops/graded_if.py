@@ -158,9 +158,9 @@ def _set_up(kind: Any, options: Any) -> Setting:
 
 
 def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
-    """One a timestep."""
-    del attributes
-    return timesteps
+    """One a timestep, once it has ceased to wait."""
+    waits = sum(factor >= 2.0 ** attributes["exponents"] for factor in attributes.get("coarse", ()))
+    return max(0, timesteps - waits)
 
 
 def count(cell: NodeProto, size: str) -> list[NodeProto]:

@@ -35,9 +35,8 @@ class DescribeActivations(Pass):
             if record is None or neuron is None or histogram is None:
                 continue
             theta = np.asarray(constant(node.inputs[-1]), np.float64).reshape(-1)
-            if CELLS[node.op].sums:  # T spikes of R each, less those of the timesteps that it waits
-                sent = neuron.most_spikes(node.attrs, context.options.timesteps) - node.attrs.get("delay", 0)
-                most = theta * sent
+            if CELLS[node.op].sums:  # spikes of R each
+                most = theta * neuron.most_spikes(node.attrs, context.options.timesteps)
             else:
                 most = theta * (record.levels if neuron.fires_once else record.max_spikes)
             context.activations[node.name] = _describe(

@@ -114,4 +114,8 @@ def test_it_stands_for_any_activation_with_the_code_graded():
     suits = CELL.neuron.suits
     assert suits(None, CompileOptions(code="graded"))
     assert not suits(None, CompileOptions(code="graded", schedule="layer"))
-    assert (CELL.sums, CELL.sends_units, CELL.neuron.most_spikes({}, 5)) == (True, False, 5)
+    assert (CELL.sums, CELL.sends_units, CELL.neuron.most_spikes(attributes(4, 16.0, 8.0), 5)) == (
+        True,
+        False,
+        4,
+    )

@@ -121,7 +121,7 @@ def levels_of(
     kind = CELLS[neuron.op_type].neuron
     assert kind is not None
     if CELLS[neuron.op_type].sums:
-        spikes = max(0, kind.most_spikes(attributes, timesteps) - attributes.get("delay", 0))
+        spikes = kind.most_spikes(attributes, timesteps)
         return Expansion(np.asarray(theta, np.float32), spikes, attributes["dead_zone"])
     step = np.asarray(theta * unit, np.float32) / np.float32(1 if kind.fires_once else timesteps)
     most = kind.most_spikes(attributes, timesteps)

@@ -220,13 +220,13 @@ def test_what_a_graded_neuron_can_send():
     )
 
 
-@pytest.mark.parametrize(("op", "delay"), [("GradedIF", 1), ("GradedFire4", 0)])
-def test_a_graded_neuron_s_spikes_are_one_a_timestep_less_its_delay(op: str, delay: int):
-    attributes = {"delay": 1} if delay else {}
+@pytest.mark.parametrize(("op", "waits"), [("GradedIF", 1), ("GradedFire4", 0)])
+def test_a_graded_neuron_s_spikes_are_one_a_timestep_unless_it_waits(op: str, waits: int):
+    attributes = {"coarse": [8.0, 4.0, 1.0]} if waits else {}
     node = onnx.helper.make_node(
         op, ["i"], ["o"], domain="onnx2snn", exponents=3, dead_zone=GRADED.dead_zone, **attributes
     )
     levels = levels_of(node, [GRADED.reach], np.ones((), np.float32), 4)
     assert isinstance(levels, Expansion)
-    assert (levels.spikes, levels.dead_zone) == (4 - delay, np.float32(GRADED.dead_zone))
+    assert (levels.spikes, levels.dead_zone) == (4 - waits, np.float32(GRADED.dead_zone))
     assert levels.reach.tolist() == [1, 2]
