@@ -159,7 +159,7 @@ def _set_up(kind: Any, options: Any) -> Setting:
 
 def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
     """One a timestep, once it has ceased to wait."""
-    waits = sum(factor >= 2.0 ** attributes["exponents"] for factor in attributes.get("coarse", ()))
+    waits: int = sum(factor >= 2.0 ** attributes["exponents"] for factor in attributes.get("coarse", ()))
     return max(0, timesteps - waits)
 
 
