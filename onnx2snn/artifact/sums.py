@@ -9,10 +9,8 @@ import onnx
 from onnx import helper
 
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.graded_if import count_changes
 from onnx2snn.ops.standard import standard
-
-#: Operators that hand on some of their values, but not each of them: something leaves where that changes.
-POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
 
 
 def gives_sums(node: onnx.NodeProto) -> bool:
@@ -38,7 +36,7 @@ def pools_of_sums(
         moving = [name for name in node.input if name and name not in weights]
         if not moving or not spiking.issuperset(moving):
             continue
-        if node.op_type in POOLS:
+        if standard(node.op_type).picks:
             pools.append(node)
             spiking.add(node.output[0])
         elif standard(node.op_type).counts in ("routed", "alike", "scaled") or node.op_type == "Cast":
@@ -68,18 +66,10 @@ class Words:
         nodes: list[onnx.NodeProto] = []
         made: dict[tuple[str, int], str] = {}
         words = [self._word(pool.output[0], t, size, nodes, made) for t in range(self._timesteps + 1)]
-        changes = []
-        for t, (before, after) in enumerate(pairwise(words), 1):
-            name = f"{size}/{t}"
-            nodes += [
-                helper.make_node("Sub", [after, before], [f"{name}/change"]),
-                helper.make_node("Sign", [f"{name}/change"], [f"{name}/sign"]),
-                helper.make_node("Abs", [f"{name}/sign"], [f"{name}/spikes"]),
-            ]
-            changes.append(f"{name}/spikes")
-        nodes.append(helper.make_node("Sum", changes, [f"{size}/all"]))
-        nodes.append(helper.make_node("Cast", [f"{size}/all"], [size], to=onnx.TensorProto.FLOAT))
-        return nodes
+        changes = [f"{size}/{t}" for t in range(1, self._timesteps + 1)]
+        for change, (before, after) in zip(changes, pairwise(words), strict=True):
+            nodes += count_changes(before, after, change)
+        return [*nodes, helper.make_node("Sum", changes, [size])]
 
     def _word(
         self, name: str, t: int, size: str, nodes: list[onnx.NodeProto], made: dict[tuple[str, int], str]

@@ -23,7 +23,7 @@ from onnx2snn.graph.graph import (
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.targets import is_target
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import SHAPE_OPS
+from onnx2snn.ops.standard import SHAPE_OPS, standard
 
 Section = Literal["prefix", "body", "head"]
 
@@ -57,7 +57,7 @@ def is_pool(graph: Graph, node: Node) -> bool:
     """
     if is_cell(node):
         return CELLS[node.op].kind == "pool"
-    if node.domain or node.op not in ("MaxPool", "GlobalMaxPool", "ReduceMax"):
+    if node.domain or not standard(node.op).picks:
         return False
     if is_float(node.inputs[0]) is False:
         return False

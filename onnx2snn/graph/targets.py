@@ -26,8 +26,6 @@ from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
 
 #: What arrives in a tensor: spikes of neurons, or values that weights or an island have made.
 _Arriving = Literal["spikes", "values"]
-#: Pools that hand on the spikes of one place.
-_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,8 @@ def _arrived(node: Node, arriving: Mapping[str, _Arriving]) -> _Arriving | None:
         return "values"
     if not given or "values" in given:
         return "values" if given else None
-    how = standard(node.op).counts
+    operator = standard(node.op)
+    how = operator.counts
     changing = [tensor for tensor in operands(node) if tensor.name in arriving]
     passes = how in ("alike", "averaged", "routed", "sum") or (how == "scaled" and len(changing) == 1)
-    return "spikes" if passes or node.op in _POOLS else "values"
+    return "spikes" if passes or operator.picks else "values"

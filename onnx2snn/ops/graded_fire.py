@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,25 @@ def words(target: Array, reach: Array, dead_zone: float, timesteps: int) -> list
     return sent
 
 
+def spike_train(
+    target: Array, reach: Array, attributes: Mapping[str, Any], timesteps: int
+) -> tuple[list[Array], Array]:
+    """T spikes ±R·2^(-i) that expand a target, and the same as whole numbers, see `graded_if.grades`.
+
+    Args:
+        target: a(U), [N, C, …].
+        reach: R, broadcastable to it.
+        attributes: of the neuron.
+        timesteps: T.
+
+    Returns:
+        T arrays of the target's shape, and int16 [T, N, C, …].
+    """
+    reached = words(target, reach, attributes["dead_zone"], timesteps)
+    spikes = [after - before for before, after in pairwise([np.zeros_like(target), *reached])]
+    return spikes, np.stack([graded_if.grades(spike, reach, attributes["exponents"]) for spike in spikes])
+
+
 def _step(
     timesteps: int, current: Array, state: State, parameters: Sequence[Array], attributes: Mapping[str, Any]
 ) -> tuple[Array, State]:
@@ -90,18 +110,10 @@ def _count(timesteps: int, cell: NodeProto, size: str) -> list[NodeProto]:
             coarse=[1.0],
         )
         digit.attribute.extend(cell.attribute)
-        change, sign = f"{size}/{t}/change", f"{size}/{t}/sign"
-        nodes += [
-            digit,
-            helper.make_node("Sub", [f"{size}/{t}", f"{size}/{t - 1}"], [change]),
-            helper.make_node("Sign", [change], [sign]),
-            helper.make_node("Abs", [sign], [f"{size}/{t}/spikes"]),
-        ]
-    spikes = [f"{size}/{t}/spikes" for t in range(1, timesteps + 1)]
+        nodes += [digit, *graded_if.count_changes(f"{size}/{t - 1}", f"{size}/{t}", f"{size}/{t}/spikes")]
     return [
         *nodes,
-        helper.make_node("Sum", spikes, [f"{size}/all"]),
-        helper.make_node("Cast", [f"{size}/all"], [size], to=1),
+        helper.make_node("Sum", [f"{size}/{t}/spikes" for t in range(1, timesteps + 1)], [size]),
     ]
 
 

@@ -165,12 +165,16 @@ def most_spikes(attributes: Mapping[str, Any], timesteps: int) -> int:
 
 def count(cell: NodeProto, size: str) -> list[NodeProto]:
     """The nodes that count the spikes of a timestep: wherever what was sent has changed."""
-    change, sign = f"{size}/change", f"{size}/sign"
+    return count_changes(cell.input[1], cell.output[0], size)
+
+
+def count_changes(before: str, after: str, result: str) -> list[NodeProto]:
+    """The nodes that give, as float32 `result`, one wherever a sum has changed, and zero elsewhere."""
     return [
-        helper.make_node("Sub", [cell.output[0], cell.input[1]], [change]),
-        helper.make_node("Sign", [change], [sign]),
-        helper.make_node("Abs", [sign], [f"{size}/absolute"]),
-        helper.make_node("Cast", [f"{size}/absolute"], [size], to=TensorProto.FLOAT),
+        helper.make_node("Sub", [after, before], [f"{result}/change"]),
+        helper.make_node("Sign", [f"{result}/change"], [f"{result}/sign"]),
+        helper.make_node("Abs", [f"{result}/sign"], [f"{result}/absolute"]),
+        helper.make_node("Cast", [f"{result}/absolute"], [result], to=TensorProto.FLOAT),
     ]
 
 

@@ -56,6 +56,7 @@ class Operator:
         joins: it puts several tensors together.
         moves: it moves values as they are, but not each within its channel.
         routes: it moves whole spikes without any arithmetic, in integers as well.
+        picks: each of its values is one of those that it reads, whichever is the largest.
         bounded: its values lie between those that it reads and 0.
         blocked: it acts on blocks of channels as on channels.
         keeps_axis: samples on another axis than the first stay there.
@@ -75,6 +76,7 @@ class Operator:
     joins: bool = False
     moves: bool = False
     routes: bool = False
+    picks: bool = False
     bounded: bool = False
     blocked: bool = False
     keeps_axis: bool = False
@@ -123,7 +125,7 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": Operator(
         linear="data", rows="channels", counts="averaged", channels="second", bounded=True
     ),
-    "GlobalMaxPool": Operator(rows="channels", channels="second"),
+    "GlobalMaxPool": Operator(rows="channels", channels="second", picks=True),
     "GridSample": Operator(linear="data", indexes=True),
     "HardSigmoid": Operator(rows="each", univariate="smooth"),
     "HardSwish": Operator(rows="each", univariate="smooth"),
@@ -136,7 +138,7 @@ OPERATORS: dict[str, Operator] = {
     "MatMul": Operator(linear="factor", rows="matrix", channels="last", weighted=True, keeps_axis=True),
     "MatMulInteger": Operator(keeps_axis=True, in_floats=("MatMul", (0, 1))),
     "Max": Operator(rows="each", univariate="plain", blocked=True),
-    "MaxPool": Operator(rows="channels", channels="second", routes=True, bounded=True),
+    "MaxPool": Operator(rows="channels", channels="second", routes=True, picks=True, bounded=True),
     "Mean": Operator(linear="sum", counts="sum", joins=True),
     "Min": Operator(rows="each", univariate="plain", blocked=True),
     "Mish": Operator(rows="each", univariate="smooth"),
@@ -151,7 +153,7 @@ OPERATORS: dict[str, Operator] = {
     "QuantizeLinear": Operator(rows="each", counts="alike"),
     "Range": Operator(value_shaped=True),
     "Reciprocal": Operator(rows="each", univariate="plain"),
-    "ReduceMax": Operator(rows="reduce"),
+    "ReduceMax": Operator(rows="reduce", picks=True),
     "ReduceMean": Operator(linear="data", rows="reduce", counts="averaged"),
     "ReduceSum": Operator(linear="data", rows="reduce", counts="routed"),
     "Relu": Operator(rows="each", univariate="plain", blocked=True),

@@ -25,11 +25,9 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.push_batchnorm import push
-
-_POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax")
 
 
 class NormalizeWeights(Pass):
@@ -99,7 +97,7 @@ def _thresholds(graph: Graph, cell: Node) -> Vector | None:
         or value.size not in (1, channels)
     ):
         return None
-    if any(standard_op(reader) in _POOLS and not _passes(graph, reader) for reader in output.outputs):
+    if any(standard(standard_op(reader)).picks and not _passes(graph, reader) for reader in output.outputs):
         return None
     return np.broadcast_to(value.astype(np.float64).reshape(-1), (channels,))
 

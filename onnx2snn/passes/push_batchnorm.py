@@ -22,6 +22,7 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros
+from onnx2snn.ops.standard import standard
 from onnx2snn.passes.base import Context, Pass, fold_each
 
 _POOLS = ("MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool")
@@ -91,7 +92,7 @@ def push(graph: Graph, node: Node) -> str | None:
 def _commutes(graph: Graph, pool: Node, affine: Affine) -> str | None:
     if is_output(graph, pool.outputs[0]) or len(pool.outputs) > 1:
         return f"the output of '{pool.name}' is an output of the graph, or has indices"
-    if standard_op(pool) in ("MaxPool", "GlobalMaxPool"):
+    if standard(standard_op(pool)).picks:
         negative = int((affine.scale < 0).sum())
         return f"{negative} negative scales before the {pool.op} '{pool.name}'" if negative else None
     if pool.op == "Pad":

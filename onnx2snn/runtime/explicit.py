@@ -28,10 +28,8 @@ from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.engine.engines import Array, NumpyEngine, requantize
 from onnx2snn.graph.graph import Node, import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
-from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops import CELLS, DOMAIN, graded_fire
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.ops.graded_fire import words
-from onnx2snn.ops.graded_if import grades
 from onnx2snn.ops.standard import SHAPE_OPS
 
 
@@ -186,9 +184,7 @@ class _Walk:
         values = [self._still[name] for name in parameters]
         current = self.total(source)
         if CELLS[node.op].sums:
-            reached = words(current, values[0], node.attrs["dead_zone"], self._timesteps)
-            steps = [after - before for before, after in pairwise([np.zeros_like(current), *reached])]
-            spikes = np.stack([grades(step, values[0], node.attrs["exponents"]) for step in steps])
+            steps, spikes = graded_fire.spike_train(current, values[0], node.attrs, self._timesteps)
             self.currents[node.name], self.spikes[node.name] = current, spikes
             self._trains[node.outputs[0].name] = steps
             return

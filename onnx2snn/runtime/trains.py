@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 import onnx
 
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.engine.engines import Array
-from onnx2snn.ops import CELLS
+from onnx2snn.ops import CELLS, graded_fire
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
-from onnx2snn.ops.graded_fire import words
 from onnx2snn.ops.graded_if import grades
 
 
@@ -20,10 +18,8 @@ def whole_train(artifact: Artifact, cell: onnx.NodeProto, values: Mapping[str, A
     """The spikes [T, …] of a neuron of the schedule `layer`, from its accumulated current."""
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in cell.attribute}
     if CELLS[cell.op_type].sums:
-        target = values[cell.input[0]]
-        reached = words(target, artifact.threshold(cell), attributes["dead_zone"], artifact.timesteps)
-        changes = [after - before for before, after in pairwise([0 * target, *reached])]
-        return np.stack([_grades(artifact, cell, change) for change in changes])
+        target, reach = values[cell.input[0]], artifact.threshold(cell)
+        return graded_fire.spike_train(target, reach, attributes, artifact.timesteps)[1]
     counts = count_spikes(values[cell.input[0]], artifact.parameters(cell), attributes)
     return spike_train(counts, attributes["code"].decode(), attributes["levels"], artifact.timesteps)
 
@@ -34,7 +30,9 @@ def step_spikes(
     """What a neuron sent in a step, from the state before it and the step's results."""
     operator = CELLS[cell.op_type]
     if operator.sums:
-        return _grades(artifact, cell, results[cell.output[0]] - before[cell.input[1]])
+        change = results[cell.output[0]] - before[cell.input[1]]
+        exponents = onnx.helper.get_node_attr_value(cell, "exponents")
+        return grades(change, artifact.threshold(cell), exponents)
     if operator.uneven:
         place = 1 + operator.states.index("sent")
         sent = results[cell.output[place]] - before[cell.input[place]]
@@ -42,8 +40,3 @@ def step_spikes(
         sent = results[cell.output[0]] / artifact.threshold(cell)
     spikes: Array = np.rint(sent).astype(np.int16)
     return spikes
-
-
-def _grades(artifact: Artifact, cell: onnx.NodeProto, change: Array) -> Array:
-    exponents = onnx.helper.get_node_attr_value(cell, "exponents")
-    return grades(change, artifact.threshold(cell), exponents)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.graded_fire import words
+from onnx2snn.ops.graded_fire import spike_train, words
 from onnx2snn.ops.graded_if import dead_zone
 from onnx2snn.options import CompileOptions
 from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate
@@ -40,6 +40,14 @@ def test_words_are_what_was_sent_after_each_spike():
     target = np.float32([0.7, 0.01])
     reached = words(target, np.float32(1), dead_zone(5), 3)
     np.testing.assert_array_equal(reached, [[0.5, 0], [0.75, 0], [0.6875, 0]])
+
+
+def test_a_train_holds_the_spikes_and_their_sizes():
+    """0.7 = ½ + ¼ - 1/16 of 1: of five exponents the sizes 4, 3 and -1; beyond R the range itself, twice."""
+    attributes = {"exponents": 5, "dead_zone": dead_zone(5)}
+    values, sizes = spike_train(np.float32([0.7, 2, 0]), np.float32(1), attributes, 3)
+    np.testing.assert_array_equal(values, [[0.5, 1, 0], [0.25, 1, 0], [-0.0625, 0, 0]])
+    np.testing.assert_array_equal(sizes, [[4, 5, 0], [3, 5, 0], [-1, 0, 0]])
 
 
 def test_each_number_of_timesteps_has_an_operator():

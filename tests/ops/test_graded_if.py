@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
+from onnx.reference import ReferenceEvaluator
 
-from onnx2snn.ops.graded_if import CELL, dead_zone, exact, grades, next_word, tune
+from onnx2snn.ops.graded_if import CELL, count_changes, dead_zone, exact, grades, next_word, tune
 from onnx2snn.options import CompileOptions
 from tests.ops.cells import BACKENDS, check_case, numpy_step, one, simulate, suited
 
@@ -119,3 +121,13 @@ def test_it_stands_for_any_activation_with_the_code_graded():
         False,
         4,
     )
+
+
+def test_a_change_counts_one_of_either_sign_and_any_size():
+    nodes = count_changes("before", "after", "changed")
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [4]) for n in ("before", "after", "changed")]
+    graph = helper.make_graph(nodes, "g", infos[:2], infos[2:])
+    feeds = {"before": np.float32([0, 1, 1, -2]), "after": np.float32([0, 3, 0.5, 2])}
+    (changed,) = ReferenceEvaluator(helper.make_model(graph)).run(None, feeds)
+    np.testing.assert_array_equal(changed, np.float32([0, 1, 1, 1]))
+    assert changed.dtype == np.float32

@@ -60,6 +60,7 @@ def test_the_sets_are_those_of_the_table():
     assert {"Conv", "ConvTranspose", "Gemm", "MatMul"} == WEIGHTED
     assert {"Shape", "Size"} == SHAPE_OPS
     assert {"Conv", "ConvTranspose", "Gemm"} == having(weighted=True, bias=True)
+    assert {"GlobalMaxPool", "MaxPool", "ReduceMax"} == having(picks=True)
 
 
 @pytest.mark.parametrize("op", sorted(having(rows="each") | having(univariate="smooth")))
@@ -75,6 +76,16 @@ def test_elementwise_is_elementwise(op, rng):
 def test_univariate_is_elementwise(op):
     assert standard(op).rows == "each"
     assert not standard(op).weighted
+
+
+@pytest.mark.parametrize("op", sorted(having(picks=True)))
+def test_what_picks_gives_the_largest_of_what_it_reads(op, rng):
+    x = rng.standard_normal((1, 2, 4, 4)).astype(np.float32)
+    CALLS[op] = ({"kernel_shape": [2, 2]} if op == "MaxPool" else {}, [])
+    y = call(op, x)
+    del CALLS[op]
+    assert np.isin(y, x).all()
+    assert y.max() == x.max()
 
 
 def test_what_is_bounded_lies_between_its_input_and_zero(rng):
