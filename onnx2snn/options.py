@@ -74,7 +74,7 @@ class CompileOptions(Record):
         "burst",
         "Neurons",
         "Bursts of equal spikes; for --schedule layer also radix: the bits of 2^T - 1 levels; graded: "
-        "powers of two with a sign.",
+        "powers of two with a sign, of any activation.",
         choices=get_args(Code),
     )
     exponents: int | None = option(

@@ -199,17 +199,15 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
         step=step,
         head=head,
         carried=carried,
-        cells=_cells(steps, weights),
+        cells=_cells(steps),
         metadata=read_metadata(model),
         stops_at_rest=at_rest,
     )
 
 
-def _cells(
-    steps: Sequence[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
-) -> tuple[onnx.NodeProto, ...]:
+def _cells(steps: Sequence[onnx.NodeProto]) -> tuple[onnx.NodeProto, ...]:
     """The nodes with a state; and the pools of sums, which send where their output changes."""
-    pools = {node.output[0] for node in pools_of_sums(steps, weights)}
+    pools = {node.output[0] for node in pools_of_sums(steps)}
     return tuple(node for node in steps if node.domain == DOMAIN or node.output[0] in pools)
 
 
@@ -255,7 +253,7 @@ def _flat_cells(
     producers: dict[str, onnx.NodeProto] = {}
     cells = []
     if any(gives_sums(node) for node in nodes):
-        return list(_cells(list(nodes), weights))
+        return list(_cells(list(nodes)))
     for node in nodes:
         producers.update(dict.fromkeys(node.output, node))
         before = neuron_before(node, producers, weights) if node.op_type == "MaxPool" else None

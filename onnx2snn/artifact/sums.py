@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from itertools import pairwise
 
 import onnx
@@ -10,7 +10,7 @@ from onnx import helper
 
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.graded_if import count_changes
-from onnx2snn.ops.standard import standard
+from onnx2snn.ops.standard import COPIES, SHAPE_OPS, passes_spikes, standard
 
 
 def gives_sums(node: onnx.NodeProto) -> bool:
@@ -18,30 +18,37 @@ def gives_sums(node: onnx.NodeProto) -> bool:
     return node.domain == DOMAIN and node.op_type in CELLS and CELLS[node.op_type].sums
 
 
-def pools_of_sums(
-    nodes: Iterable[onnx.NodeProto], weights: Mapping[str, onnx.TensorProto]
-) -> list[onnx.NodeProto]:
-    """The maximum pools that read such neurons, and nothing else that changes over time.
+def pools_of_sums(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The maximum pools that read what such neurons send, as it is or averaged, scaled and added up.
 
-    Args:
-        nodes: in topological order.
-        weights: initializers.
+    The nodes must be in topological order.
     """
+    moving: set[str] = set()  # what changes over time, and the part of it that spikes have made alone
     spiking: set[str] = set()
     pools = []
     for node in nodes:
         if gives_sums(node):
+            moving.add(node.output[0])
             spiking.add(node.output[0])
             continue
-        moving = [name for name in node.input if name and name not in weights]
-        if not moving or not spiking.issuperset(moving):
+        read = moving.intersection(node.input)
+        if not read or node.op_type in SHAPE_OPS:
+            continue
+        moving.update(node.output)
+        if not spiking.issuperset(read):
             continue
         if standard(node.op_type).picks:
             pools.append(node)
             spiking.add(node.output[0])
-        elif standard(node.op_type).counts in ("routed", "alike", "scaled") or node.op_type == "Cast":
+        elif hands_on(node, read):
             spiking.update(node.output)
     return pools
+
+
+def hands_on(node: onnx.NodeProto, moving: Container[str]) -> bool:
+    """Whether a node hands on the spikes that arrive in `moving`, see `passes_spikes`."""
+    mode = next((item.s.decode() for item in node.attribute if item.name == "mode"), COPIES)
+    return passes_spikes(node.op_type, [name in moving for name in node.input], mode)
 
 
 def spike_size(cell: onnx.NodeProto) -> str:

@@ -22,6 +22,7 @@ from onnx2snn.artifact.artifact import Artifact, Carried, final_name
 from onnx2snn.artifact.fan_out import LAYERS, Weights, fan_out, filled_like, in_floats, total
 from onnx2snn.artifact.layouts import Layout, find_layouts
 from onnx2snn.artifact.spike_counts import count_cells, spike_count
+from onnx2snn.artifact.sums import hands_on
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.names import DIVISOR, TIMESTEPS
 from onnx2snn.ops.standard import SHAPE_OPS, standard
@@ -268,7 +269,7 @@ class _Tracer:
             copy.attribute.extend(a for a in node.attribute if a.name != "count_include_pad")
             if copy.op_type == "LpPool":
                 copy.attribute.append(helper.make_attribute("p", 1))
-        elif how != "routed" or not _moves_whole_spikes(node):
+        elif how != "routed" or not hands_on(node, self.counts):
             return None
         elif node.op_type == "Concat":
             filled, others = self._join(node, name)
@@ -320,11 +321,6 @@ def _scale(node: onnx.NodeProto, counts: dict[str, str], still: set[str]) -> lis
     name, ones = f"{node.output[0]}/counts", f"{node.output[0]}/counts/ones"
     counts[node.output[0]] = name
     return [*filled_like(factor, ones, 1.0), helper.make_node("Mul", [counts[source], ones], [name])]
-
-
-def _moves_whole_spikes(node: onnx.NodeProto) -> bool:
-    modes = [helper.get_attribute_value(a) for a in node.attribute if a.name == "mode"]
-    return node.op_type != "Resize" or modes in ([], [b"nearest"])
 
 
 def _spatial_sum(name: str, result: str) -> list[onnx.NodeProto]:

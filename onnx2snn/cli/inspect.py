@@ -72,7 +72,7 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
         say(
             out,
             "note",
-            "no neurons: compile refuses a net without a ReLU, unless --approximate relu-sum finds some",
+            "no neurons: compile refuses a net without a ReLU, unless --code graded finds other activations",
         )
     write_json(json_file, report if energy is None else report | {"energy": energy.to_dict()})
 

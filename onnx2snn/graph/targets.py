@@ -22,7 +22,7 @@ from onnx2snn.graph.graph import (
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.univariate import Univariate, find_activations
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
+from onnx2snn.ops.standard import COPIES, SHAPE_OPS, WEIGHTED, passes_spikes, standard
 
 #: What arrives in a tensor: spikes of neurons, or values that weights or an island have made.
 _Arriving = Literal["spikes", "values"]
@@ -137,8 +137,6 @@ def _arrived(node: Node, arriving: Mapping[str, _Arriving]) -> _Arriving | None:
         return "values"
     if not given or "values" in given:
         return "values" if given else None
-    operator = standard(node.op)
-    how = operator.counts
-    changing = [tensor for tensor in operands(node) if tensor.name in arriving]
-    passes = how in ("alike", "averaged", "routed", "sum") or (how == "scaled" and len(changing) == 1)
-    return "spikes" if passes or operator.picks else "values"
+    moving = [tensor.name in arriving for tensor in node.inputs]
+    passes = passes_spikes(node.op, moving, node.attrs.get("mode", COPIES)) or standard(node.op).picks
+    return "spikes" if passes else "values"

@@ -5,6 +5,7 @@ An operator without a record is taken to do whatever would be worst.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -186,11 +187,27 @@ OPERATORS: dict[str, Operator] = {
     "Where": Operator(linear="condition"),
 }
 _UNKNOWN = Operator()
+#: The mode of a Resize whose values are copies.
+COPIES = "nearest"
 
 
 def standard(op: str) -> Operator:
     """The record of an operator."""
     return OPERATORS.get(op, _UNKNOWN)
+
+
+def passes_spikes(op: str, moving: Sequence[bool], mode: str = COPIES) -> bool:
+    """Whether an operator hands spikes on, moved, scaled, averaged or added up, each for itself.
+
+    Args:
+        op: its name.
+        moving: of each input, whether spikes arrive there; nothing else that changes over time does.
+        mode: its attribute of that name: a Resize may make values of its own.
+    """
+    how = standard(op).counts
+    if how == "scaled":
+        return sum(moving) == 1 and (op != "Div" or moving[0])
+    return bool(how) and (op != "Resize" or mode == COPIES)
 
 
 def having(**properties: Any) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import onnx
@@ -28,7 +28,12 @@ _PLACES: dict[Section, str] = {
 
 
 def judge(
-    model: onnx.ModelProto, graph: Graph, notes: Mapping[str, Note], *, strict: bool = False
+    model: onnx.ModelProto,
+    graph: Graph,
+    notes: Mapping[str, Note],
+    *,
+    strict: bool = False,
+    spiking: Collection[str] = (),
 ) -> list[Verdict]:
     """A verdict for every node of the user's model, in its order.
 
@@ -39,6 +44,7 @@ def judge(
         graph: what the preparing passes (or all) made of it.
         notes: node name → what a pass said of it last.
         strict: refuse analog nodes.
+        spiking: names of nodes that are analog now, and will have a neuron behind them.
     """
     surroundings = _Surroundings(graph)
     present = {node.name: node for node in graph.nodes}
@@ -65,7 +71,7 @@ def judge(
             note = notes.get(extra.name)
             verdict = surroundings.judge(extra, "" if note is None else note.reason)
             verdicts += [verdict] if verdict.role != "linear" else []
-    return [_strictly(verdict) for verdict in verdicts] if strict else verdicts
+    return [v if v.node in spiking else _strictly(v) for v in verdicts] if strict else verdicts
 
 
 def _spikes(name: str, notes: Mapping[str, Note]) -> bool:

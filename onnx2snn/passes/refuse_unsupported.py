@@ -18,7 +18,8 @@ class RefuseUnsupported(Pass):
     Cases:
         1. Nodes that are refused (with `strict`: analog ones too) → UnsupportedGraphError with all of them.
         2. No rectifier at all → ModelError: nothing would spike.
-    While smooth activations are still to be approximated, these count as rectifiers, and `strict` waits.
+    With `code="graded"` smooth activations that weights follow count as rectifiers, and are not analog. While
+    they are still to be approximated they count as such too, and `strict` waits.
     Changes nothing in the graph.
     """
 
@@ -31,17 +32,20 @@ class RefuseUnsupported(Pass):
         waits = context.options.approximate != "none" and bool(smooth)
         waits = waits and "activations_approximated" not in context.established
         strict = context.options.strict and not waits
-        refused = refusals(judge(context.model, graph, context.last_notes, strict=strict))
+        graded = find_targets(graph) if context.options.code == "graded" else []
+        spiking = {node.name for target in graded for node in target.nodes}
+        verdicts = judge(context.model, graph, context.last_notes, strict=strict, spiking=spiking)
+        refused = refusals(verdicts)
         if refused:
             raise UnsupportedGraphError(refused)
         if waits or any(is_neuron(node) for node in graph.nodes):
             return False
-        if context.options.code == "graded" and find_targets(graph):
+        if graded:
             return False
         remedy = "train the model with ReLU activations"
-        if smooth and context.options.approximate == "none":
+        if smooth and context.options.approximate == "none" and context.options.code != "graded":
             found = ", ".join(sorted(set(smooth)))
-            remedy = f"let its smooth activations ({found}) spike with --approximate relu-sum, or {remedy}"
+            remedy = f"let its smooth activations ({found}) spike with --code graded, or {remedy}"
         raise ModelError(
             "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; " + remedy
         )

@@ -88,7 +88,8 @@ class Prober:
         Returns:
             neuron → its current, [N, …], in the artifact's units; and the outputs.
         """
-        step = self._step(("teach",), lambda: taught(self._artifact, list(sent), exact))
+        key = ("teach", *sorted(sent), "exact", *sorted(neuron.name for neuron in exact))
+        step = self._step(key, lambda: taught(self._artifact, list(sent), exact))
         bridge = self._network.bridge(feeds)
         given = {
             neuron.output[0]: sent[neuron.name].astype(dtype_of(self._artifact, neuron))

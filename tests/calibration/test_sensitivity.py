@@ -10,12 +10,8 @@ from onnx2snn.artifact.records import Adaptation
 from onnx2snn.calibration.sensitivity import divergence
 from onnx2snn.calibration.stages import Stage
 from onnx2snn.compiler import adaptation
+from tests.exits.nets import TEXT, WEIGHTS
 from tests.helpers import normal, parse
-
-TEXT = """(float[N,3,6,6] x) => (float[N,5] y) {
-    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) a = Add(r, s)
-    t = Relu(a) p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(t) f = Flatten(p) y = Gemm(f, w3) }"""
-WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
 
 
 def measured(monkeypatch, rng, samples=64, **options):

@@ -66,7 +66,9 @@ def test_a_network_says_what_was_adapted_and_when_it_stops():
 
 @pytest.mark.usefixtures("place")
 def test_a_net_without_neurons_is_noted():
-    note = "note  no neurons: compile refuses a net without a ReLU, unless --approximate relu-sum finds some"
+    note = (
+        "note  no neurons: compile refuses a net without a ReLU, unless --code graded finds other activations"
+    )
     onnx.save(parse("(float[N,2] x) => (float[N,2] y) { y = Sigmoid(x) }"), "none.onnx")
     assert note in call("inspect", "none.onnx").stdout
     assert "note  " not in call("inspect", "net.onnx").stdout

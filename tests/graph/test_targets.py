@@ -56,6 +56,14 @@ def test_what_hands_spikes_on_needs_none(rng):
     assert list(targets(text, rng)) == ["r"]
 
 
+def test_an_interpolation_makes_values_of_its_own(rng):
+    for mode, expected in (("nearest", ["r"]), ("linear", ["r", "b"])):
+        text = "t = Constant<value_floats: floats = [1.0, 1.0, 2.0, 2.0]>()"
+        text += f'  b = Resize<mode: string = "{mode}">(r, , t)'
+        text = f"{ONE.replace('1,1]', 'H,W]')} {{ a = Conv(x, w)  r = Relu(a)  {text}  y = Conv(b, v) }}"
+        assert list(targets(text, rng)) == expected
+
+
 def test_an_island_s_result_is_one_where_weights_follow(rng):
     text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  e = Softmax(r)  y = Conv(e, v) }}"
     assert list(targets(text, rng)) == ["r", "e"]

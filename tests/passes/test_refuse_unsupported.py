@@ -38,13 +38,23 @@ def test_strict_refuses_what_is_analog():
     assert [refusal.op for refusal in caught.value.refusals] == ["Sigmoid"]
 
 
+def test_graded_spikes_send_any_activation_strictly_too():
+    """Functions of one tensor, of many nodes too: not those of several, nor what follows the last weights."""
+    weights = "i = Constant<value_floats=[1.0, 2.0]>() f = Constant<value_ints=[2, 1]>() w = Expand(i, f)"
+    gelu = "a = MatMul(x, w) e = Erf(a) g = Mul(a, e) b = MatMul(g, w) s = Sigmoid(b) u = Mul(b, s) "
+    assert refuse(f"{weights} {gelu} y = MatMul(u, w)", code="graded", strict=True) is False
+    with pytest.raises(UnsupportedGraphError) as caught:
+        refuse(f"{weights} {gelu} m = Softmax(u) c = MatMul(m, w) y = Tanh(c)", code="graded", strict=True)
+    assert [refusal.op for refusal in caught.value.refusals] == ["Softmax", "Tanh"]
+
+
 @pytest.mark.parametrize(
     ("body", "remedy"),
     [
         ("y = Neg(x)", TRAIN),
         (
             "y = Sigmoid(x)",
-            "let its smooth activations (Sigmoid) spike with --approximate relu-sum, or " + TRAIN,
+            "let its smooth activations (Sigmoid) spike with --code graded, or " + TRAIN,
         ),
     ],
 )

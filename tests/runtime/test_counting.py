@@ -11,15 +11,7 @@ import onnx2snn
 from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.results import Work
 from tests.helpers import feeds, normal, parse
-from tests.runtime.tiny import AFTER_2, AFTER_4, X, network, tiny
-
-NET = """(float[N,2,6,6] x) => (float[N,3] y) {
-    h = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(h)
-    m = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(r)
-    c = Conv<pads=[1,1,1,1]>(m, w2) s = Add(c, m) q = Relu(s)
-    g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)
-}"""
-SHAPES = {"w1": (4, 2, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "w3": (4, 3)}
+from tests.runtime.tiny import AFTER_2, AFTER_4, NET, SHAPES, X, network, tiny
 
 
 def snn(model, rng, **options):

@@ -66,6 +66,21 @@ def test_a_neuron_that_nobody_tells_is_exact(schedule, unit):
     np.testing.assert_allclose(outputs["y"], np.maximum(x, 0) @ V, rtol=1e-6)
 
 
+def test_other_neurons_may_be_told_the_next_time(schedule):
+    """Of two neurons of one shape each is told in turn, and the other one is exact."""
+    text = "(float[N,2] x) => (float[N,2] y) { r = Relu(x) s = MatMul(r, v) q = Relu(s) y = Identity(q) }"
+    options = {"timesteps": 4, "max_spikes": 1, "schedule": schedule, "threshold": "max"}
+    compiled = onnx2snn.compile(parse(text, v=np.eye(2, dtype="f")), X, correct_bias=False, **options)
+    artifact = take_apart(compiled.model)
+    units = {name: np.float32(n.unit or 1) for name, n in artifact.record.neurons.items()}
+    prober, x, told = Prober(network(artifact)), np.float32([[0.5, 1]]), np.float32([[2, 4]])
+    for name, other, expected in (("r", "q", told), ("q", "r", told), ("r", "q", told)):
+        stand_in = ExactNeuron(other, Rectifier(), units[other])
+        currents, outputs = prober.teach({"x": x}, {name: told / units[name]}, [stand_in])
+        np.testing.assert_allclose(outputs["y"], expected, rtol=1e-6)
+        np.testing.assert_allclose(currents["q"] * units["q"], told if name == "r" else x, rtol=1e-6)
+
+
 def test_an_exact_neuron_sends_its_activation_in_the_end(schedule, unit):
     x = np.float32([[0.3, -1], [0.1, 5]])
     for ceiling in (np.inf, 4.0):

@@ -14,6 +14,7 @@ from benchmarks.backends import ratios, tie_distances
 from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.passes.normalize_weights import NormalizeWeights
 from tests.helpers import feeds, normal, parse
+from tests.runtime.tiny import NET, SHAPES
 
 PLAIN = """
 import sys
@@ -35,14 +36,6 @@ session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProv
 (y,) = session.run(None, dict(numpy.load(sys.argv[2])))
 numpy.save(sys.argv[3], y)
 """
-
-NET = """(float[N,2,6,6] x) => (float[N,3] y) {
-    h = Conv<pads=[1,1,1,1]>(x, w1, b1) r = Relu(h)
-    m = MaxPool<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(r)
-    c = Conv<pads=[1,1,1,1]>(m, w2) s = Add(c, m) q = Relu(s)
-    g = GlobalAveragePool(q) f = Flatten(g) y = Gemm(f, w3)
-}"""
-SHAPES = {"w1": (4, 2, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "w3": (4, 3)}
 
 
 @pytest.fixture
