@@ -212,6 +212,7 @@ def _means(parts: _Parts, trips: str) -> list[onnx.NodeProto]:
         wide = total.initial.dtype
         if parts.sums:
             nodes.append(_cast(total.final, name, dtype))
+            nodes[-1].name = f"onnx2snn/{name}/last"  # the user's node of that name may be in the prefix
             continue
         if wide not in divisors:
             divisors[wide] = f"{DIVISOR}{wide}"

@@ -20,7 +20,7 @@ from onnx2snn.graph.graph import (
     sole_consumer,
 )
 from onnx2snn.graph.rectifiers import rectifier
-from onnx2snn.graph.univariate import Univariate, find_activations
+from onnx2snn.graph.univariate import Univariate, find_functions, is_elementwise
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import COPIES, SHAPE_OPS, WEIGHTED, passes_spikes, standard
 
@@ -48,8 +48,8 @@ def find_targets(graph: Graph) -> list[Target]:
 
     Cases:
         1. A rectifier, also a leaky, a bounded or a quantised one.
-        2. A smooth activation that weights follow, however many nodes it has: behind the last weights it is
-           computed once, exactly.
+        2. Any other function of one tensor that weights follow, however many nodes it has: behind the last
+           weights it is computed once, exactly.
         3. What weights read, or a product of two activations, where other weights or an island have made it:
            a linear bottleneck, a normalisation, queries and keys.
     """
@@ -81,8 +81,15 @@ def neuron_name(target: Target) -> str:
 
 
 def is_target(node: Node) -> bool:
-    """Whether a graded neuron stands behind the node."""
-    return any(is_graded(tensor) for tensor in node.outputs)
+    """Whether a graded neuron stands behind the node, or behind the function that it is a part of."""
+    if any(is_graded(tensor) for tensor in node.outputs):
+        return True
+    readers = [reader for tensor in node.outputs for reader in tensor.outputs]
+    return is_elementwise(node) and bool(readers) and all(map(_is_part, readers))
+
+
+def _is_part(node: Node) -> bool:
+    return is_elementwise(node) and is_target(node)
 
 
 def is_graded(tensor: Tensor) -> bool:
@@ -93,15 +100,15 @@ def is_graded(tensor: Tensor) -> bool:
 def _activations(graph: Graph) -> dict[str, Target]:
     """Activations by the name of their last node."""
     weighty = before_weights(graph)
-    smooth: dict[str, Univariate] = {
+    functions: dict[str, Univariate] = {
         activation.nodes[0].name: activation
-        for activation in find_activations(graph)
+        for activation in find_functions(graph)
         if activation.result.name in weighty
     }
-    inside = {node.name for activation in smooth.values() for node in activation.nodes}
+    inside = {node.name for activation in functions.values() for node in activation.nodes}
     targets = {
         name: Target(activation.source, activation.result, activation.nodes[::-1])
-        for name, activation in smooth.items()
+        for name, activation in functions.items()
     }
     for node in graph.nodes:
         if node.name not in inside and not is_cell(node) and rectifier(node) is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from onnx2snn.graph.graph import Graph, Node, Tensor, constant, operands, producer
+from onnx2snn.graph.graph import Graph, Node, Tensor, constant, is_output, operands, producer
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.ops.standard import having
 
 #: What makes a function an activation, and not the square root of a LayerNormalization, say.
@@ -29,37 +31,18 @@ class Univariate:
 
 def find_activations(graph: Graph) -> list[Univariate]:
     """The smooth activations of a topologically sorted graph, each as large as it can be; none overlap."""
-    place = {node.name: index for index, node in enumerate(graph.nodes)}
-    taken: set[str] = set()
-    activations = []
-    for node in reversed(graph.nodes):
-        if node.name in taken or not _is_elementwise(node):
-            continue
-        activation = _trace(node, place)
-        if activation is not None and taken.isdisjoint(part.name for part in activation.nodes):
-            taken.update(part.name for part in activation.nodes)
-            activations.append(activation)
-    return activations[::-1]
+    return _find(graph, lambda nodes: any(node.op in SMOOTH for node in nodes))
 
 
-def _trace(last: Node, place: dict[str, int]) -> Univariate | None:
-    """Go back from a node, latest first, until one tensor is left that all depends on."""
-    nodes: list[Node] = []
-    frontier: list[Tensor] = list(last.outputs)
-    while True:
-        frontier.sort(key=lambda tensor: place.get(tensor.inputs[0].name, -1) if tensor.inputs else -1)
-        node = producer(frontier.pop())
-        if node is None or not _is_elementwise(node):
-            return None
-        nodes.append(node)
-        frontier += [t for t in operands(node) if not any(t is other for other in frontier)]
-        if len(frontier) == 1 and any(part.op in SMOOTH for part in nodes):
-            return Univariate(frontier[0], last.outputs[0], tuple(nodes))
-        if not frontier:
-            return None
+def find_functions(graph: Graph) -> list[Univariate]:
+    """What one neuron can stand behind: as `find_activations`, but nothing is read from within.
+
+    Products and sums of a rectifier and its own argument are among them: x·Clip(x + 3, 0, 6), a HardTanh.
+    """
+    return _find(graph, _bends, closed=True)
 
 
-def _is_elementwise(node: Node) -> bool:
+def is_elementwise(node: Node) -> bool:
     """Whether the node works element by element, with no constants but single numbers."""
     values = [constant(tensor) for tensor in node.inputs]
     return (
@@ -68,3 +51,50 @@ def _is_elementwise(node: Node) -> bool:
         and len(node.outputs) == 1
         and all(value is None or value.size == 1 for value in values)
     )
+
+
+def _bends(nodes: list[Node]) -> bool:
+    if any(node.op in SMOOTH for node in nodes):
+        return True
+    joins = any(len({tensor.name for tensor in operands(node)}) > 1 for node in nodes)
+    return joins and any(rectifier(node) is not None for node in nodes)
+
+
+def _find(graph: Graph, enough: Callable[[list[Node]], bool], *, closed: bool = False) -> list[Univariate]:
+    place = {node.name: index for index, node in enumerate(graph.nodes)}
+    taken: set[str] = set()
+    activations = []
+    for node in reversed(graph.nodes):
+        if node.name in taken or not is_elementwise(node):
+            continue
+        activation = _trace(graph, node, place, enough, closed=closed)
+        if activation is not None and taken.isdisjoint(part.name for part in activation.nodes):
+            taken.update(part.name for part in activation.nodes)
+            activations.append(activation)
+    return activations[::-1]
+
+
+def _trace(
+    graph: Graph, last: Node, place: dict[str, int], enough: Callable[[list[Node]], bool], *, closed: bool
+) -> Univariate | None:
+    """Go back from a node, latest first, until one tensor is left that all depends on."""
+    nodes: list[Node] = []
+    frontier: list[Tensor] = list(last.outputs)
+    while True:
+        frontier.sort(key=lambda tensor: place.get(tensor.inputs[0].name, -1) if tensor.inputs else -1)
+        tensor = frontier.pop()
+        node = producer(tensor)
+        if node is None or not is_elementwise(node):
+            return None
+        if closed and nodes and (is_output(graph, tensor) or not _all_in(tensor.outputs, nodes)):
+            return None
+        nodes.append(node)
+        frontier += [t for t in operands(node) if not any(t is other for other in frontier)]
+        if len(frontier) == 1 and enough(nodes):
+            return Univariate(frontier[0], last.outputs[0], tuple(nodes))
+        if not frontier:
+            return None
+
+
+def _all_in(nodes: list[Node], others: list[Node]) -> bool:
+    return all(any(node is other for other in others) for node in nodes)

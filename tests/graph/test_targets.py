@@ -30,6 +30,42 @@ def test_a_smooth_activation_is_one_however_many_nodes_it_has(rng):
     assert targets(text, rng) == {"r": ("a", ["Sigmoid", "Mul"])}
 
 
+def test_a_function_written_with_a_clip_is_one(rng):
+    """HardSwish of an older exporter, and a HardTanh as the passes before write it."""
+    low = "z = Constant<value_float: float = 0.0>()  s = Constant<value_float: float = 6.0>()"
+    for body, ops in (
+        ("p = Add(a, half)  c = Clip(p, z, s)  m = Mul(a, c)  r = Div(m, s)", ["Add", "Clip", "Div", "Mul"]),
+        ("c = Clip(a, z, s)  n = Neg(a)  d = Clip(n, z, s)  r = Sub(c, d)", ["Clip", "Clip", "Neg", "Sub"]),
+    ):
+        ((name, (source, nodes)),) = targets(
+            f"{IMAGE} {{ {low}  a = Conv(x, w)  {body}  y = Conv(r, v) }}", rng
+        ).items()
+        assert (name, source, sorted(nodes)) == ("r", "a", ops)
+    scaled = "c = Relu(a)  r = Mul(c, half)"
+    assert list(targets(f"{IMAGE} {{ a = Conv(x, w)  {scaled}  y = Conv(r, v) }}", rng)) == ["c"]
+
+
+def test_what_is_read_from_within_a_function_has_a_neuron_of_its_own(rng):
+    text = "r = Relu(a)  t = Tanh(r)  m = Mul(t, a)  b = Conv(r, v)  c = Conv(m, v)  y = Add(b, c)"
+    assert targets(f"{IMAGE} {{ a = Conv(x, w)  {text} }}", rng) == {
+        "r": ("a", ["Relu"]),
+        "t": ("r", ["Tanh"]),
+        "m": ("m", []),
+    }
+    text = text.replace("Conv(r, v)", "Conv(m, v)")
+    found = targets(f"{IMAGE} {{ a = Conv(x, w)  {text} }}", rng)
+    assert found == {"m": ("a", ["Relu", "Tanh", "Mul"])}
+
+
+def test_a_rectifier_within_a_function_is_no_neuron(rng):
+    """Once the neuron stands behind the whole of it."""
+    text = "r = Relu(a)  m = Mul(r, a)  h = onnx2snn.GradedIF(m, half)  y = Conv(h, v)"
+    graph = graph_of(
+        parse(f"{IMAGE} {{ a = Conv(x, w)  {text} }}", half=np.float32(0.5), **normal(rng, **SQUARE))
+    )
+    assert [node.op for node in graph.nodes if is_target(node)] == ["Relu", "Mul"]
+
+
 def test_behind_the_last_weights_a_smooth_activation_is_none(rng):
     text = f"{IMAGE} {{ a = Conv(x, w)  r = Relu(a)  b = Conv(r, v)  y = Sigmoid(b) }}"
     assert list(targets(text, rng)) == ["r"]

@@ -84,35 +84,6 @@ def test_weights_meet_spikes_only(ann, images):
     assert names == ("r/neuron", "t/neuron", "l/neuron", "q/neuron")
 
 
-def test_event_by_event_it_is_the_same(ann, images):
-    """The second layer's potential, added up from signed powers of two through weights without a bias."""
-    network = session(ann, images, timesteps=6)
-    spikes = network.run(images[:1], record=True).spikes["r/neuron"]
-    cell = next(cell for cell in network.artifact.neurons if cell.name == "r/neuron")
-    reach, weights = network.artifact.threshold(cell), normal(np.random.default_rng(3), **SHAPES)
-    potential = np.tile(weights["b"].reshape(1, 4, 1, 1), (1, 1, 6, 6)).astype(np.float64)
-    for sent in spikes:
-        for _, channel, row, column in np.argwhere(sent):
-            size = int(sent[0, channel, row, column])
-            value = np.sign(size) * float(reach.reshape(-1)[channel]) * 2.0 ** (abs(size) - 7)
-            for i, j in np.ndindex(3, 3):
-                place = row + 1 - i, column + 1 - j
-                if 0 <= place[0] < 6 and 0 <= place[1] < 6:
-                    potential[0, :, place[0], place[1]] += value * weights["v"][:, channel, i, j]
-    word = sum(
-        np.sign(s) * reach.astype(np.float64) * np.where(s, 2.0 ** (np.abs(s) - 7.0), 0) for s in spikes
-    )
-    dense = run(
-        parse(
-            "(float[N,4,6,6] r) => (float[N,4,6,6] c) { c = Conv<pads: ints = [1, 1, 1, 1]>(r, v, b) }",
-            v=weights["v"],
-            b=weights["b"],
-        ),
-        {"r": word.astype(np.float32)},
-    )[0]
-    np.testing.assert_allclose(potential, dense, atol=1e-4)
-
-
 def test_a_net_of_smooth_activations_alone_spikes(images):
     lines = "a = Conv(x, w)  t = Tanh(a)  b = Conv(t, v)  e = Elu(b)  y = Conv(e, u)"
     text = f"(float[N,2,6,6] x) => (float[N,3,6,6] y) {{ {lines} }}"
