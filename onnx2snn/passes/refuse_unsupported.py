@@ -45,7 +45,8 @@ class RefuseUnsupported(Pass):
         remedy = "train the model with ReLU activations"
         if smooth and context.options.approximate == "none" and context.options.code != "graded":
             found = ", ".join(sorted(set(smooth)))
-            remedy = f"let its smooth activations ({found}) spike with --code graded, or {remedy}"
+            how = "--code graded or --approximate relu-sum"
+            remedy = f"let its smooth activations ({found}) spike with {how}, or {remedy}"
         raise ModelError(
             "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; " + remedy
         )

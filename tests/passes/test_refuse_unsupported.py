@@ -54,7 +54,8 @@ def test_graded_spikes_send_any_activation_strictly_too():
         ("y = Neg(x)", TRAIN),
         (
             "y = Sigmoid(x)",
-            "let its smooth activations (Sigmoid) spike with --code graded, or " + TRAIN,
+            "let its smooth activations (Sigmoid) spike with --code graded or --approximate relu-sum, or "
+            + TRAIN,
         ),
     ],
 )
