@@ -87,7 +87,7 @@ class Words:
             return name
         if (name, t) in made:
             return made[name, t]
-        made[name, t] = f"{size}/{name}/{t}"
+        made |= {(item, t): f"{size}/{item}/{t}" for item in node.output}
         if gives_sums(node):
             if CELLS[node.op_type].states:
                 word = (node.input[1], node.output[0])[t]

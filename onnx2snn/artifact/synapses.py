@@ -2,8 +2,10 @@
 
 A *synaptic operation* is one spike arriving over one connection: a spike into a Conv, Gemm or MatMul counts
 once for every output that it really reaches (fewer at a border), and once where it reaches a neuron without
-weights, over a residual Add. Pooling and reshaping route spikes and cost nothing. A burst of s spikes counts
-s times; a spike taken back counts like one sent. A *synaptic event* is the same of a burst of any size.
+weights, over a residual Add. Pooling and reshaping route spikes and cost nothing. A product of two sums of
+spikes (attention, a gate) changes by Δa·b + a·Δb: an event of either counts once for each product it is in.
+A burst of s spikes counts s times; a spike taken back counts like one sent. A *synaptic event* is the same of
+a burst of any size.
 
 Counting is itself an ONNX graph, so it holds for every geometry: counts flow through the net's own operators,
 with every weight set to one. Where they cannot be followed exactly, through a ReduceMax, say, nothing is
@@ -12,6 +14,7 @@ guessed: the layers behind are listed as not counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -160,6 +163,7 @@ class _Tracer:
         outputs: its outputs, and the layers or neurons that they count.
         rows: its outputs, and where the samples are in what these count.
         uncounted: see `EventCounter`.
+        origins: tensor → the one that it is a function of, elementwise.
     """
 
     still: set[str]
@@ -176,6 +180,7 @@ class _Tracer:
     outputs: dict[str, str] = field(default_factory=dict)
     rows: dict[str, Layout] = field(default_factory=dict)
     uncounted: list[str] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def follow(self, node: onnx.NodeProto) -> None:
         """Take in the next node in topological order."""
@@ -211,6 +216,9 @@ class _Tracer:
     def _enter_weights(self, node: onnx.NodeProto, moving: list[str]) -> None:
         self.currents.update(node.output)
         (source, *others) = moving
+        if self.sums and others and self.counts.keys() >= set(moving):
+            self._multiply(node)
+            return
         if others or source in self.currents | self.lost or source not in in_floats(node)[1]:
             self.uncounted.append(node.name)
             return
@@ -221,6 +229,45 @@ class _Tracer:
         name = self._output(node)
         self.nodes += fan_out(node, counts, self.weights, name, self.rows[name])
 
+    def _multiply(self, node: onnx.NodeProto) -> None:
+        """A product of two sums of spikes is updated by Δa·b + a·Δb: an event meets all that is opposite."""
+        self.currents.update(node.output)
+        if self.analog:
+            return
+        name = self._output(node)
+        counts = [self.counts[factor] for factor in in_floats(node)[1]]
+        parts = [f"{name}/of_{index}" for index in range(2)]
+        for index, part in enumerate(parts):
+            factors = list(counts)
+            factors[1 - index] = f"{part}/opposite"
+            self.nodes += filled_like(counts[1 - index], factors[1 - index], 1.0)
+            product = _reading_counts(node, {})
+            product.input[:] = factors
+            if node.op_type in LAYERS:
+                known = {factor: factor for factor in factors}
+                self.nodes += fan_out(product, known, self.weights, part, self.rows[name])
+            else:
+                product.output[:] = [f"{part}/map"]
+                self.nodes += [product, *total(f"{part}/map", part, self.rows[name])]
+        self.nodes.append(helper.make_node("Add", parts, [name]))
+
+    def _one_function(self, node: onnx.NodeProto, moving: list[str]) -> bool:
+        """Note where a function of one tensor goes on; whether the node joins two parts of such a function.
+
+        A neuron computes it on its own potential: no product of two, and one arrival.
+        """
+        origins = {self.origins.get(name, name) for name in moving}
+        others = [self.weights.get(name) for name in node.input if name and name not in moving]
+        scalars = all(item is not None and math.prod(item.dims) == 1 for item in others)
+        if not (self.sums and standard(node.op_type).univariate and len(origins) == 1 and scalars):
+            return False
+        (origin,) = origins
+        self.origins[node.output[0]] = origin
+        if len(moving) == 1 or origin not in self.counts:
+            return False
+        self.counts[node.output[0]] = self.counts[origin]
+        return True
+
     def _output(self, node: onnx.NodeProto) -> str:
         name = f"{node.name}/synapses"
         self.outputs[name] = node.name
@@ -228,6 +275,11 @@ class _Tracer:
         return name
 
     def _pass_on(self, node: onnx.NodeProto, moving: list[str]) -> None:
+        if self._one_function(node, moving):
+            return
+        if self.sums and node.op_type == "Mul" and self.counts.keys() >= set(node.input):
+            self._multiply(node)
+            return
         if not self.currents.isdisjoint(moving):
             self.currents.update(node.output)
         routed = None

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from onnx2snn.graph.graph import Graph, Node, Tensor, operands
+from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, operands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.sections import divide, is_neuron
+from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
 from onnx2snn.records import Record
 
@@ -20,13 +21,24 @@ class Macs(Record):
 
     Attributes:
         per_sample: of the ANN; zero padding counts.
-        fed_by_spikes: those of them that read nothing but spikes.
+        fed_by_spikes: those of them that read nothing but spikes; of a product of two activations, where both
+            are sums of spikes.
         share: these over those; None where there are none.
+        first: those before the first neuron, which read the inputs; of networks of graded spikes only, where
+            all others may read spikes.
     """
 
     per_sample: int | None
     fed_by_spikes: int | None
     share: float | None
+    first: int | None = None
+
+    @property
+    def not_fed(self) -> int | None:
+        """Those behind the first layer that read something other than spikes; None where it is not known."""
+        if self.per_sample is None or self.fed_by_spikes is None or self.first is None:
+            return None
+        return self.per_sample - self.fed_by_spikes - self.first
 
 
 def count_macs(graph: Graph) -> Macs:
@@ -40,7 +52,8 @@ def count_macs(graph: Graph) -> Macs:
     sections = divide(graph)
     copies, batch = _count_copies(graph), _fixed_batch(graph)
     spikes: set[str] = set()
-    total, fed = 0, 0
+    sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
+    total, fed, first = 0, 0, 0
     for node in graph.nodes:
         changing = [
             tensor for tensor in operands(node) if tensor.name in sections.temporal or standard(node.op).joins
@@ -50,11 +63,12 @@ def count_macs(graph: Graph) -> Macs:
             macs = _macs(node, copies, batch)
             if macs is None:
                 return Macs(None, None, None)
-            linear = why_not_linear(node, sections.temporal) is None
-            total, fed = total + macs, fed + (macs if only_spikes and linear else 0)
+            follows = sums or why_not_linear(node, sections.temporal) is None
+            total, fed = total + macs, fed + (macs if only_spikes and follows else 0)
+            first += macs if sections.of[node.name] == "prefix" else 0
         elif is_neuron(node) or (only_spikes and _passes_spikes(node, sections.temporal, sections.cells)):
             spikes.update(tensor.name for tensor in node.outputs)
-    return Macs(total, fed, fed / total if total else None)
+    return Macs(total, fed, fed / total if total else None, first if sums else None)
 
 
 def _passes_spikes(node: Node, temporal: frozenset[str], cells: frozenset[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,29 +50,30 @@ def find_targets(graph: Graph) -> list[Target]:
         1. A rectifier, also a leaky, a bounded or a quantised one.
         2. Any other function of one tensor that weights follow, however many nodes it has: behind the last
            weights it is computed once, exactly.
-        3. What weights read, or a product of two activations, where other weights or an island have made it:
-           a linear bottleneck, a normalisation, queries and keys.
+        3. What weights read, or what a gate multiplies, where other weights or an island have made it: a
+           linear bottleneck, a normalisation, queries and keys.
     """
     activations = _activations(graph)
     inside = {node.name for target in activations.values() for node in target.nodes[:-1]}
-    found = dict(activations)
+    found = list(activations.values())
     arriving: dict[str, _Arriving] = {}
+    weighty = before_weights(graph)
     for node in graph.nodes:
         if node.op in SHAPE_OPS or node.name in inside:
             continue
         if node.name in activations or is_cell(node):
             arriving[node.outputs[0].name] = "spikes"
             continue
-        for tensor in _multiplied(node, arriving):
+        for tensor in [*_multiplied(node, arriving), *_gated(node, arriving, weighty)]:
             for place in _places(graph, tensor, arriving):
-                found[place.inputs[0].name] = Target(place, place)
+                found.append(Target(place, place))
                 arriving[place.name] = "spikes"
             arriving[tensor.name] = "spikes"
         arrived = _arrived(node, arriving)
         if arrived is not None:
             arriving.update({tensor.name: arrived for tensor in node.outputs})
-    order = {node.name: number for number, node in enumerate(graph.nodes)}
-    return [found[name] for name in sorted(found, key=order.__getitem__)]
+    order = {t.name: number for number, t in enumerate(t for node in graph.nodes for t in node.outputs)}
+    return sorted(found, key=lambda target: order[target.tensor.name])
 
 
 def neuron_name(target: Target) -> str:
@@ -121,6 +122,14 @@ def _multiplied(node: Node, arriving: Mapping[str, _Arriving]) -> list[Tensor]:
     if node.domain or node.op not in WEIGHTED:
         return []
     return [t for t in node.inputs[:2] if arriving.get(t.name) == "values" and is_float(t) is not False]
+
+
+def _gated(node: Node, arriving: Mapping[str, _Arriving], weighty: Collection[str]) -> list[Tensor]:
+    """What a gate multiplies, or a gate itself, where it brings values and the other factor spikes."""
+    given = [arriving.get(tensor.name) for tensor in node.inputs]
+    if node.op != "Mul" or set(given) != {"spikes", "values"} or node.outputs[0].name not in weighty:
+        return []
+    return [tensor for tensor, what in zip(node.inputs, given, strict=True) if what == "values"]
 
 
 def _places(graph: Graph, tensor: Tensor, arriving: Mapping[str, _Arriving]) -> list[Tensor]:

@@ -96,7 +96,16 @@ def macs_line(macs: Macs) -> str:
     if macs.per_sample is None:
         return "not known, as the model leaves sizes open"
     share = "" if macs.share is None else f", {percent(macs.share)} of them fed by spikes"
-    return f"{macs.per_sample:,} multiply-accumulates a sample{share}"
+    return f"{macs.per_sample:,} multiply-accumulates a sample{share}{_behind_the_first(macs)}"
+
+
+def _behind_the_first(macs: Macs) -> str:
+    """The same of the layers that do not read the inputs, as a clause."""
+    if macs.not_fed is None or not macs.fed_by_spikes:
+        return ""
+    behind = percent(macs.fed_by_spikes / (macs.fed_by_spikes + macs.not_fed))
+    left = f", {macs.not_fed:,} are not" if macs.not_fed else ""
+    return f"; {behind} of those behind the first layer{left}"
 
 
 def role_table(roles: Mapping[str, int]) -> Table:

@@ -70,15 +70,21 @@ def test_a_pool_sends_where_its_maximum_changes(rng, schedule, timesteps):
     assert (operations > 0).all()
 
 
+#: Both parts of a node with two outputs, scaled.
+SPLIT = """Mul(r, k)  c, d = Split<axis: int = 1, num_outputs: int = 2>(m)
+    e = Concat<axis: int = 1>(d, c)"""
+
+
 @pytest.mark.parametrize(("schedule", "timesteps"), [("stream", 4), ("layer", 3)])
-@pytest.mark.parametrize("between", ["AveragePool<kernel_shape: ints = [2, 2]>(r)", "Add(r, z)", "Mul(r, k)"])
+@pytest.mark.parametrize("between", ["AveragePool<kernel_shape: ints = [2, 2]>(r)", "Add(r, z)", SPLIT])
 def test_behind_sums_and_averages_a_pool_sends_where_its_value_changes(rng, schedule, timesteps, between):
     """Found from the spikes alone: one event for each change, over the two connections of each channel."""
+    last = "e" if between == SPLIT else "m"
     text = POOLED.replace(
         "p = MaxPool<kernel_shape: ints = [4, 4]>(r)",
         f"""
         z = Mul(x, k)  m = {between}
-        p = MaxPool<kernel_shape: ints = [2, 2], strides: ints = [2, 2]>(m)""",
+        p = MaxPool<kernel_shape: ints = [2, 2], strides: ints = [2, 2]>({last})""",
     ).replace("2,1,1] y", "2,M,M] y")
     weights = normal(rng, w=(2, 2, 1, 1), v=(2, 2, 1, 1)) | {"k": np.float32([[[1.5]], [[-0.5]]])}
     images = rng.normal(size=(32, 2, 4, 4)).astype(np.float32)
@@ -96,7 +102,7 @@ def test_behind_sums_and_averages_a_pool_sends_where_its_value_changes(rng, sche
     words = np.concatenate([np.zeros_like(sizes[:1]), sizes.cumsum(axis=0)])
     body = parse(
         f"(float[N,2,4,4] r, float[N,2,4,4] z) => (float[N,2,M,M] p) {{ m = {between} n = Mul(z, k) "
-        "p = MaxPool<kernel_shape: ints = [2, 2], strides: ints = [2, 2]>(m) }",
+        f"p = MaxPool<kernel_shape: ints = [2, 2], strides: ints = [2, 2]>({last}) }}",
         k=weights["k"],
     )
     feeds = [{"r": word.astype(np.float32), "z": images[:4] * weights["k"]} for word in words]

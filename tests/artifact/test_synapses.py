@@ -298,3 +298,40 @@ def test_copies_that_fill_up_a_batch_do_not_count(name, rng):
         figures.append(evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict())
     keys = ("spikes_per_sample", "synaptic_operations_per_sample", "energy")
     assert [figures[0][key] for key in keys] == [figures[1][key] for key in keys]
+
+
+ATTENTION = """(float[N,4,6] x) => (float[N,4,3] y) { a = MatMul(x, w1) q = Relu(a) b = MatMul(x, w2)
+    k = Tanh(b) t = Transpose<perm=[0,2,1]>(k) s = MatMul(q, t) e = Softmax(s) v = MatMul(x, w3)
+    o = MatMul(e, v) g = ReduceMean(a, last) h = Sigmoid(g) m = Mul(o, h) y = MatMul(m, w4) }"""
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_an_event_of_a_product_meets_all_that_is_opposite(schedule, rng):
+    """q·kᵀ is [4,5]·[5,4], e·v is [4,4]·[4,5], and a gate for each row is in five products."""
+    shapes = {"w1": (6, 5), "w2": (6, 5), "w3": (6, 5), "w4": (5, 3)}
+    model = parse(ATTENTION, last=np.int64([-1]), **normal(rng, **shapes))
+    x = rng.standard_normal((32, 4, 6)).astype(np.float32)
+    compiled = onnx2snn.compile(model, x, code="graded", schedule=schedule, timesteps=3)
+    session = onnx2snn.SpikingSession(compiled.model)
+    (found,) = session.run_counted(x[:2], [3])
+    sent = found.spikes
+    operations = found.synaptic_operations
+    assert session.uncounted == ()
+    np.testing.assert_array_equal(operations["s"], 4 * sent["q/neuron"] + 4 * sent["k/neuron"])
+    np.testing.assert_array_equal(operations["o"], 5 * sent["e/neuron"] + 4 * sent["v/neuron"])
+    np.testing.assert_array_equal(operations["m"], sent["o/neuron"] + 5 * sent["h/neuron"])
+    np.testing.assert_array_equal(operations["y"], 3 * sent["m/neuron"])
+    assert all(value.all() for value in sent.values())
+
+
+def test_a_function_of_one_sum_is_no_product(rng):
+    """A SiLU behind a residual sum: each event arrives once, and the neuron computes x·sigmoid(x) itself."""
+    text = """(float[N,3] x) => (float[N,2] y) { a = MatMul(x, w) r = Relu(a) b = MatMul(x, u) t = Tanh(b)
+        z = Add(r, t) s = Sigmoid(z) m = Mul(z, s) y = MatMul(m, v) }"""
+    model = parse(text, **normal(rng, w=(3, 4), u=(3, 4), v=(4, 2)))
+    x = rng.standard_normal((32, 3)).astype(np.float32)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="graded", timesteps=2).model)
+    (found,) = session.run_counted(x[:2], [2])
+    sent = found.spikes
+    assert found.synaptic_operations.keys() == {"m/neuron", "y"}
+    np.testing.assert_array_equal(found.synaptic_operations["m/neuron"], sent["r/neuron"] + sent["t/neuron"])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import onnx2snn
-from onnx2snn.graph.macs import count_macs
-from tests.helpers import graph_of, parse
+from onnx2snn.graph.macs import Macs, count_macs
+from tests.helpers import graph_of, normal, parse
 
 UNKNOWN = {"per_sample": None, "fed_by_spikes": None, "share": None}
 
@@ -138,6 +138,20 @@ def test_attention_between_activations_is_not_fed_by_spikes():
     body = "r = Relu(x) t = Transpose<perm = [0,2,1]>(r) a = MatMul(r, t) q = Relu(a) y = MatMul(q, r)"
     found = count(body, "float[N,4,4] x")
     assert found == {"per_sample": 128, "fed_by_spikes": 0, "share": 0}
+
+
+def test_sums_of_graded_spikes_feed_products_too(rng):
+    """All but the two layers that read the input, and the one that reads it beside spikes."""
+    text = """(float[N,4,4] x) => (float[N,4,4] y) { c = MatMul(x, w) q = Relu(c) k = MatMul(x, w)
+        e = Softmax(k) a = MatMul(q, e) j = Add(a, a) z = Concat<axis = 1>(j, x)
+        t = Transpose<perm = [0,2,1]>(z)
+        y = MatMul(t, v) }"""
+    model = parse(text, **normal(rng, w=(4, 4), v=(8, 4)))
+    x = rng.standard_normal((8, 4, 4)).astype(np.float32)
+    macs = onnx2snn.compile(model, x, code="graded").report.macs
+    assert macs == Macs(64 + 64 + 64 + 128, 64, 0.2, 128)
+    assert macs.not_fed == 128
+    assert onnx2snn.inspect(model).macs.not_fed is None
 
 
 @pytest.mark.parametrize("signed", [False, True])

@@ -48,6 +48,7 @@ def test_a_function_written_with_a_clip_is_one(rng):
 def test_what_is_read_from_within_a_function_has_a_neuron_of_its_own(rng):
     text = "r = Relu(a)  t = Tanh(r)  m = Mul(t, a)  b = Conv(r, v)  c = Conv(m, v)  y = Add(b, c)"
     assert targets(f"{IMAGE} {{ a = Conv(x, w)  {text} }}", rng) == {
+        "a": ("a", []),
         "r": ("a", ["Relu"]),
         "t": ("r", ["Tanh"]),
         "m": ("m", []),
@@ -85,6 +86,12 @@ def test_it_stands_before_what_only_moves_it_and_in_the_part_that_needs_it(rng):
     assert list(targets(text, rng, u=(2, 4, 1, 1))) == ["r", "b"]
 
 
+def test_every_part_of_what_is_split_may_be_one(rng):
+    split = "b, c = Split<axis: int = 1, num_outputs: int = 2>(a)"
+    text = f"{ONE.replace('2,1,1]', 'C,4,4]')} {{ a = Conv(x, w)  {split}  y = MatMul(b, c) }}"
+    assert list(targets(text, rng)) == ["b", "c"]
+
+
 def test_what_hands_spikes_on_needs_none(rng):
     passed = "p = MaxPool<kernel_shape: ints = [2, 2]>(r)  h = Mul(p, half)"
     passed += "  s = Add(h, p)  q = GlobalAveragePool(s)"
@@ -108,6 +115,14 @@ def test_an_island_s_result_is_one_where_weights_follow(rng):
 def test_both_factors_of_a_product_are_made_spikes(rng):
     text = f"{IMAGE} {{ q = Conv(x, w)  k = Conv(x, v)  y = MatMul(q, k) }}"
     assert list(targets(text, rng)) == ["q", "k"]
+
+
+def test_what_a_gate_multiplies_is_made_spikes_where_weights_follow(rng):
+    gated = "g = Conv(x, w)  s = Sigmoid(g)  a = Conv(x, v)  m = Mul(a, s)"
+    assert list(targets(f"{IMAGE} {{ {gated}  y = Conv(m, v) }}", rng)) == ["a", "s", "m"]
+    assert list(targets(f"{IMAGE} {{ {gated}  y = Neg(m) }}", rng)) == []
+    within = "a = Conv(x, w)  e = Softmax(a)  f = Softmax(e)  m = Mul(e, f)"  # of an island: both are values
+    assert list(targets(f"{IMAGE} {{ {within}  y = Conv(m, v) }}", rng)) == ["m"]
 
 
 def test_before_conversion_no_node_is_a_neuron_s_target():
