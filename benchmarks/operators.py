@@ -30,6 +30,9 @@ Array = npt.NDArray[Any]
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "operators.md"
 TIMESTEPS = 5
+#: Options of `onnx2snn.compile` for the document, and for graded spikes.
+BURSTS: Mapping[str, Any] = {"timesteps": TIMESTEPS, "max_spikes": 4, "signed": True}
+GRADED: Mapping[str, Any] = {"timesteps": 8, "code": "graded", "exponents": 12}
 LARGEST = float(np.finfo(np.float32).max)
 VERDICTS = ("spiking", "linear", "analog", "folded", "refused", "bug")
 VERDICTS_BY_WEIGHT = ("analog", "spiking", "linear")
@@ -304,14 +307,19 @@ def _tensor(item: onnx.ValueInfoProto, value: Any) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(value), item.name)
 
 
-def examine(case: Case) -> Result:
-    """Compile a case between neurons and compare."""
+def examine(case: Case, options: Mapping[str, Any] = BURSTS) -> Result:
+    """Compile a case between neurons and compare.
+
+    Args:
+        case: the case.
+        options: of `onnx2snn.compile`.
+    """
     verdict, reason, bound = "bug", "", ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of NumPy, where a case divides by zero
         probe = Probe(case)
         try:
-            verdict, reason, bound = _convert(probe)
+            verdict, reason, bound = _convert(probe, options)
         except onnx2snn.UnsupportedGraphError as error:
             verdict = "refused"
             reason = "; ".join(dict.fromkeys(refusal.reason for refusal in error.refusals))
@@ -323,21 +331,13 @@ def examine(case: Case) -> Result:
     return Result(case.name, case.source, case.op, verdict, reason, bound)
 
 
-def _convert(probe: Probe) -> tuple[str, str, str]:
+def _convert(probe: Probe, options: Mapping[str, Any]) -> tuple[str, str, str]:
     """Verdict, reason and bound of a case that is converted."""
-    compiled = onnx2snn.compile(
-        probe.model,
-        probe.feeds,
-        timesteps=TIMESTEPS,
-        max_spikes=4,
-        signed=True,
-        threshold="max",
-        correct_bias=False,
-    )
+    compiled = onnx2snn.compile(probe.model, probe.feeds, threshold="max", correct_bias=False, **options)
     verdict, reason = _judge(compiled.report.to_dict())
     found = _run(compiled.model, probe.feeds)
     expected = _alone(probe.alone(), {name: found[name] for name in probe.sent.values()})
-    bound, room = _bound(probe, compiled.report.to_dict())
+    bound, room = _bound(probe, compiled.report.to_dict(), options)
     wrong = [f"{name}: {said}" for name in probe.made if (said := _differ(found[name], expected[name], room))]
     return ("bug", f"{'; '.join(wrong)} (within {bound})", "") if wrong else (verdict, reason, bound)
 
@@ -387,9 +387,10 @@ def _can_run(probe: Probe) -> bool:
     return True
 
 
-def _bound(probe: Probe, report: Mapping[str, Any]) -> tuple[str, float]:
+def _bound(probe: Probe, report: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, float]:
     """How close a mean must come: in words, and absolutely where neurons decide, else as a negative share."""
-    quanta = {name: said["threshold"]["greatest"] / TIMESTEPS for name, said in report["neurons"].items()}
+    parts = 2 ** (options["exponents"] - 1) if "exponents" in options else options["timesteps"]
+    quanta = {name: said["threshold"]["greatest"] / parts for name, said in report["neurons"].items()}
     if any(not name.startswith("probe/") for name in quanta):
         feeding = [name for name in quanta if not name.endswith("/behind")]
         return "θ/T of its neurons and those before", sum(quanta[name] for name in feeding)

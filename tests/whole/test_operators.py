@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from benchmarks.operators import DOCUMENT, bugs, cases, examine, parse, render
+from benchmarks.operators import DOCUMENT, GRADED, bugs, cases, examine, parse, render
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 RESULTS, ONNX, ONNXRUNTIME = parse(TEXT)
@@ -27,3 +27,12 @@ def test_every_case_ends_as_the_document_says(chunk):
             "other versions have other cases and kernels"
         )
     assert found == RESULTS[chunk::CHUNKS], "rewrite it: python -m benchmarks.operators --write"
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_graded_spikes_make_of_every_so_manyth_case_what_it_says(schedule):
+    """What is refused with other codes is refused, and all else is as exact as its sizes reach."""
+    found = [examine(case, {**GRADED, "schedule": schedule}) for case in cases()[::48]]
+    assert bugs(found) == []
+    expected = {result.name: result.verdict for result in RESULTS if result.verdict == "refused"}
+    assert {result.name for result in found if result.verdict == "refused"} <= expected.keys()
