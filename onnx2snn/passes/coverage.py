@@ -25,6 +25,8 @@ _PLACES: dict[Section, str] = {
     "head": "after the last neuron: applied once, to the mean",
     "body": "acts on every timestep as it is",
 }
+#: What is different where neurons give the sum of what they have sent.
+_PLACES_OF_SUMS: dict[Section, str] = {**_PLACES, "head": "after the last neuron: applied once, to the sum"}
 
 
 def judge(
@@ -105,6 +107,9 @@ class _Surroundings:
         self.sections: Sections = divide(graph)
         self.islands = find_islands(graph, self.sections)
         self._fed = _depending(graph)
+        sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
+        self._places = _PLACES_OF_SUMS if sums else _PLACES
+        self._read = "sums" if sums else "running means"
 
     def judge(self, node: Node, reason: str) -> Verdict:
         """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
@@ -123,8 +128,8 @@ class _Surroundings:
             return Verdict(node.name, node.op, "linear", "shape arithmetic")
         # Before the first neuron nothing changes over time: there, what counts is what the inputs change.
         if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
-            return Verdict(node.name, node.op, "linear", reason or _PLACES[section])
-        return Verdict(node.name, node.op, "analog", _PLACES[section])
+            return Verdict(node.name, node.op, "linear", reason or self._places[section])
+        return Verdict(node.name, node.op, "analog", self._places[section])
 
     def _judge_analog(self, node: Node) -> Verdict:
         """The verdict on a node of an island."""
@@ -140,7 +145,8 @@ class _Surroundings:
                 "its result is not of a float type, and is read where spikes arrive or given out",
                 "use it only after the last ReLU, or for computing floats",
             )
-        why = "computed exactly, on running means" if reason is None else f"{reason}: exact, on running means"
+        exact = f"computed exactly, on {self._read}"
+        why = exact if reason is None else f"{reason}: exact, on {self._read}"
         return Verdict(node.name, node.op, "analog", why, island=self.islands[node.name])
 
     def _leaves(self, tensor: Tensor) -> bool:

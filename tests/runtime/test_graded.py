@@ -114,3 +114,17 @@ def test_every_node_is_accounted_for_as_spiking_or_linear(ann, images):
     spiking = {verdict.node: verdict.reason for verdict in nodes if verdict.role == "spiking"}
     assert set(spiking) == {"r", "s", "t", "p", "q", "l/neuron"}
     assert spiking["t"] == "the target of GradedIF"
+    said = {verdict.node: verdict.reason for verdict in nodes}
+    assert said["y"] == "after the last neuron: applied once, to the sum"
+
+
+def test_what_takes_several_inputs_is_computed_on_sums(images):
+    text = """(float[N,2,6,6] x) => (float[N,2,6,6] y) { a = Conv(x, w) r = Relu(a) m = MatMul(r, x)
+        n = MatMul(m, r) s = Softmax(n) y = Conv(s, w) }"""
+    model = parse(text, **normal(np.random.default_rng(6), w=(2, 2, 1, 1)))
+    nodes = onnx2snn.compile(model, images[:8], code="graded").report.nodes
+    said = {verdict.node: verdict.reason for verdict in nodes if verdict.role == "analog"}
+    assert said == {
+        "n": "it multiplies two activations: exact, on sums",
+        "s": "it is not linear: exact, on sums",
+    }
