@@ -118,8 +118,7 @@ def step(
 ) -> tuple[Array, State]:
     """One timestep: the target a(u) `current` [N, C, …], state (y, t), parameters (R,), which broadcasts."""
     (sent, elapsed), (reach,) = state, parameters
-    coarse = attributes["coarse"][min(int(np.max(elapsed)), len(attributes["coarse"]) - 1)]
-    word = next_word(current, sent, reach, attributes["dead_zone"] * coarse)
+    word = next_word(current, sent, reach, zone_at(attributes, int(np.max(elapsed))))
     return word, (word, elapsed + 1)
 
 
@@ -143,6 +142,12 @@ def exact(ranges: Array) -> Array:
 def tune(exponents: int, reach: Array) -> tuple[dict[str, Any], Array]:
     """The attributes that go with n, and R as it can be."""
     return {"exponents": exponents, "dead_zone": dead_zone(exponents)}, exact(reach)
+
+
+def zone_at(attributes: Mapping[str, Any], elapsed: int) -> float:
+    """The dead zone after so many timesteps, while a neuron may be coarse."""
+    coarse = attributes.get("coarse", [1.0])
+    return float(attributes["dead_zone"] * coarse[min(elapsed, len(coarse) - 1)])
 
 
 def set_up(kind: Any, options: Any) -> Setting:

@@ -28,7 +28,7 @@ from onnx2snn.artifact.sums import gives_sums
 from onnx2snn.engine.engines import Array, NumpyEngine
 from onnx2snn.graph.graph import import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
-from onnx2snn.ops.graded_if import grades, next_word
+from onnx2snn.ops.graded_if import grades, next_word, zone_at
 from onnx2snn.ops.standard import SHAPE_OPS, standard
 
 Values = dict[str, Array]
@@ -238,8 +238,7 @@ class _Run:
         reach, result = self.net.rest[node.input[-1]], node.output[0]
         target = self.value(node.input[0], self.timesteps - 1 if self.layered else time)
         sent = self._given[result][-1] if time else np.zeros_like(target)
-        waits = time < attributes.get("delay", 0)
-        word = sent if waits else next_word(target, sent, reach, attributes["dead_zone"])
+        word = next_word(target, sent, reach, zone_at(attributes, time))
         spikes = grades(word - sent, reach, attributes["exponents"])
         self.spikes.setdefault(node.name, []).append(spikes)
         spikes = self.told[node.name][time] if node.name in self.told else spikes

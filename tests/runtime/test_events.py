@@ -12,7 +12,7 @@ from onnx import helper
 
 import onnx2snn
 from onnx2snn import SpikingSession
-from onnx2snn.ops.graded_if import next_word
+from onnx2snn.ops.graded_if import next_word, zone_at
 from onnx2snn.runtime.events import run_events
 from tests.helpers import parse
 from tests.layered import STEPS, constants
@@ -100,13 +100,10 @@ def _asked_for(session, cell, targets, spikes, tolerance):
     for time, codes in enumerate(spikes):
         target = targets[-1 if session.artifact.schedule == "layer" else time]
         size = np.where(codes, np.ldexp(np.sign(codes), np.abs(codes) - attributes["exponents"]), 0) * reach
-        if time >= attributes.get("delay", 0):
-            room = tolerance * max(1, np.abs(target).max())
-            low, high = (next_word(target + by, sent, reach, attributes["dead_zone"]) for by in (-room, room))
-            assert (low - sent <= size + 1e-9).all()
-            assert (size <= high - sent + 1e-9).all()
-        else:
-            assert not codes.any()
+        room, zone = tolerance * max(1, np.abs(target).max()), zone_at(attributes, time)
+        low, high = (next_word(target + by, sent, reach, zone) for by in (-room, room))
+        assert (low - sent <= size + 1e-9).all()
+        assert (size <= high - sent + 1e-9).all()
         sent = sent + size
 
 
@@ -184,7 +181,7 @@ def test_it_runs_longer_or_shorter_in_the_schedule_stream_alone():
     assert len(run_events(layered, {"x": X}, 5).potentials["c"]) == 2
 
 
-def test_a_neuron_with_a_delay_is_silent_at_first():
+def test_a_neuron_that_waits_is_silent_at_first():
     session = by_hand(timesteps=4)
     spikes = run_events(session.artifact, {"x": X}).spikes
     assert spikes["r/neuron"][0].any()
