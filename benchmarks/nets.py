@@ -33,12 +33,14 @@ class Net:
         file: its ONNX file under `DATA/models`.
         shape: shape of one sample.
         preprocessing: of its images.
+        images: the data set that they are from.
     """
 
     name: str
     file: str
     shape: tuple[int, ...]
     preprocessing: Preprocessing
+    images: str = "cifar10"
 
     @property
     def path(self) -> Path:
@@ -47,17 +49,17 @@ class Net:
 
     def train(self, samples: int | None) -> Dataset:
         """The first training samples, for calibration."""
-        return self._open("nmnist_train200.npz", "cifar10_train2000.npz", samples)
+        return self._open("nmnist_train200.npz", f"{self.images}_train2000.npz", samples)
 
     def train_parts(self, parts: int) -> list[Dataset]:
         """The training samples in parts of one size, without one in common."""
-        (whole,) = self._open("nmnist_train200.npz", "cifar10_train2000.npz", None).batches(1 << 20)
+        (whole,) = self.train(None).batches(1 << 20)
         inputs = [InputSpec("input", np.dtype(np.float32), (None, *self.shape))]
         return [dataset_from_arrays(whole["input"][part::parts], inputs) for part in range(parts)]
 
     def test(self, samples: int | None = None) -> Dataset:
         """Test samples with labels."""
-        return self._open("nmnist_test100.npz", "cifar10_test2000.npz", samples)
+        return self._open("nmnist_test100.npz", f"{self.images}_test2000.npz", samples)
 
     def _open(self, events: str, images: str, samples: int | None) -> Dataset:
         inputs = [InputSpec("input", np.dtype(np.float32), (None, *self.shape))]
@@ -75,6 +77,13 @@ NETS = {
         Net("vgg8bn", "vgg8bn_cifar10.onnx", (3, 32, 32), Preprocessing(scale=1 / 255)),
         Net("cnn3", "cnn3_nmnist.onnx", (2, 34, 34), Preprocessing()),
     )
+}
+
+#: Trained as the literature has them; `NETS` are the quick ones.
+_CIFAR = {"mean": (0.4914, 0.4822, 0.4465), "std": (0.2470, 0.2435, 0.2616)}
+LITERATURE = {
+    name: Net(name, f"{name}.onnx", (3, 32, 32), Preprocessing(scale=1 / 255, **_CIFAR), name.split("_")[-1])
+    for name in ("vgg16_cifar10", "resnet18_cifar100", "resnet20_cifar100", "mobilenet_v2_cifar10")
 }
 
 
