@@ -66,13 +66,13 @@ _RESTING, _AT_REST = 32, 99.5
 
 
 def measure(
-    net: Net, data: Dataset, test: Dataset, timesteps: list[int], **options: Any
+    net: Net, data: Dataset, test: Dataset, points: list[int], **options: Any
 ) -> tuple[onnx2snn.SpikingSession, Evaluation, float]:
-    """Compile, evaluate, and how many seconds the first took."""
+    """Compile, evaluate after so many timesteps, and how many seconds the first took."""
     started = time.perf_counter()
     session = onnx2snn.SpikingSession(onnx2snn.compile(net.path, data, code="graded", **options).model)
     seconds = time.perf_counter() - started
-    return session, evaluate(session, test, timesteps, open_reference(net.path, session)), seconds
+    return session, evaluate(session, test, points, open_reference(net.path, session)), seconds
 
 
 def _table(*columns: str) -> Table:
@@ -154,8 +154,11 @@ def at_rest(nets: dict[str, Net], samples: int, tests: int) -> Table:
 def main(only: tuple[str, ...], samples: int, parts: int, tests: int, rest: bool) -> None:
     """Print the table."""
     known = NETS | LITERATURE
-    nets = {name: known[name] for name in DEMANDS if not only or name in only}
-    Console(width=120).print(at_rest(nets, samples, tests) if rest else demanded(nets, samples, parts, tests))
+    for name in DEMANDS:
+        if not only or name in only:
+            nets = {name: known[name]}
+            table = at_rest(nets, samples, tests) if rest else demanded(nets, samples, parts, tests)
+            Console(width=120).print(table)
 
 
 if __name__ == "__main__":
