@@ -222,6 +222,7 @@ def test_what_the_command_line_asks():
     assert [name for name, item in DECLARATIONS.items() if item.switch] == ["correct_bias", "refit"]
     assert {name: item.metavar for name, item in DECLARATIONS.items() if item.metavar} == {
         "max_spikes": "INTEGER|auto",
+        "exponents": "INTEGER|auto",
         "spike_budget": "N|P%",
         "early_exit": "auto|confidence|entropy[:X]",
     }
@@ -288,11 +289,6 @@ def test_every_option_says_what_it_is():
         ({"signed": True}, "signed: True", "graded spikes have a sign already"),
         ({"weights": "int8"}, "weights: 'int8'", "spikes of different sizes are no integers of one unit"),
         (
-            {"compress": "spikes"},
-            "compress: 'spikes'",
-            "it raises thresholds, of which graded neurons have none",
-        ),
-        (
             {"approximate": "relu-sum"},
             "approximate: 'relu-sum'",
             "graded neurons send any activation as it is",
@@ -345,6 +341,13 @@ def test_exponents_and_digits_have_bounds(given, message):
 def test_the_rule_that_suits_a_code_is_its_default():
     assert [CompileOptions(code=code).threshold for code in ("burst", "graded")] == ["mse", "percentile"]
     assert CompileOptions(code="graded", threshold="mse").threshold == "mse"
+
+
+def test_each_layer_may_have_exponents_of_its_own():
+    chosen = CompileOptions(code="graded", exponents="auto")
+    assert (chosen.exponents, chosen.spike_budget, chosen.adapts) == (8, "100%", True)
+    compressed = CompileOptions(code="graded", compress="energy")
+    assert (compressed.exponents, compressed.spike_budget, compressed.adapts) == (8, None, True)
 
 
 def test_graded_spikes_have_exponents_by_default():

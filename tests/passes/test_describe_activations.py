@@ -79,16 +79,20 @@ def test_a_silent_layer_has_no_bins(rng):
 
 @pytest.mark.parametrize(
     ("options", "spikes"),
-    [({"timesteps": 2}, 2), ({"timesteps": 3}, 2), ({"timesteps": 1, "schedule": "layer"}, 1)],
+    [
+        ({"timesteps": 2}, 2),
+        ({"timesteps": 4, "percentile": 50.0}, 3),
+        ({"timesteps": 1, "schedule": "layer"}, 1),
+    ],
     ids=["stream", "waiting", "layer"],
 )
 def test_graded_neurons_clip_what_their_spikes_do_not_reach(rng, options, spikes):
-    """The second layer waits a timestep where T is 3."""
+    """The second layer waits a timestep where T is 4."""
     weights = normal(rng, w1=(8, 5), w2=(5, 6), w3=(6, 3))
     text = NET.replace("y = MatMul(r, w2)", "g = MatMul(r, w2) q = Relu(g) y = MatMul(q, w3)")
     x = normal(rng, x=(200, 8))["x"]
     chosen = {"code": "graded", "threshold": "percentile", "percentile": 80.0, "correct_bias": False}
-    compiled = onnx2snn.compile(parse(text, **weights), x, **chosen, **options)
+    compiled = onnx2snn.compile(parse(text, **weights), x, **{**chosen, **options})
     activations = np.maximum(np.maximum(x @ weights["w1"], 0) @ weights["w2"], 0).astype(np.float64)
     said = compiled.report.to_dict()["activations"]["q/neuron"]
     artifact = take_apart(compiled.model)

@@ -50,5 +50,6 @@ def test_a_timestep_is_what_has_changed():
     reach = float(artifact.threshold(cell).ravel()[0])
     state = {value.before: value.initial for value in artifact.carried}
     state[cell.input[1]] = np.float32([[0, 1, 0.5]]) * reach
+    state[cell.input[2]] = np.float32([[9]])  # long past its coarse beginning
     values = {**state, cell.input[0]: np.float32([[0.26, 0, 0.5]]) * reach, "x": np.zeros((1, 3), np.float32)}
     assert grades(artifact, values).tolist() == [[2, -4, 0]]

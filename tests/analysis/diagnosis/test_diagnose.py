@@ -80,7 +80,7 @@ GRADED_FAULTS = {
     "channel": "dead channels",
 }
 GRADED = {
-    "stream": {"code": "graded", "timesteps": 3, "correct_bias": False},
+    "stream": {"code": "graded", "timesteps": 4, "correct_bias": False},
     "layer": {"code": "graded", "schedule": "layer", "timesteps": 2, "refit": False, "correct_bias": False},
 }
 
@@ -97,7 +97,7 @@ def test_planted_faults_are_the_first_of_graded_layers(
         shortcut = fault == "channel" and layer["layer"] == "/block/relu_1/Relu/neuron"
         assert first["kind"] == ("weights" if shortcut else GRADED_FAULTS[fault]), layer
         assert layer["layer"] in first["sentence"]
-        assert layer["exponents"] == 7
+        assert layer["exponents"] == 8
 
 
 @pytest.mark.parametrize(("schedule", "timesteps"), [("stream", 24), ("layer", 12)])
