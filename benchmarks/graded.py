@@ -43,6 +43,11 @@ class Demand:
     energy: float | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What the row is called: `layer-2`, or `layer-2-auto`."""
+        return f"{self.schedule}-{self.timesteps}{'-auto' if self.options else ''}"
+
 
 def _rows(*cells: tuple[float, ...]) -> tuple[Demand, ...]:
     settings = (("layer", 2), ("layer", 3), ("stream", 3), ("stream", 4))
@@ -82,7 +87,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def demanded(nets: dict[str, Net], samples: int, parts: int, tests: int) -> Table:
+def demanded(nets: dict[str, Net], samples: int, parts: int, tests: int, settings: tuple[str, ...]) -> Table:
     """The table of the demands; what misses one is red."""
     table = _table(
         "net", "schedule", "T", "agreement %", "≥", "loss", "≤", "energy", "≤", "spikes", "compile s"
@@ -90,6 +95,8 @@ def demanded(nets: dict[str, Net], samples: int, parts: int, tests: int) -> Tabl
     for name, net in nets.items():
         test = net.test(tests)
         for demand in DEMANDS[name]:
+            if settings and demand.name not in settings:
+                continue
             found = []
             for data in [net.train(samples)] if parts == 1 else net.train_parts(parts):
                 options = {"schedule": demand.schedule, "timesteps": demand.timesteps, **dict(demand.options)}
@@ -98,6 +105,7 @@ def demanded(nets: dict[str, Net], samples: int, parts: int, tests: int) -> Tabl
                 agreement, energy = figures.agreement[0], figures.energy.ratio[0]
                 found.append([100 * agreement, 100 * loss, energy, figures.spikes_per_sample[0], seconds])
             agreement, loss, energy, spikes, seconds = np.mean(found, axis=0)
+            click.echo(f"{name} {demand.schedule} T={demand.timesteps}: {agreement:.2f} %", err=True)
             missed = agreement < demand.agreement or loss > demand.loss or energy > (demand.energy or np.inf)
             table.add_row(
                 name,
@@ -150,14 +158,17 @@ def at_rest(nets: dict[str, Net], samples: int, tests: int) -> Table:
 @click.option("--samples", default=1000, show_default=True, help="Calibration images (train set).")
 @click.option("--parts", default=1, show_default=True, help="Calibrate on each of so many parts instead.")
 @click.option("--test", "tests", default=2000, show_default=True, help="Test images.")
+@click.option("--setting", "settings", multiple=True, help="Only these rows, such as layer-2.")
 @click.option("--rest", is_flag=True, help="Come to rest instead.")
-def main(only: tuple[str, ...], samples: int, parts: int, tests: int, rest: bool) -> None:
+def main(
+    only: tuple[str, ...], samples: int, parts: int, tests: int, settings: tuple[str, ...], rest: bool
+) -> None:
     """Print the table."""
     known = NETS | LITERATURE
     for name in DEMANDS:
         if not only or name in only:
             nets = {name: known[name]}
-            table = at_rest(nets, samples, tests) if rest else demanded(nets, samples, parts, tests)
+            table = at_rest(nets, samples, tests) if rest else demanded(nets, samples, parts, tests, settings)
             Console(width=120).print(table)
 
 
