@@ -100,6 +100,8 @@ def compile_command(
         say(out, "adapted", tables.adaptation_line(done.adaptation))
     if done.early_exit is not None:
         say(out, "early exit", tables.rule_line(done.early_exit))
+    if done.options.until_rest:
+        say(out, "rest", tables.REST_LINE)
     if done.layers is not None:
         say(out, "int8", tables.layers_line(done.layers))
     samples = done.calibration.samples

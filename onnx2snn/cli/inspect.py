@@ -83,15 +83,17 @@ def _print_network(out: Console, record: Metadata) -> None:
     out.print()
     options = record.options
     layered = record.schedule == "layer"
-    spikes = "Γ by layer" if record.adaptation is not None else f"Γ = {options['max_spikes']}"
-    if "exponents" in options:
-        spikes = f"n = {options['exponents']}"
-    schedule = f"schedule layer, code {options['code']}" if layered else spikes
+    limit, most = ("n", "exponents") if "exponents" in options else ("Γ", "max_spikes")
+    spikes = f"{limit} by layer" if record.adaptation is not None else f"{limit} = {options[most]}"
+    code = f"schedule layer, code {options['code']}"
+    schedule = f"{code}, {spikes}" if layered and limit == "n" else code if layered else spikes
     say(out, "compiled", f"by onnx2snn {record.version}, T = {options['timesteps']}, {schedule}")
     if record.adaptation is not None:
         say(out, "adapted", tables.adaptation_line(record.adaptation))
     if record.early_exit is not None:
         say(out, "early exit", tables.rule_line(record.early_exit))
+    if options.get("until_rest"):
+        say(out, "rest", tables.REST_LINE)
 
 
 @click.command(cls=Command, examples=["onnx2snn doctor", "onnx2snn doctor --json -"])

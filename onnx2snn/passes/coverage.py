@@ -110,6 +110,7 @@ class _Surroundings:
         sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
         self._places = _PLACES_OF_SUMS if sums else _PLACES
         self._read = "sums" if sums else "running means"
+        self._pools = "sends where the largest sum changes" if sums else "lateral inhibition pooling"
 
     def judge(self, node: Node, reason: str) -> Verdict:
         """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
@@ -118,8 +119,8 @@ class _Surroundings:
         if unsupported is not None:
             return _refused(node, *unsupported)
         if node.name in self.sections.cells:
-            pools = "burst integrate-and-fire neuron" if is_neuron(node) else "lateral inhibition pooling"
-            return Verdict(node.name, node.op, "spiking", reason or pools)
+            cell = "burst integrate-and-fire neuron" if is_neuron(node) else self._pools
+            return Verdict(node.name, node.op, "spiking", reason or cell)
         if node.name in self.islands:
             return self._judge_analog(node)
         changes = any(tensor.name in temporal for tensor in node.outputs)

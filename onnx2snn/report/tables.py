@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from onnx2snn.graph.macs import Macs
 
 
+#: Of a file that stops once its neurons are silent.
+REST_LINE = "the file stops at the first timestep without a spike"
 _STYLES = {"spiking": "green", "linear": "cyan", "analog": "yellow", "folded": "dim", "refused": "bold red"}
 #: Characters of the longest bar.
 _BAR = 40
@@ -239,10 +241,13 @@ def exit_line(figures: ExitFigures, timesteps: int) -> str:
 def adaptation_table(changes: Mapping[str, LayerAdaptation], neurons: Mapping[str, NeuronRecord]) -> Table:
     """How every neuron layer fires, and how it would have without adaptation."""
     table = _headed("neuron layer")
-    _add_numbers(table, "Γ", "levels", "θ, before = 1", "spikes", "without")
+    graded = any(neurons[name].exponents is not None for name in changes)
+    _add_numbers(table, *(("n", "R, before = 1") if graded else ("Γ", "levels", "θ, before = 1")))
+    _add_numbers(table, "spikes", "without")
     for name, change in changes.items():
         neuron = neurons[name]
-        cells = (neuron.max_spikes, neuron.levels, change.scale)
+        fires = (neuron.exponents,) if graded else (neuron.max_spikes, neuron.levels)
+        cells = (*fires, change.scale)
         table.add_row(NodeName(name), *map(_short, cells), *_counts([change.spikes, change.without]))
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import onnx
 import pytest
@@ -62,6 +63,15 @@ def test_a_network_says_what_was_adapted_and_when_it_stops():
     assert "\nadapted  " in text
     call(*compiled.split(), "--early-exit", "confidence:0.5")
     assert "\nearly exit  " in call("inspect", "x.onnx").stdout
+    assert "\nrest  the file stops" in call(*compiled.split(), "--code", "graded", "--until-rest").stdout
+    text = call("inspect", "x.onnx").stdout
+    assert ", T = 8, n = 8\n" in text
+    assert "\nrest  the file stops at the first timestep without a spike\n" in text
+    layered = (*compiled.split(), "--code", "graded", "--schedule", "layer", "-T", 2)
+    assert re.search(
+        r"\nneuron layer +n +R, before = 1 +spikes", call(*layered, "--exponents", "auto").stdout
+    )
+    assert ", T = 2, schedule layer, code graded, n by layer\n" in call("inspect", "x.onnx").stdout
 
 
 @pytest.mark.usefixtures("place")
