@@ -134,7 +134,7 @@ def dead_zone(exponents: int) -> float:
 
 
 def exact(ranges: Array) -> Array:
-    """Ranges of 8 significant bits, and normal: float32 has every sum of spikes of such a size."""
+    """Ranges of 8 significant bits, and normal: float32 then adds spikes exactly for n up to 12 or so."""
     mantissa, exponent = np.frexp(np.maximum(ranges, 2.0**-100))
     return np.asarray(np.ldexp(np.round(mantissa * 256) / 256, exponent))
 
