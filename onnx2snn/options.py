@@ -54,8 +54,8 @@ class CompileOptions(Record):
     max_spikes: int = option(  # a number once `__post_init__` has seen it
         None,
         "Neurons",
-        "Most spikes of a neuron a timestep, Γ; auto: each layer gets its own, and levels.  "
-        "[default: 4; none with --code radix]",
+        "For --code burst: most spikes of a neuron a timestep, Γ; auto: each layer gets its own, and "
+        "levels.  [default: 4]",
         bounds=(1, 255),
         short="G",
         metavar="INTEGER|auto",
@@ -70,11 +70,12 @@ class CompileOptions(Record):
         "Every layer at every timestep, or a layer fires once all its input is in.",
         choices=get_args(Schedule),
     )
-    code: Code = option(
-        "burst",
+    code: Code = option(  # a code once `__post_init__` has seen it
+        None,
         "Neurons",
-        "Bursts of equal spikes; for --schedule layer also radix: the bits of 2^T - 1 levels; graded: "
-        "powers of two with a sign, of any activation.",
+        "graded: powers of two with a sign, of any activation; burst: bursts of equal spikes; radix, for "
+        "--schedule layer: the bits of 2^T - 1 levels.  "
+        "[default: graded; burst with an option that only it has]",
         choices=get_args(Code),
     )
     exponents: int | None = option(
@@ -94,7 +95,7 @@ class CompileOptions(Record):
     threshold: str = option(  # a rule once `__post_init__` has seen it
         None,
         "Calibration",
-        "Rule that chooses R from the activations.  [default: mse; percentile with --code graded]",
+        "Rule that chooses R from the activations.  [default: percentile with --code graded, or else mse]",
         choices=tuple(RULES),
     )
     percentile: float = option(99.9, "Calibration", "For --threshold percentile.")
@@ -167,20 +168,20 @@ class CompileOptions(Record):
     batch_size: int = option(64, "Samples", "Samples a batch.", bounds=(1, 1 << 20))
 
     def __post_init__(self) -> None:
-        rule: object = self.threshold
-        if rule is None:
-            object.__setattr__(self, "threshold", "percentile" if self.code == "graded" else "mse")
+        for name in ("code", "threshold"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self._default(name))
         for name, declaration in DECLARATIONS.items():
             value, choices = getattr(self, name), declaration.choices
             if choices and value not in choices:
                 raise OptionError(
                     f"{_flag(name)}: expected one of {', '.join(choices)}, found {value!r}; "
-                    f"leave it out for {_default(name)}"
+                    f"leave it out for {self._default(name)}"
                 )
-            if isinstance(_default(name), bool) and not isinstance(value, bool):
+            if isinstance(self._default(name), bool) and not isinstance(value, bool):
                 raise OptionError(
                     f"{_flag(name)}: expected True or False, found {value!r}; "
-                    f"leave it out for {_default(name)}"
+                    f"leave it out for {self._default(name)}"
                 )
         if self.code == "graded":
             self._check_graded(self.max_spikes)
@@ -204,7 +205,7 @@ class CompileOptions(Record):
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise OptionError(
                     f"{_flag(name)}: expected an integer from {low} to {high}, found {value!r}; "
-                    f"leave it out for {_default(name)}"
+                    f"leave it out for {self._default(name)}"
                 )
         if self.schedule == "layer":
             self._check_layer()
@@ -218,7 +219,7 @@ class CompileOptions(Record):
         if not (_is_number(self.percentile) and 0 < self.percentile <= 100):
             raise OptionError(
                 f"--percentile: expected more than 0 and at most 100, found {self.percentile!r}; "
-                f"leave it out for {_default('percentile')}"
+                f"leave it out for {self._default('percentile')}"
             )
 
     @property
@@ -299,8 +300,9 @@ class CompileOptions(Record):
     def _check_radix(self, max_spikes: int | None) -> None:
         if self.schedule != "layer":
             raise OptionError(
-                f"--code: expected burst with --schedule {self.schedule}, found radix; a neuron that fires "
-                "before its input is complete cannot know its leading bits, so add --schedule layer"
+                f"--code: expected graded or burst with --schedule {self.schedule}, found radix; a "
+                "neuron that fires before its input is complete cannot know its leading bits, so add "
+                "--schedule layer"
             )
         if max_spikes not in (None, 1):
             raise OptionError(
@@ -313,15 +315,35 @@ class CompileOptions(Record):
                 f"T = {_MOST_BITS} already has {2**_MOST_BITS - 1} levels"
             )
 
-    def _check_graded(self, max_spikes: object) -> None:
-        refused = {
+    def _code_by_default(self) -> Code:
+        """The code where the user names none: graded, unless options ask for what only bursts have."""
+        spikes: object = self.max_spikes
+        burst = spikes is not None or any(given for given, _ in self._not_graded(spikes).values())
+        return "burst" if burst and self.exponents is None and not self.until_rest else "graded"
+
+    def _default(self, name: str) -> object:
+        """What an option is where it is left out."""
+        resolved = {
+            "code": self._code_by_default(),
+            "max_spikes": f"{_BURST} with --code burst",
+            "levels": "the value of --max-spikes",
+            "exponents": EXPONENTS,
+            "threshold": "percentile" if self.code == "graded" else "mse",
+        }
+        return resolved[name] if name in resolved else getattr(type(self), name)
+
+    def _not_graded(self, max_spikes: object) -> dict[str, tuple[bool, str]]:
+        """What graded neurons refuse: whether each was given, and why."""
+        return {
             "max_spikes": (max_spikes not in (None, 1), "a neuron sends one spike a timestep, of any size"),
             "approximate": (self.approximate != "none", "graded neurons send any activation as it is"),
             "weights": (self.weights != "float", "spikes of different sizes are no integers of one unit"),
             "levels": (self.levels is not None, "a spike's sizes are powers of two"),
             "signed": (self.signed, "graded spikes have a sign already"),
         }
-        for name, (given, why) in refused.items():
+
+    def _check_graded(self, max_spikes: object) -> None:
+        for name, (given, why) in self._not_graded(max_spikes).items():
             if given:
                 raise OptionError(
                     f"{_flag(name)}: expected none with --code graded, found {getattr(self, name)!r}; {why}, "
@@ -332,7 +354,7 @@ class CompileOptions(Record):
         if self.schedule == "layer" and isinstance(self.timesteps, int) and self.timesteps > _MOST_BITS:
             raise OptionError(
                 f"--timesteps: expected at most {_MOST_BITS} with --schedule layer and --code graded, found "
-                f"{self.timesteps}; 3 spikes are near the ANN already"
+                f"{self.timesteps}; 3 spikes are near the ANN already, or give --code burst"
             )
 
     def _check_layer(self) -> None:
@@ -375,12 +397,3 @@ def _is_number(value: object) -> bool:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _default(name: str) -> object:
-    default = next(item.default for item in fields(CompileOptions) if item.name == name)
-    if default is None:
-        return {"max_spikes": _BURST, "exponents": EXPONENTS, "threshold": "mse"}.get(
-            name, "the value of --max-spikes"
-        )
-    return default

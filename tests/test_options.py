@@ -9,6 +9,7 @@ import pytest
 from onnx2snn.errors import OptionError
 from onnx2snn.options import DECLARATIONS, SECTIONS, CompileOptions
 
+BURST = {"code": "burst"}
 LAYER = {"schedule": "layer"}
 RADIX = {"schedule": "layer", "code": "radix"}
 AUTO = {"max_spikes": "auto"}
@@ -22,7 +23,10 @@ REFUSED = [
     ),
     ({"timesteps": True}, "--timesteps: expected an integer from 1 to 65536, found True; leave it out for 8"),
     ({"timesteps": 2.0}, "--timesteps: expected an integer from 1 to 65536, found 2.0; leave it out for 8"),
-    ({"max_spikes": 256}, "--max-spikes: expected an integer from 1 to 255, found 256; leave it out for 4"),
+    (
+        {"max_spikes": 256},
+        "--max-spikes: expected an integer from 1 to 255, found 256; leave it out for 4 with --code burst",
+    ),
     (
         {"levels": 0},
         "--levels: expected an integer from 1 to 255, found 0; leave it out for the value of --max-spikes",
@@ -49,8 +53,8 @@ REFUSED = [
     ),
     (
         {"code": "radix"},
-        "--code: expected burst with --schedule stream, found radix; a neuron that fires before its input is "
-        "complete cannot know its leading bits, so add --schedule layer",
+        "--code: expected graded or burst with --schedule stream, found radix; a neuron that fires before its "
+        "input is complete cannot know its leading bits, so add --schedule layer",
     ),
     (
         RADIX | {"max_spikes": 2},
@@ -76,8 +80,20 @@ REFUSED = [
         "leave out one of the two",
     ),
     (
-        {"spike_budget": "50%"},
+        BURST | {"spike_budget": "50%"},
         "--spike-budget: expected only with --max-spikes auto, found '50%' without; give that as well",
+    ),
+    (
+        {"spike_budget": "50%"},
+        "--spike-budget: expected only with --exponents auto, found '50%' without; give that as well",
+    ),
+    (
+        {"threshold": "least", "signed": True},
+        "--threshold: expected one of max, percentile, mse, found 'least'; leave it out for mse",
+    ),
+    (
+        {"code": "other", "signed": True},
+        "--code: expected one of burst, radix, graded, found 'other'; leave it out for burst",
     ),
     (
         {"compress": "spikes", "max_loss": 100.5},
@@ -162,13 +178,14 @@ def test_the_last_value_that_is_accepted(options):
 def test_defaults():
     assert CompileOptions().to_dict() == {
         "timesteps": 8,
-        "max_spikes": 4,
+        "max_spikes": 1,
         "levels": None,
         "signed": False,
         "schedule": "stream",
-        "code": "burst",
+        "code": "graded",
+        "exponents": 8,
         "weights": "float",
-        "threshold": "mse",
+        "threshold": "percentile",
         "percentile": 99.9,
         "granularity": "channel",
         "correct_bias": True,
@@ -177,6 +194,7 @@ def test_defaults():
         "spike_budget": None,
         "compress": "none",
         "early_exit": None,
+        "until_rest": False,
         "max_loss": None,
         "loss_measure": "auto",
         "max_search_samples": 128,
@@ -184,7 +202,55 @@ def test_defaults():
         "dynamic_timesteps": False,
         "batch_size": 64,
     }
-    assert (CompileOptions().range_levels, CompileOptions().adapts) == (4, False)
+    assert (CompileOptions().range_levels, CompileOptions().adapts) == (1, False)
+
+
+def test_defaults_of_bursts():
+    """Less what only graded spikes have."""
+    held, other = CompileOptions(**BURST).to_dict(), CompileOptions().to_dict()
+    assert set(other) - set(held) == {"exponents", "until_rest"}
+    assert {name: value for name, value in held.items() if other[name] != value} == {
+        "max_spikes": 4,
+        "code": "burst",
+        "threshold": "mse",
+    }
+    assert (CompileOptions(**BURST).range_levels, CompileOptions(**BURST).adapts) == (4, False)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"max_spikes": 1},
+        {"max_spikes": 4},
+        AUTO,
+        {"levels": 2},
+        {"signed": True},
+        {"approximate": "relu-sum"},
+        LAYER | {"weights": "int8"},
+    ],
+)
+def test_options_that_graded_spikes_refuse_mean_bursts(given):
+    assert CompileOptions(**given) == CompileOptions(**given, **BURST)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        LAYER,
+        {"max_spikes": None, "signed": False},
+        {"exponents": 4},
+        {"exponents": "auto"},
+        {"exponents": "auto", "spike_budget": "50%"},
+        {"until_rest": True},
+        {"compress": "spikes"},
+        {"early_exit": "auto"},
+        {"dynamic_timesteps": True},
+        {"threshold": "mse"},
+    ],
+)
+def test_everything_else_means_graded_spikes(given):
+    assert CompileOptions(**given) == CompileOptions(**given, code="graded")
 
 
 CHOICES = {
@@ -236,18 +302,20 @@ def test_auto_is_the_default_with_a_budget():
     chosen = CompileOptions(**AUTO)
     assert (chosen.max_spikes, chosen.spike_budget, chosen.adapts) == (4, "100%", True)
     assert CompileOptions(**AUTO, spike_budget=5).spike_budget == 5
+    chosen = CompileOptions(exponents="auto")
+    assert (chosen.exponents, chosen.spike_budget, chosen.adapts) == (8, "100%", True)
     assert CompileOptions(compress="spikes").adapts
 
 
 @pytest.mark.parametrize(
     ("options", "max_spikes", "total", "most"),
     [
-        ({"schedule": "layer"}, 4, 32, 32),
+        (BURST | LAYER, 4, 32, 32),
         ({"schedule": "layer", "max_spikes": 7, "timesteps": 3}, 7, 21, 21),
         ({"schedule": "layer", "code": "radix"}, 1, 255, 255),
         ({"schedule": "layer", "code": "radix", "timesteps": 1}, 1, 1, 1),
         ({"schedule": "layer", "code": "radix", "timesteps": 16}, 1, 65535, 65535),
-        ({"timesteps": 3}, 4, 12, 12),
+        (BURST | {"timesteps": 3}, 4, 12, 12),
         ({"timesteps": 3, "levels": 1}, 4, 3, 12),
     ],
 )
@@ -275,8 +343,7 @@ def test_nothing_changes_them_later():
 
 
 def test_every_option_says_what_it_is():
-    assert list(DECLARATIONS) == list(CompileOptions(code="graded").to_dict())
-    assert set(DECLARATIONS) - set(CompileOptions().to_dict()) == {"exponents", "until_rest"}
+    assert list(DECLARATIONS) == list(CompileOptions().to_dict())
     assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
     assert all(item.help for item in DECLARATIONS.values())
 
@@ -311,12 +378,12 @@ def test_what_does_not_go_with_graded_spikes(given, found, why):
             "--exponents: expected an integer from 1 to 16, found 17; leave it out for 8",
         ),
         (
-            {"exponents": 4},
+            BURST | {"exponents": 4},
             "--exponents: expected only with --code graded, found 4 with burst; give that code, or leave "
             "it out",
         ),
         (
-            {"until_rest": True},
+            BURST | {"until_rest": True},
             "--until-rest: expected only with --code graded, found True with burst; give that code, or leave "
             "it out",
         ),
@@ -326,9 +393,19 @@ def test_what_does_not_go_with_graded_spikes(given, found, why):
             "before the last timestep: leave it out",
         ),
         (
-            {"code": "graded", "schedule": "layer", "timesteps": 17},
+            {"schedule": "layer", "timesteps": 17},
             "--timesteps: expected at most 16 with --schedule layer and --code graded, found 17; "
-            "3 spikes are near the ANN already",
+            "3 spikes are near the ANN already, or give --code burst",
+        ),
+        (
+            {"exponents": 4, "signed": True},
+            "--signed: expected none with --code graded, found True; graded spikes have a sign already, so "
+            "leave it out",
+        ),
+        (
+            {"until_rest": True, "max_spikes": 4},
+            "--max-spikes: expected none with --code graded, found 4; a neuron sends one spike a timestep, "
+            "of any size, so leave it out",
         ),
     ],
 )
@@ -353,4 +430,4 @@ def test_each_layer_may_have_exponents_of_its_own():
 def test_graded_spikes_have_exponents_by_default():
     chosen = CompileOptions(code="graded")
     assert (chosen.exponents, chosen.max_spikes, chosen.acts_on_sums) == (8, 1, True)
-    assert (CompileOptions().exponents, CompileOptions().acts_on_sums) == (None, False)
+    assert (CompileOptions(**BURST).exponents, CompileOptions(**BURST).acts_on_sums) == (None, False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from rich.console import Console
@@ -10,9 +10,10 @@ from rich.console import Console
 import onnx2snn
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
-from onnx2snn.cli.options import energy_option
+from onnx2snn.cli.options import DEFAULTS, energy_option
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.model.file import load_model
+from onnx2snn.options import Code
 from onnx2snn.report import tables
 
 if TYPE_CHECKING:
@@ -28,10 +29,17 @@ if TYPE_CHECKING:
 @click.argument("model", type=ONNX_FILE, metavar="ANY.onnx")
 @click.option("--strict", is_flag=True, help="Judge as compile --strict does.")
 @click.option(
+    "--code",
+    type=click.Choice(get_args(Code)),
+    default=DEFAULTS.code,
+    show_default=True,
+    help="Of an ANN: judge as compile --code does.",
+)
+@click.option(
     "--json", "json_file", type=ANY_FILE, metavar="FILE|-", help="Write the report as JSON; - for stdout."
 )
 @energy_option
-def inspect(model: str, strict: bool, json_file: str | None, energy_model: str | None) -> None:
+def inspect(model: str, strict: bool, code: Code, json_file: str | None, energy_model: str | None) -> None:
     """Say what becomes of every node, and why.
 
     Of an ANN: what each node would become. Of a compiled network: what became of the ANN's nodes, and its
@@ -53,7 +61,7 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
             roles = count_roles(Metadata.from_dict(held).nodes)
             report: dict[str, Any] = {"kind": "snn", "roles": roles, **held}
         else:
-            report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict).to_dict()}
+            report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict, code=code).to_dict()}
     record = Metadata.from_dict(report)
     macs = None if record.macs is None else record.macs.per_sample
     energy = None if macs is None else estimate_from_shapes(macs, prices)
@@ -69,11 +77,8 @@ def inspect(model: str, strict: bool, json_file: str | None, energy_model: str |
     if energy is not None and macs:
         say(out, "energy", tables.energy_line(energy))
     if not roles["spiking"] and not roles["refused"]:
-        say(
-            out,
-            "note",
-            "no neurons: compile refuses a net without a ReLU, unless --code graded finds other activations",
-        )
+        other = "or another activation before weights" if code == "graded" else "and --code graded may not"
+        say(out, "note", f"no neurons: compile refuses a net without a ReLU, {other}")
     write_json(json_file, report if energy is None else report | {"energy": energy.to_dict()})
 
 

@@ -36,9 +36,10 @@ from onnx2snn.graph.macs import count_macs
 from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
-from onnx2snn.options import CompileOptions
+from onnx2snn.options import Code, CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
+from onnx2snn.passes.grade_activations import preview
 from onnx2snn.passes.pipeline import (
     ADMISSION,
     COMPLETION,
@@ -230,18 +231,24 @@ class _Phases:
             self.megabytes[name] = max(round(peak / 2**20, 1), *self.megabytes.values(), 0.0)
 
 
-def inspect(model: str | Path | onnx.ModelProto, *, strict: bool = False) -> Inspection:
+def inspect(
+    model: str | Path | onnx.ModelProto, *, strict: bool = False, code: Code = "graded"
+) -> Inspection:
     """What every node of an ANN would become, without any data; large weights are not even read.
 
     Args:
         model: as for `compile`.
         strict: judge as `compile` does with that option.
+        code: the same.
 
     Raises:
         ModelError: the model cannot be read.
+        OptionError: no such code.
     """
-    graph, context = prepare(_read(model, weights=False))
-    return Inspection(judge(context.model, graph, context.last_notes, strict=strict), count_macs(graph))
+    options = CompileOptions(code=code, schedule="layer" if code == "radix" else "stream")
+    graph, context = prepare(_read(model, weights=False), options)
+    graph, notes = preview(graph, context)
+    return Inspection(judge(context.model, graph, notes, strict=strict), count_macs(graph))
 
 
 def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, CompileReport]:

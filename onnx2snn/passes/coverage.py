@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import onnx
@@ -35,7 +35,6 @@ def judge(
     notes: Mapping[str, Note],
     *,
     strict: bool = False,
-    spiking: Collection[str] = (),
 ) -> list[Verdict]:
     """A verdict for every node of the user's model, in its order.
 
@@ -46,7 +45,6 @@ def judge(
         graph: what the preparing passes (or all) made of it.
         notes: node name → what a pass said of it last.
         strict: refuse analog nodes.
-        spiking: names of nodes that are analog now, and will have a neuron behind them.
     """
     surroundings = _Surroundings(graph)
     present = {node.name: node for node in graph.nodes}
@@ -73,7 +71,7 @@ def judge(
             note = notes.get(extra.name)
             verdict = surroundings.judge(extra, "" if note is None else note.reason)
             verdicts += [verdict] if verdict.role != "linear" else []
-    return [v if v.node in spiking else _strictly(v) for v in verdicts] if strict else verdicts
+    return [_strictly(verdict) for verdict in verdicts] if strict else verdicts
 
 
 def _spikes(name: str, notes: Mapping[str, Note]) -> bool:
@@ -107,10 +105,9 @@ class _Surroundings:
         self.sections: Sections = divide(graph)
         self.islands = find_islands(graph, self.sections)
         self._fed = _depending(graph)
-        sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
-        self._places = _PLACES_OF_SUMS if sums else _PLACES
-        self._read = "sums" if sums else "running means"
-        self._pools = "sends where the largest sum changes" if sums else "lateral inhibition pooling"
+        self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
+        self._places = _PLACES_OF_SUMS if self._sums else _PLACES
+        self._read = "sums" if self._sums else "running means"
 
     def judge(self, node: Node, reason: str) -> Verdict:
         """The verdict on one node of the graph; `said` is what a pass has said of it, if any."""
@@ -119,8 +116,7 @@ class _Surroundings:
         if unsupported is not None:
             return _refused(node, *unsupported)
         if node.name in self.sections.cells:
-            cell = "burst integrate-and-fire neuron" if is_neuron(node) else self._pools
-            return Verdict(node.name, node.op, "spiking", reason or cell)
+            return Verdict(node.name, node.op, "spiking", reason or self._what_it_is(node))
         if node.name in self.islands:
             return self._judge_analog(node)
         changes = any(tensor.name in temporal for tensor in node.outputs)
@@ -131,6 +127,12 @@ class _Surroundings:
         if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
             return Verdict(node.name, node.op, "linear", reason or self._places[section])
         return Verdict(node.name, node.op, "analog", self._places[section])
+
+    def _what_it_is(self, node: Node) -> str:
+        """What a cell is where no pass has said so."""
+        if not is_neuron(node):
+            return "sends where the largest sum changes" if self._sums else "lateral inhibition pooling"
+        return "graded neuron, its own target" if self._sums else "burst integrate-and-fire neuron"
 
     def _judge_analog(self, node: Node) -> Verdict:
         """The verdict on a node of an island."""

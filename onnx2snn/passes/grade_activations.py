@@ -6,14 +6,16 @@ import numpy as np
 
 from onnx2snn.artifact.records import NeuronRecord, Spread
 from onnx2snn.graph.channels import broadcastable
-from onnx2snn.graph.graph import Constant, Graph, Node, insert_after, tidy, unique_name
+from onnx2snn.graph.graph import Constant, Graph, Node, clone, constant, insert_after, tidy, unique_name
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.targets import Target, find_targets, is_graded, neuron_name
 from onnx2snn.ops import CELLS, DOMAIN
+from onnx2snn.ops.cell import Setting
 from onnx2snn.ops.graded_fire import words
 from onnx2snn.ops.graded_if import dead_zone, exact
 from onnx2snn.options import CompileOptions
-from onnx2snn.passes.base import Context, Pass
+from onnx2snn.passes.base import Context, Note, Pass
+from onnx2snn.thresholds.histogram import Vector
 from onnx2snn.thresholds.rules import choose_ranges
 from onnx2snn.thresholds.transfer import Transfer, Values
 
@@ -54,12 +56,43 @@ class GradeActivations(Pass):
         return bool(targets)
 
 
+def preview(graph: Graph, context: Context) -> tuple[Graph, dict[str, Note]]:
+    """What the pass will make of a graph, without any data: every R is 1; and the last note of each node."""
+    if context.options.code != "graded":
+        return graph, context.last_notes
+    copy, own = clone(graph), Context(context.options, notes=list(context.notes))
+    for target in find_targets(copy):
+        _stand(copy, target, own, np.ones(1))
+    return tidy(copy), own.last_notes
+
+
 def _place(graph: Graph, target: Target, context: Context) -> Node:
-    """Put the neuron behind one target."""
+    """Put the neuron behind one target, and say what it is."""
     assert context.statistics is not None, "Calibrate runs first"
+    histogram = context.statistics.histograms[target.tensor.name]
+    chosen = histogram.merged() if context.options.granularity == "layer" else histogram
+    ranges = choose_ranges(chosen, context.options.threshold, _transfer(context.options), np.inf)
+    cell, setting = _stand(graph, target, context, exact(ranges))
+    context.statistics.histograms[cell.outputs[0].name] = histogram
+    reach = constant(cell.inputs[1])
+    assert reach is not None, "it has just been made"
+    context.neurons[cell.name] = NeuronRecord(
+        cell.op,
+        setting.max_spikes,
+        setting.levels,
+        int(np.size(reach)),
+        Spread.of(reach),
+        clip=None,
+        theta=cell.inputs[1].name,
+        exponents=setting.attributes["exponents"],
+    )
+    return cell
+
+
+def _stand(graph: Graph, target: Target, context: Context, ranges: Vector) -> tuple[Node, Setting]:
+    """The neuron behind one target, with its settings."""
     tensor = target.tensor
     name = unique_name(graph, neuron_name(target))
-    dtype = tensor.dtype or np.float32
     kind = rectifier(target.nodes[0]) if len(target.nodes) == 1 else None
     op, neuron = next(
         (cell.op, cell.neuron)
@@ -67,29 +100,15 @@ def _place(graph: Graph, target: Target, context: Context) -> Node:
         if cell.sums and cell.neuron is not None and cell.neuron.suits(kind, context.options)
     )
     setting = neuron.set_up(kind, context.options)
-    histogram = context.statistics.histograms[tensor.name]
-    chosen = histogram.merged() if context.options.granularity == "layer" else histogram
-    ranges = choose_ranges(chosen, context.options.threshold, _transfer(context.options), np.inf)
-    reach = broadcastable(exact(ranges), tensor, dtype)
     for node in target.nodes:
         context.note(node.name, node.op, "spiking", f"the target of {op}")
     if kind is not None:
         context.rectifiers[name] = kind
+    reach = broadcastable(ranges, tensor, tensor.dtype or np.float32)
     parameter = Constant(unique_name(graph, f"{name}/range"), reach)
     cell = Node(op, name, setting.attributes, [tensor, parameter], domain=DOMAIN)
-    result = insert_after(graph, tensor, cell)
-    context.statistics.histograms[result.name] = histogram
-    context.neurons[name] = NeuronRecord(
-        op,
-        setting.max_spikes,
-        setting.levels,
-        int(np.size(reach)),
-        Spread.of(reach),
-        clip=None,
-        theta=parameter.name,
-        exponents=setting.attributes["exponents"],
-    )
-    return cell
+    insert_after(graph, tensor, cell)
+    return cell, setting
 
 
 def _coarse(options: CompileOptions, *, later: bool) -> list[float]:

@@ -80,13 +80,15 @@ def begin(model: onnx.ModelProto, options: CompileOptions) -> tuple[Graph, Conte
     return read_graph(flat), Context(options, flat)
 
 
-def prepare(model: onnx.ModelProto) -> tuple[Graph, Context]:
+def prepare(model: onnx.ModelProto, options: CompileOptions | None = None) -> tuple[Graph, Context]:
     """The graph of a user's model behind the passes that need no data: equal to it, in normal forms.
+
+    They are the same whatever the options.
 
     Raises:
         ModelError: as `begin`.
     """
-    graph, context = begin(model, CompileOptions())
+    graph, context = begin(model, options or CompileOptions())
     for step in PREPARATION:
         run_pass(step, graph, context)
     return graph, context

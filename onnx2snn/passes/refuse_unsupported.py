@@ -5,10 +5,10 @@ from __future__ import annotations
 from onnx2snn.errors import ModelError, UnsupportedGraphError
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.sections import is_neuron
-from onnx2snn.graph.targets import find_targets
 from onnx2snn.graph.univariate import find_activations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
+from onnx2snn.passes.grade_activations import preview
 from onnx2snn.passes.properties import PREPARED
 
 
@@ -32,15 +32,11 @@ class RefuseUnsupported(Pass):
         waits = context.options.approximate != "none" and bool(smooth)
         waits = waits and "activations_approximated" not in context.established
         strict = context.options.strict and not waits
-        graded = find_targets(graph) if context.options.code == "graded" else []
-        spiking = {node.name for target in graded for node in target.nodes}
-        verdicts = judge(context.model, graph, context.last_notes, strict=strict, spiking=spiking)
-        refused = refusals(verdicts)
+        seen, notes = preview(graph, context)
+        refused = refusals(judge(context.model, seen, notes, strict=strict))
         if refused:
             raise UnsupportedGraphError(refused)
-        if waits or any(is_neuron(node) for node in graph.nodes):
-            return False
-        if graded:
+        if waits or any(is_neuron(node) for node in seen.nodes):
             return False
         remedy = "train the model with ReLU activations"
         if smooth and context.options.approximate == "none" and context.options.code != "graded":
