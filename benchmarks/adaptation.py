@@ -20,10 +20,10 @@ from onnx2snn.analysis.evaluation import evaluate, open_reference
 
 #: Setting → options, for the schedule stream and layer.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "stream": {},
-    "stream, signed": {"signed": True},
+    "stream": {"code": "burst"},
+    "stream, signed": {"code": "burst", "signed": True},
     "layer, radix, T = 4": {"schedule": "layer", "code": "radix", "timesteps": 4},
-    "layer, burst, T = 4": {"schedule": "layer", "timesteps": 4},
+    "layer, burst, T = 4": {"schedule": "layer", "code": "burst", "timesteps": 4},
 }
 
 
@@ -59,7 +59,7 @@ def main(
         for setting in settings:
             options = SETTINGS[setting]
             rows: dict[str, dict[str, Any]] = {"fixed Γ = 4": {}}
-            if options.get("code") != "radix":
+            if options["code"] != "radix":
                 rows |= {
                     "fixed Γ = 2": {"max_spikes": 2},
                     "auto, spikes of Γ = 2": {"max_spikes": "auto"},

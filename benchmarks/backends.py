@@ -84,7 +84,9 @@ def main(images: int, timesteps: int) -> None:
         table.add_column(column, justify="left" if column in ("net", "neuron") else "right")
     worst = 0.0
     for net, signed in itertools.product(NETS.values(), (False, True)):
-        compiled = onnx2snn.compile(net.path, net.train(128), timesteps=timesteps, signed=signed)
+        compiled = onnx2snn.compile(
+            net.path, net.train(128), timesteps=timesteps, code="burst", signed=signed
+        )
         session = onnx2snn.SpikingSession(compiled.model)
         distances = tie_distances(session, next(net.test().batches(images)), timesteps)
         farthest = max(distances, default=0.0)

@@ -27,9 +27,11 @@ from onnx2snn.data.readers import Dataset, InputSpec, dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "stream": {},
-    "layer": {"schedule": "layer"},
-    "layer, int8": {"schedule": "layer", "weights": "int8"},
+    "stream": {"code": "burst"},
+    "layer": {"code": "burst", "schedule": "layer"},
+    "layer, int8": {"code": "burst", "schedule": "layer", "weights": "int8"},
+    "stream, graded": {"code": "graded"},
+    "layer, graded": {"code": "graded", "schedule": "layer"},
 }
 
 

@@ -61,6 +61,7 @@ def measure(
         model,
         example_feeds(model, calibration, seed=1),
         timesteps=timesteps,
+        code="burst",
         max_spikes=4,
         signed=True,
         **options,

@@ -39,7 +39,7 @@ def examine(faults: dict[str, str], samples: int) -> None:
     """Compile with the faults, and diagnose."""
     net = NETS["resnet20"]
     with patch.object(compiler, "COMPLETION", with_faults(faults)):
-        compiled = onnx2snn.compile(net.path, net.train(256))
+        compiled = onnx2snn.compile(net.path, net.train(256), code="burst")
     session = onnx2snn.SpikingSession(compiled.model)
     data = net.test(samples)
     started = time.perf_counter()

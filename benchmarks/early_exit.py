@@ -47,7 +47,9 @@ def main(
         test = net.test(samples)
         batches = list(test.batches(batch))
         for timesteps in lengths:
-            compiled = onnx2snn.compile(net.path, net.train(500), timesteps=timesteps, signed=signed)
+            compiled = onnx2snn.compile(
+                net.path, net.train(500), timesteps=timesteps, code="burst", signed=signed
+            )
             session = onnx2snn.SpikingSession(compiled.model)
             rule = calibrate_exit(session, net.train(None), max_loss)
             output = session.artifact.outputs[0]

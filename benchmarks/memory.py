@@ -65,7 +65,7 @@ def main(net: str, batch: int, lengths: tuple[int, ...], one: tuple[str, str, in
         ann, artifact = f"{folder}/ann.onnx", f"{folder}/stream.onnx"
         model, calibration = load(net, 64)
         onnx.save(model, ann)
-        onnx2snn.compile(model, calibration).save(artifact)
+        onnx2snn.compile(model, calibration, code="burst").save(artifact)
         rows = [(ann, "ANN", 1)]
         rows += [(artifact, kind, steps) for kind in ("stock", "native") for steps in lengths]
         table = Table(box=None, header_style="bold")

@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "operators.md"
 TIMESTEPS = 5
 #: Options of `onnx2snn.compile` for the document, and for graded spikes.
-BURSTS: Mapping[str, Any] = {"timesteps": TIMESTEPS, "max_spikes": 4, "signed": True}
+BURSTS: Mapping[str, Any] = {"code": "burst", "timesteps": TIMESTEPS, "max_spikes": 4, "signed": True}
 GRADED: Mapping[str, Any] = {"timesteps": 8, "code": "graded", "exponents": 12}
 LARGEST = float(np.finfo(np.float32).max)
 VERDICTS = ("spiking", "linear", "analog", "folded", "refused", "bug")

@@ -34,7 +34,7 @@ def main(names: tuple[str, ...], samples: int) -> None:
         table.add_column(column, justify="right")
     for name in names:
         net = NETS[name]
-        compiled = onnx2snn.compile(net.path, net.train(500), timesteps=8, signed=True)
+        compiled = onnx2snn.compile(net.path, net.train(500), timesteps=8, code="burst", signed=True)
         session = onnx2snn.SpikingSession(compiled.model)
         dataset = net.test(samples)
         marks = [time.perf_counter()]

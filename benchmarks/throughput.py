@@ -33,10 +33,10 @@ from onnx2snn.engine.native import find_kernels
 
 #: Name → options of our networks.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "stream, burst": {},
-    "stream, signed": {"signed": True},
-    "layer, float": {"schedule": "layer"},
-    "layer, int8": {"schedule": "layer", "weights": "int8"},
+    "stream, burst": {"code": "burst"},
+    "stream, signed": {"code": "burst", "signed": True},
+    "layer, float": {"code": "burst", "schedule": "layer"},
+    "layer, int8": {"code": "burst", "schedule": "layer", "weights": "int8"},
     "stream, graded": {"code": "graded"},
     "layer, graded": {"code": "graded", "schedule": "layer"},
 }

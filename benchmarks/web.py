@@ -85,7 +85,7 @@ def _cases(samples: int, *, digit_only: bool) -> Iterator[list[Case]]:
 def _measure(case: Case, folder: Path, runtime: OnnxruntimeWeb) -> list[str]:
     """A row of the table."""
     source = folder.with_suffix(".snn.onnx")
-    onnx2snn.compile(case.model, case.train, signed=True).save(source)
+    onnx2snn.compile(case.model, case.train, code="burst", signed=True).save(source)
     session = onnx2snn.SpikingSession(source)
     index = save_page(folder, make_page(source, session, case.test, runtime)).index
     stepped = _step_in_browser(index, len(case.test))
