@@ -53,8 +53,8 @@ REFUSED = [
     ),
     (
         {"code": "radix"},
-        "--code: expected graded or burst with --schedule stream, found radix; a neuron that fires before its "
-        "input is complete cannot know its leading bits, so add --schedule layer",
+        "--code: expected graded or burst with --schedule stream, found radix; a neuron that fires before "
+        "its input is complete cannot know its leading bits, so add --schedule layer",
     ),
     (
         RADIX | {"max_spikes": 2},

@@ -216,7 +216,7 @@ def test_what_an_island_feeds_is_charged_as_macs(schedule, times, rng):
     weights = normal(rng, w1=(2, 2, 3, 3), w2=(2, 2, 3, 3), w3=(18, 3))
     model = parse(f"(float[N,2,3,3] x) => (float[N,3] y) {{ {ISLAND} }}", **weights)
     x = rng.standard_normal((6, 2, 3, 3)).astype(np.float32)
-    compiled = onnx2snn.compile(model, x, timesteps=4, schedule=schedule, correct_bias=False)
+    compiled = onnx2snn.compile(model, x, timesteps=4, schedule=schedule, correct_bias=False, code="burst")
     session = onnx2snn.SpikingSession(compiled.model)
     steps = [4] if schedule == "layer" else [1, 4]
     figures = evaluate(session, dataset_from_arrays(x, session.inputs), steps).to_dict()
@@ -242,7 +242,7 @@ def test_inputs_that_join_spikes_are_charged_as_macs(rng):
         f"(float[N,2] x) => (float[N,3] y) {{ h = Gemm(x, w1) {text} }}", **normal(rng, w1=(2, 4), w2=(6, 3))
     )
     x = rng.standard_normal((5, 2)).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False, code="burst").model)
     work = session.work_per_sample(x)
     assert (work.ann_macs, work.prefix_macs, work.joined_macs) == (8 + 18, 8, 6)
     (counted,) = session.run_counted(x, [8])
@@ -256,7 +256,11 @@ def folder(tmp_path_factory):
         (place / name).write_bytes(resources.files("onnx2snn.demo").joinpath(name).read_bytes())
     options = onnx2snn.Preprocessing(scale=1 / 16)
     onnx2snn.compile(
-        place / "digits.onnx", place / "digits_calibration.npz", preprocessing=options, correct_bias=False
+        place / "digits.onnx",
+        place / "digits_calibration.npz",
+        preprocessing=options,
+        correct_bias=False,
+        code="burst",
     ).save(place / "digits.snn.onnx")
     (place / "own.toml").write_text(OWN)
     return place

@@ -120,7 +120,7 @@ WEIGHTS = {"w1": (4, 3, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "w3": (64, 5)}
 def test_groups_give_what_the_batch_gives(options, rng):
     x = normal(rng, x=(53, 3, 8, 8))["x"]
     session = onnx2snn.SpikingSession(
-        onnx2snn.compile(parse(TEXT, **normal(rng, **WEIGHTS)), x, **options).model
+        onnx2snn.compile(parse(TEXT, **normal(rng, **WEIGHTS)), x, **{"code": "burst", **options}).model
     )
     assert session._apart
     sizes = []
@@ -138,7 +138,7 @@ def test_a_net_that_looks_across_samples_stays_whole(rng):
         h = MatMul(x, w) r = Relu(h) m = ReduceMean(r, batch) y = Sub(r, m) }"""
     x = normal(rng, x=(64, 4))["x"]
     model = parse(text, batch=np.int64([0]), **normal(rng, w=(4, 3)))
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="burst").model)
     assert not session._apart
     (first, *later) = [session.run(x).outputs["y"] for _ in range(6)]
     assert all(np.array_equal(array, first) for array in later)
@@ -148,7 +148,7 @@ def test_an_output_without_samples_is_given_once(rng):
     text = "(float[N,4] x) => (float[N,3] y, float[1,5] z) { h = MatMul(x, w) y = Relu(h) z = Mul(k, k) }"
     model = parse(text, k=np.ones((1, 5), np.float32), **normal(rng, w=(4, 3)))
     x = normal(rng, x=(40, 4))["x"]
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="burst").model)
     assert session.run(x).outputs["z"].shape == (1, 5)
 
 

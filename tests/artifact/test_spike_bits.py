@@ -61,7 +61,9 @@ def test_neurons_that_take_back_send_a_sign(op):
                 y = MatMul(r, w) }""",
             q=np.float32(0.25), zero=np.float32(0), top=np.float32(4), w=np.eye(2, dtype="f"),
         )  # fmt: skip
-    artifact = take_apart(onnx2snn.compile(model, np.ones((4, 2), np.float32), **options).model)
+    artifact = take_apart(
+        onnx2snn.compile(model, np.ones((4, 2), np.float32), **{"code": "burst", **options}).model
+    )
     assert [cell.op_type for cell in artifact.neurons] == [op]
     (bits,) = spike_bits(artifact).values()
     assert bits == (1 if op == "BurstIF" else 2)

@@ -75,7 +75,7 @@ def test_layers_are_counted_or_listed(name, rng):
     output = "[N,P]"
     model = parse(f"(float[N,2,4,4] x) => (float{output} y) {{ {FIRST} {nodes} }}", **weights, **extra)
     data = feeds(rng, model, 16)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False, code="burst").model)
     assert make_counter(session.artifact).uncounted == uncounted
     (found,) = session.run_counted(data, [4])
     assert set(found.synaptic_operations) == counted
@@ -91,7 +91,7 @@ def test_a_factor_that_broadcasts(rng):
         **normal(rng, w=(4, 3)),
     )
     data = feeds(rng, model, 16)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False, code="burst").model)
     (found,) = session.run_counted(data, [4])
     np.testing.assert_array_equal(found.synaptic_operations["y"], 12 * found.spikes["r"])
 
@@ -102,7 +102,7 @@ def test_float16_spikes_are_counted(rng):
     weights = {name: w.astype(np.float16) for name, w in normal(rng, **shapes).items()}
     model = parse(f"(float16[N,2,4,4] x) => (float16[N,5,4,4] y) {{ {text} }}", **weights)
     data = feeds(rng, model, 8)["x"].astype(np.float16)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False, code="burst").model)
     (found,) = session.run_counted(data, [8])
     np.testing.assert_array_equal(found.synaptic_operations["y"], 5 * found.spikes["r"])
     recorded = session.run(data, record=True).spikes["r"].astype(int)
@@ -121,7 +121,7 @@ def test_a_batchnorm_costs_no_macs(rng):
     for text, more in ((plain, {}), (normed, batchnorm(rng, 3))):
         model = parse(f"(float[N,2,4,4] x) => (float[N,5] y) {{ {text} }}", **weights, **more)
         data = feeds(rng, model, 8)
-        artifact = onnx2snn.compile(model, data, correct_bias=False).model
+        artifact = onnx2snn.compile(model, data, correct_bias=False, code="burst").model
         if more:
             assert "c/shift" in {node.name for node in artifact.graph.node}
         macs.append(onnx2snn.SpikingSession(artifact).macs_per_sample(data))
@@ -147,7 +147,7 @@ def test_bursts_through_pools(name, schedule, rng):
         **normal(rng, w1=(2, 2, 1, 1), w2=(2, 2, 1, 1), w3=(5, channels, 1, 1)),
     )
     data = feeds(rng, model, 8)
-    compiled = onnx2snn.compile(model, data, correct_bias=False, schedule=schedule, timesteps=4)
+    compiled = onnx2snn.compile(model, data, correct_bias=False, schedule=schedule, timesteps=4, code="burst")
     session = onnx2snn.SpikingSession(compiled.model)
     if schedule == "layer" and "two" in name:  # counted as one or not at all: here it is said not to be
         assert session.uncounted == ("y",)
@@ -174,7 +174,7 @@ def test_a_pool_of_currents_sends_no_spikes(rng):
         **normal(rng, w1=(2, 2, 1, 1), w2=(2, 2, 1, 1), w3=(2, 3)),
     )
     data = feeds(rng, model, 8)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, data, correct_bias=False, code="burst").model)
     assert session.uncounted == ("d",)
     (found,) = session.run_counted(data, [8])
     assert set(found.synaptic_operations) == {"c", "y"}
@@ -220,7 +220,7 @@ def test_rows_need_not_be_samples(name, schedule, rng):
     """Wherever the samples are, all work is counted, and for the sample that it is done for."""
     model = laid_out(name, rng)
     data = feeds(rng, model, 5)["x"] * np.float32([0, 0.2, 1, 2, 3]).reshape(5, 1, 1)
-    compiled = onnx2snn.compile(model, data, correct_bias=False, schedule=schedule, timesteps=4)
+    compiled = onnx2snn.compile(model, data, correct_bias=False, schedule=schedule, timesteps=4, code="burst")
     assert compiled.report.to_dict()["macs"]["per_sample"] == 4 * 64 + 4 * 64 + 32 * 3
     session = onnx2snn.SpikingSession(compiled.model)
     work = session.work_per_sample(data)
@@ -278,7 +278,7 @@ def test_a_sample_counts_as_it_does_alone(moves, rng):
         **used,
     )
     x = feeds(rng, model, 3)["x"] * np.float32([0.2, 1, 3]).reshape(3, 1, 1)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False, code="burst").model)
     (together,) = session.run_counted(x, [8])
     alone = [session.run_counted(x[i : i + 1], [8])[0].synaptic_operations["y"][0] for i in range(3)]
     found = together.synaptic_operations["y"]
@@ -294,7 +294,9 @@ def test_copies_that_fill_up_a_batch_do_not_count(name, rng):
     figures = []
     for batch, layout in (("N", "as it is"), (4, name)):
         model = laid_out(layout, np.random.default_rng(seed), batch)
-        session = onnx2snn.SpikingSession(onnx2snn.compile(model, x[:4], correct_bias=False).model)
+        session = onnx2snn.SpikingSession(
+            onnx2snn.compile(model, x[:4], correct_bias=False, code="burst").model
+        )
         figures.append(evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict())
     keys = ("spikes_per_sample", "synaptic_operations_per_sample", "energy")
     assert [figures[0][key] for key in keys] == [figures[1][key] for key in keys]

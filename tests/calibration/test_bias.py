@@ -28,7 +28,7 @@ def convert(model, x, **options):
     snn = clone(ann)
     shape = tuple(dim if isinstance(dim, int) else None for dim in ann.inputs[0].shape)
     dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), shape)])
-    chosen = CompileOptions(**{"timesteps": 4, "max_spikes": 2, "batch_size": 8, **options})
+    chosen = CompileOptions(**{"code": "burst", "timesteps": 4, "max_spikes": 2, "batch_size": 8, **options})
     context = Context(chosen, dataset=dataset)
     for step in (Calibrate(), ReplaceRelu(), ReplaceMaxPool()):
         step.run(snn, context)
@@ -178,7 +178,7 @@ def test_cost_is_linear_in_depth(rng, monkeypatch):
     for depth in (1, 2, 3, 5, 8):
         graph = graph_of(parse(chain(depth), **weights))
         dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 3))])
-        context = Context(CompileOptions(timesteps=4, batch_size=8), dataset=dataset)
+        context = Context(CompileOptions(timesteps=4, batch_size=8, code="burst"), dataset=dataset)
         Calibrate().run(graph, context)
         ReplaceRelu().run(graph, context)
         monkeypatch.setattr(OnnxruntimeEngine, "run", counted)

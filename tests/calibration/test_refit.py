@@ -52,7 +52,7 @@ def make(rng):
         shape = tuple(dim if isinstance(dim, int) else 48 for dim in graph.inputs[0].shape)
         x = normal(rng, x=shape)["x"]
         dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, *shape[1:]))])
-        context = Context(CompileOptions(schedule="layer", timesteps=4), dataset=dataset)
+        context = Context(CompileOptions(schedule="layer", timesteps=4, code="burst"), dataset=dataset)
         for step in (Calibrate(), ReplaceRelu()):
             step.run(graph, context)
         last = [node for node in graph.nodes if is_cell(node)][-1]
@@ -139,6 +139,6 @@ def test_a_layer_that_is_broadcast_is_left_as_it_is(branch, rng):
     weights = normal(rng, w=(8, 8), w2=(8, 8), w3=(8, 8))
     model = parse(text + " d = Relu(c) y = MatMul(d, w3) }", **weights, one=np.int64([1]))
     x = rng.normal(size=(20, 6, 8)).astype(np.float32)
-    artifact = onnx2snn.compile(model, x, schedule="layer", timesteps=8).model
+    artifact = onnx2snn.compile(model, x, schedule="layer", timesteps=8, code="burst").model
     (found, expected) = (OnnxruntimeEngine(net).run({"x": x})["y"] for net in (artifact, model))
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)

@@ -37,7 +37,7 @@ def test_bias_correction_in_every_float_type(dtype, signed, rng):
     weights = {name: (w / 2).astype(kind) for name, w in normal(rng, **shapes).items()}
     model = parse(f"({dtype}[N,4] x) => ({dtype}[N,3] y) {{ {nodes} }}", axis=np.int64([1]), **weights)
     data = rng.standard_normal((64, 4)).astype(kind)
-    artifact = onnx2snn.compile(model, data, timesteps=32, signed=signed).model
+    artifact = onnx2snn.compile(model, data, timesteps=32, signed=signed, code="burst").model
     found = onnx2snn.SpikingSession(artifact).run(data).outputs["y"]
     assert found.dtype == kind
     assert relative_error([found], run(model, {"x": data})) < 0.1

@@ -12,7 +12,8 @@ from onnx2snn.errors import DataError, OptionError
 from tests.exits.nets import TEXT, WEIGHTS
 from tests.helpers import normal, parse
 
-KINDS = [{}, {"signed": True}, {"schedule": "layer"}]
+BURST = {"code": "burst"}
+KINDS = [BURST, {"signed": True}, {"schedule": "layer", **BURST}]
 RADIX = {"schedule": "layer", "code": "radix", "timesteps": 4}
 INTEGERS = {"schedule": "layer", "weights": "int8"}
 GRADED = [{"code": "graded", "timesteps": 3}, {"code": "graded", "timesteps": 3, "schedule": "layer"}]
@@ -72,7 +73,9 @@ def test_compression_saves_within_its_bound(options, what, rng):
     assert said["loss"] <= 3
 
 
-@pytest.mark.parametrize("options", [{"compress": "energy", "max_loss": 2}, {"max_spikes": "auto"}])
+@pytest.mark.parametrize(
+    "options", [{"compress": "energy", "max_loss": 2}, {"max_spikes": "auto"}, {"exponents": "auto"}]
+)
 def test_two_runs_give_the_same_bytes(options, rng):
     x, model = normal(rng, x=(64, 3, 6, 6))["x"], net(rng)
     one, other = (onnx2snn.compile(model, x, **options).model for _ in range(2))
@@ -82,7 +85,7 @@ def test_two_runs_give_the_same_bytes(options, rng):
 def test_labels_are_what_the_loss_is_measured_by(rng):
     x, model = normal(rng, x=(100, 3, 6, 6))["x"], net(rng)
     labels = rng.integers(0, 5, 100)
-    options = {"compress": "energy", "max_loss": 5}
+    options = {"compress": "energy", "max_loss": 5, **BURST}
     compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, **options)
     assert compiled.report.to_dict()["adaptation"]["measure"] == "accuracy"
     compiled = onnx2snn.compile(model, {"x": x, "labels": labels}, loss_measure="agreement", **options)
@@ -95,7 +98,7 @@ def test_a_net_without_classes_is_held_to_its_error(rng):
     text = "(float[N,3,6,6] x) => (float[N,2,6,6] y) { c = Conv(x, w1) r = Relu(c) y = Conv(r, w2) }"
     x = normal(rng, x=(64, 3, 6, 6))["x"]
     model = net(rng, text, w1=(4, 3, 1, 1), w2=(2, 4, 1, 1))
-    said = onnx2snn.compile(model, x, compress="spikes", max_loss=5).report.to_dict()["adaptation"]
+    said = onnx2snn.compile(model, x, compress="spikes", max_loss=5, **BURST).report.to_dict()["adaptation"]
     assert said["measure"] == "error"
     assert 0 < said["loss"] <= 5
 
@@ -104,11 +107,11 @@ def test_a_bound_that_nothing_meets_leaves_the_network_as_it_is(rng, monkeypatch
     x, model = normal(rng, x=(64, 3, 6, 6))["x"], net(rng)
     qualities = iter([90.0] + [80.0] * 20)
     monkeypatch.setattr(adaptation._Quality, "of", lambda *_: next(qualities))
-    compiled = onnx2snn.compile(model, x, compress="energy", max_loss=1)
+    compiled = onnx2snn.compile(model, x, compress="energy", max_loss=1, **BURST)
     said = compiled.report.to_dict()["adaptation"]
     assert not said["met"]
     assert all(layer["scale"] == 1 for layer in said["layers"].values())
-    plain = onnx2snn.compile(model, x[::2])
+    plain = onnx2snn.compile(model, x[::2], **BURST)
     expected = onnx2snn.SpikingSession(plain.model).run(x).outputs["y"]
     np.testing.assert_array_equal(onnx2snn.SpikingSession(compiled.model).run(x).outputs["y"], expected)
     assert "less than one of the 32 samples held back" in caplog.text
@@ -121,7 +124,10 @@ def test_a_ceiling_is_never_exceeded(rng):
     weights = normal(rng, w1=(4, 3, 3, 3), w2=(4, 4, 3, 3))
     model = parse(text, low=np.float32(0), high=np.float32(1), **weights)
     x = normal(rng, x=(64, 3, 6, 6))["x"]
-    for options in ({"max_spikes": "auto", "spike_budget": "70%"}, {"compress": "spikes", "max_loss": 20}):
+    for options in (
+        {"max_spikes": "auto", "spike_budget": "70%"},
+        {"compress": "spikes", "max_loss": 20, **BURST},
+    ):
         compiled = onnx2snn.compile(model, x, **options)
         found = onnx2snn.SpikingSession(compiled.model).run(3 * x).outputs["s"]
         assert found.max() <= 1 + 1e-6
@@ -162,13 +168,13 @@ def test_a_large_budget_keeps_bursts_within_bounds(rng):
 def test_labels_that_are_no_classes_are_refused(rng):
     data = {"x": normal(rng, x=(40, 3, 6, 6))["x"], "labels": np.arange(40)}
     with pytest.raises(DataError, match="labels: expected classes 0 to 4, those of output 'y', found"):
-        onnx2snn.compile(net(rng), data, compress="spikes")
+        onnx2snn.compile(net(rng), data, compress="spikes", **BURST)
 
 
 def test_a_second_output_would_not_be_looked_at(rng):
     text = TEXT.replace("=> (float[N,5] y)", "=> (float[N,5] y, float[N,5] k)").replace(" }", " k = Neg(y) }")
     with pytest.raises(OptionError, match="expected a net with one output"):
-        onnx2snn.compile(net(rng, text), normal(rng, x=(32, 3, 6, 6))["x"], compress="spikes")
+        onnx2snn.compile(net(rng, text), normal(rng, x=(32, 3, 6, 6))["x"], compress="spikes", **BURST)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +184,8 @@ def test_a_second_output_would_not_be_looked_at(rng):
         ({"max_loss": 0.5, "early_exit": "confidence"}, "--max-loss: expected only with --compress"),
         ({"loss_measure": "agreement"}, "--loss-measure: expected only with --compress"),
         ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
-        ({"spike_budget": "50%"}, "--spike-budget: expected only with --max-spikes auto"),
+        ({"spike_budget": "50%", **BURST}, "--spike-budget: expected only with --max-spikes auto"),
+        ({"spike_budget": "50%"}, "--spike-budget: expected only with --exponents auto"),
         ({"max_spikes": "auto", "spike_budget": "0%"}, "--spike-budget: expected spikes a sample"),
         ({"max_spikes": "auto", "spike_budget": -3}, "--spike-budget: expected spikes a sample"),
         ({"max_spikes": "auto", "spike_budget": 1}, "--spike-budget: expected at least .* give more"),
@@ -189,7 +196,10 @@ def test_a_second_output_would_not_be_looked_at(rng):
             {"exponents": "auto", "compress": "spikes", **GRADED[0]},
             "--compress: expected none with --exponents",
         ),
-        ({"exponents": "auto"}, "--exponents: expected only with --code graded, found 'auto' with burst"),
+        (
+            {"exponents": "auto", **BURST},
+            "--exponents: expected only with --code graded, found 'auto' with b",
+        ),
         ({"max_spikes": "auto", **GRADED[0]}, "--max-spikes: expected none with --code graded, found 'auto'"),
         ({"max_spikes": "auto", **RADIX}, "--max-spikes: expected none with --code radix"),
         ({"compress": "energy", "max_loss": 0}, "--max-loss: expected more than 0"),
@@ -229,7 +239,7 @@ def test_a_net_that_gives_nothing_but_zeros_loses_nothing(rng):
         v=np.zeros((4, 1), np.float32),
         **normal(rng, w=(3, 4)),
     )
-    said = onnx2snn.compile(model, normal(rng, x=(64, 3))["x"], compress="spikes").report.to_dict()[
+    said = onnx2snn.compile(model, normal(rng, x=(64, 3))["x"], compress="spikes", **BURST).report.to_dict()[
         "adaptation"
     ]
     assert (said["measure"], said["loss"]) == ("error", 0)

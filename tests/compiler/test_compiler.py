@@ -46,13 +46,14 @@ def digits(**options) -> onnx2snn.CompiledModel:
 # --- the embedded net -------------------------------------------------------------------------------------
 
 
-def test_same_bytes_every_time(tmp_path):
+@pytest.mark.parametrize("options", [{}, {"code": "burst"}])
+def test_same_bytes_every_time(options, tmp_path):
     """From a path, from a loaded model, and from a caller's model that stays as it was."""
-    digits().save(tmp_path / "first.onnx")
-    digits().save(tmp_path / "second.onnx")
+    digits(**options).save(tmp_path / "first.onnx")
+    digits(**options).save(tmp_path / "second.onnx")
     model = onnx.load(str(DEMO / "digits.onnx"))
     before = model.SerializeToString(deterministic=True)
-    loaded = onnx2snn.compile(model, DEMO / "digits_calibration.npz", preprocessing=SCALE)
+    loaded = onnx2snn.compile(model, DEMO / "digits_calibration.npz", preprocessing=SCALE, **options)
     loaded.save(str(tmp_path / "third.onnx"))
     first = (tmp_path / "first.onnx").read_bytes()
     assert (tmp_path / "second.onnx").read_bytes() == first
@@ -62,7 +63,7 @@ def test_same_bytes_every_time(tmp_path):
 
 def test_every_node_is_accounted_for_once():
     model = onnx.load(str(DEMO / "digits.onnx"))
-    report = digits().report.to_dict()
+    report = digits(code="burst").report.to_dict()
     assert [node["node"] for node in report["nodes"]] == [node.name for node in model.graph.node]
     assert len({node.name for node in model.graph.node}) == len(model.graph.node)
     assert {op for node in report["nodes"] if node["role"] == "spiking" for op in [node["op"]]} == {
@@ -71,13 +72,15 @@ def test_every_node_is_accounted_for_once():
     }
     assert all(node["reason"] for node in report["nodes"])
     assert set(report["neurons"]) == {node["node"] for node in report["nodes"] if node["op"] == "Relu"}
-    before = onnx2snn.inspect(model).nodes
+    before = onnx2snn.inspect(model, code="burst").nodes
     assert [(v.node, v.op, v.role) for v in before] == [
         (n["node"], n["op"], n["role"]) for n in report["nodes"]
     ]
 
 
-@pytest.mark.parametrize("options", [{"signed": True}, {"signed": False}, {"signed": True, "timesteps": 4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"timesteps": 4}, {"signed": True}, {"code": "burst"}, {"signed": True, "timesteps": 4}]
+)
 def test_accuracy_on_digits(options):
     session = SpikingSession(digits(**options).model)
     with np.load(str(DEMO / "digits_test.npz")) as test:
@@ -185,11 +188,11 @@ def test_options_are_checked(mlp, samples, options, words):
 def test_strict_refuses_what_would_not_spike(rng, samples):
     text = MLP.replace("y = Gemm(r, w2)", "z = Gemm(r, w2) [soft] y = Softmax<axis=1>(z)")
     model = parse(text, **normal(rng, w1=(4, 6), w2=(6, 3)))
-    assert onnx2snn.compile(model, samples).report.to_dict()["roles"]["analog"] == 1
+    assert onnx2snn.compile(model, samples, code="burst").report.to_dict()["roles"]["analog"] == 1
     with pytest.raises(
         onnx2snn.UnsupportedGraphError, match=r"'soft' \(Softmax\): analog .* --strict"
     ) as caught:
-        onnx2snn.compile(model, samples, strict=True)
+        onnx2snn.compile(model, samples, strict=True, code="burst")
     assert [refusal.node for refusal in caught.value.refusals] == ["soft"]
 
 
@@ -203,7 +206,9 @@ def test_strict_accepts_shape_arithmetic(rng):
         zero=np.asarray([0]),
         rest=np.asarray([-1]),
     )
-    roles = onnx2snn.compile(model, feeds(rng, model, 8)["x"], strict=True).report.to_dict()["roles"]
+    roles = onnx2snn.compile(model, feeds(rng, model, 8)["x"], strict=True, code="burst").report.to_dict()[
+        "roles"
+    ]
     assert roles == {"spiking": 1, "linear": 5, "analog": 0, "folded": 0, "refused": 0}
 
 
@@ -220,7 +225,7 @@ def test_all_refusals_are_listed_and_no_data_is_opened():
 def test_an_input_with_our_name_is_the_users(rng):
     model = parse("(float[N,4] timesteps) => (float[N,4] y) { y = Relu(timesteps) }")
     x = rng.uniform(0, 1, (8, 4)).astype(np.float32)
-    compiled = onnx2snn.compile(model, x, timesteps=64)
+    compiled = onnx2snn.compile(model, x, timesteps=64, code="burst")
     result = onnx2snn.SpikingSession(compiled.model).run({"timesteps": x}, 32)
     np.testing.assert_allclose(result.outputs["y"], x, rtol=0, atol=0.05)
 
@@ -253,8 +258,9 @@ def test_two_inputs_by_name(rng):
         onnx2snn.compile(model, {"a": data["a"]})
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize("opset", [7, 9, 12, 13, 18])
-def test_every_opset_gives_the_same_scores(opset, rng):
+def test_every_opset_gives_the_same_scores(opset, code, rng):
     text = """(float[N,2,4,4] x) => (float[N,3] y) {
         c = Conv<pads=[1,1,1,1]>(x, k) r = Relu(c) m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r)
         f = Flatten(m) y = Gemm(f, w, b) }"""
@@ -262,9 +268,9 @@ def test_every_opset_gives_the_same_scores(opset, rng):
     new, old = parse(text, **weights), parse(text, **weights)
     old.opset_import[0].version, old.ir_version = opset, 8
     data = feeds(rng, new, 32)["x"]
-    expected = SpikingSession(onnx2snn.compile(new, data).model).run(data).outputs["y"]
+    expected = SpikingSession(onnx2snn.compile(new, data, code=code).model).run(data).outputs["y"]
     np.testing.assert_array_equal(
-        SpikingSession(onnx2snn.compile(old, data).model).run(data).outputs["y"], expected
+        SpikingSession(onnx2snn.compile(old, data, code=code).model).run(data).outputs["y"], expected
     )
 
 
@@ -380,18 +386,21 @@ def test_pool_of_spikes_is_exact(kernel, stride, pad, dilation, ceil, signed, se
     )
     text = f"(float[N,2,7,6] x) => (float[N,2,P,Q] y, float[N,2,7,6] r) {{ r = Relu(x) y = {pool}(r) }}"
     x = np.random.default_rng(seed).standard_normal((4, 2, 7, 6)).astype(np.float32)
-    outputs = SpikingSession(onnx2snn.compile(parse(text), x, signed=signed).model).run(x).outputs
+    outputs = (
+        SpikingSession(onnx2snn.compile(parse(text), x, signed=signed, code="burst").model).run(x).outputs
+    )
     (expected,) = run(
         parse(f"(float[N,2,7,6] r) => (float[N,2,P,Q] y) {{ y = {pool}(r) }}"), {"r": outputs["r"]}
     )
     np.testing.assert_allclose(outputs["y"], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize("schedule", ["stream", "layer"])
 @pytest.mark.parametrize(
     ("kernel", "stride", "pad", "size"), [(1, 2, 0, 6), (2, 3, 0, 6), (2, 2, 1, 5), (3, 3, 1, 5)]
 )
-def test_pools_whose_last_window_lies_behind_the_input(kernel, stride, pad, size, schedule, rng):
+def test_pools_whose_last_window_lies_behind_the_input(kernel, stride, pad, size, schedule, code, rng):
     """ONNX's shape inference counts it, onnxruntime's kernel does not; a session runs where the file does."""
     text = f"""(float[N,2,{size},{size}] x) => (float[N,2,P,Q] y) {{
         r = Relu(x)
@@ -399,7 +408,7 @@ def test_pools_whose_last_window_lies_behind_the_input(kernel, stride, pad, size
             pads=[{pad},{pad},{pad},{pad}]>(r)
     }}"""
     x = rng.standard_normal((4, 2, size, size)).astype(np.float32)
-    model = onnx2snn.compile(parse(text), x, schedule=schedule, timesteps=6).model
+    model = onnx2snn.compile(parse(text), x, schedule=schedule, code=code, timesteps=6).model
     (expected,) = run(model, {"x": x})
     for session in (
         SpikingSession(model),

@@ -46,7 +46,9 @@ def test_what_there_was_not_is_left_out():
     ("options", "more"),
     [
         ({}, []),
+        ({"code": "burst"}, []),
         ({"early_exit": "confidence:0.5"}, ["early_exit"]),
+        ({"code": "burst", "early_exit": "confidence:0.5"}, ["early_exit"]),
         ({"schedule": "layer", "weights": "int8"}, ["layers"]),
         ({"compress": "spikes", "max_loss": 50.0, "max_spikes": 4}, ["adaptation"]),
     ],
@@ -60,6 +62,6 @@ def test_what_a_compilation_says_survives_its_json(options, more):
 
 
 def test_an_inspection_counts_as_a_compilation_does():
-    found = onnx2snn.inspect(ann())
+    found = onnx2snn.inspect(ann(), code="burst")
     assert found.roles == {"spiking": 1, "linear": 1, "analog": 0, "folded": 0, "refused": 0}
     assert found.macs == Macs(4, 4, 1.0)

@@ -74,7 +74,9 @@ def build(name: str, rng: np.random.Generator) -> onnx.ModelProto:
 
 
 def compiled(model: onnx.ModelProto, rng: np.random.Generator, **options) -> onnx.ModelProto:
-    return onnx2snn.compile(model, feeds(rng, model, 96), schedule="layer", **options).model
+    return onnx2snn.compile(
+        model, feeds(rng, model, 96), schedule="layer", **{"code": "burst", **options}
+    ).model
 
 
 def execute(model: onnx.ModelProto, values: Arrays) -> list[np.ndarray]:
@@ -173,7 +175,9 @@ def test_same_bytes_every_time(options, rng):
     model = build("residual, leaky, BatchNormalization and island", rng)
     before, data = model.SerializeToString(deterministic=True), feeds(rng, model, 32)
     first, second = (
-        onnx2snn.compile(model, data, schedule="layer", **options).model.SerializeToString(deterministic=True)
+        onnx2snn.compile(
+            model, data, schedule="layer", **{"code": "burst", **options}
+        ).model.SerializeToString(deterministic=True)
         for _ in range(2)
     )
     assert first == second

@@ -96,7 +96,7 @@ def build(name: str, rng: np.random.Generator) -> onnx.ModelProto:
 
 
 def compiled(model: onnx.ModelProto, rng: np.random.Generator, **options) -> onnx.ModelProto:
-    return onnx2snn.compile(model, feeds(rng, model, 96), **options).model
+    return onnx2snn.compile(model, feeds(rng, model, 96), **{"code": "burst", **options}).model
 
 
 def execute(model: onnx.ModelProto, values: Arrays) -> list[np.ndarray]:
@@ -222,7 +222,9 @@ def test_the_loop_is_the_equations():
     x = np.float32([[1, 1], [-0.5, 2], [0.125, -0.25]])
     theta = np.maximum(x @ w1, 0).max(axis=0) / 4
     assert theta.tolist() == [0.4375, 0.5, 0.0390625]
-    artifact = onnx2snn.compile(model, x, threshold="max", correct_bias=False, timesteps=4).model
+    artifact = onnx2snn.compile(
+        model, x, threshold="max", correct_bias=False, timesteps=4, code="burst"
+    ).model
     v, total = np.tile(theta / 2, (3, 1)), np.zeros((3, 1))
     for _ in range(4):
         u = v + x @ w1
@@ -238,7 +240,7 @@ def test_dynamic_timesteps(rng):
 
     def make(timesteps: int, *, dynamic: bool) -> onnx.ModelProto:
         options = {"threshold": "max", "correct_bias": False, "dynamic_timesteps": dynamic}
-        return onnx2snn.compile(model, data, timesteps=timesteps, **options).model
+        return onnx2snn.compile(model, data, timesteps=timesteps, **{"code": "burst", **options}).model
 
     flexible = make(8, dynamic=True)
     onnx.checker.check_model(flexible, full_check=True)
@@ -274,7 +276,7 @@ def test_float16_keeps_converging(signed, rng):
     model = parse(f"(float16[N,2,4,4] x) => (float16[N,3] y) {{ {nodes} }}", **weights)
     data = rng.standard_normal((32, 2, 4, 4)).astype(np.float16)
     options = {"threshold": "max", "signed": signed, "correct_bias": False}
-    artifact = onnx2snn.compile(model, data, timesteps=8, **options).model
+    artifact = onnx2snn.compile(model, data, timesteps=8, **{"code": "burst", **options}).model
     session = onnx2snn.SpikingSession(artifact)
     expected = run(model, {"x": data})
     error = {

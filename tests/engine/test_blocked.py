@@ -97,7 +97,9 @@ def sessions(name, rng, monkeypatch, **options):
     text, shapes, constants = NETS[name]
     x = normal(rng, x=(6, 3, 8, 8))["x"]
     native = options.pop("native")
-    model = onnx2snn.compile(parse(text, **scaled(rng, shapes), **constants), x, **options).model
+    model = onnx2snn.compile(
+        parse(text, **scaled(rng, shapes), **constants), x, **{"code": "burst", **options}
+    ).model
     seen = []
     keep = engines.keep_blocked
 
@@ -139,7 +141,7 @@ def test_inputs_of_different_numbers_of_samples(native, rng):
         c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c) b = Conv<pads=[1,1,1,1]>(z, w1) l = Relu(b)
         d = Conv<pads=[1,1,1,1]>(l, w2) a = Add(d, r) s = Relu(a) """
     x = normal(rng, x=(20, 3, 8, 8), z=(20, 3, 8, 8))
-    model = onnx2snn.compile(parse(text + END, **scaled(rng, POOLED_WEIGHTS)), x).model
+    model = onnx2snn.compile(parse(text + END, **scaled(rng, POOLED_WEIGHTS)), x, code="burst").model
     session = onnx2snn.SpikingSession(model, native=native)
     few = {"x": x["x"], "z": x["z"][:1]}
     many = {"x": x["x"], "z": np.repeat(x["z"][:1], 20, axis=0)}

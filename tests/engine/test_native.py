@@ -241,7 +241,7 @@ WEIGHTS = {"w1": (4, 3, 3, 3), "b1": (4,), "w2": (4, 4, 3, 3), "w4": (64, 5)}
 
 def compiled(rng, **options):
     x = normal(rng, x=(8, 3, 8, 8))["x"]
-    return onnx2snn.compile(parse(TEXT, **normal(rng, **WEIGHTS)), x, **options).model, x
+    return onnx2snn.compile(parse(TEXT, **normal(rng, **WEIGHTS)), x, **{"code": "burst", **options}).model, x
 
 
 @built

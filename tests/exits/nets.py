@@ -14,4 +14,4 @@ WEIGHTS = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (36, 5)}
 
 def compiled(rng, text=TEXT, samples=64, **options):
     x = normal(rng, x=(samples, 3, 6, 6))["x"]
-    return onnx2snn.compile(parse(text, **normal(rng, **WEIGHTS)), x, **options).model, x
+    return onnx2snn.compile(parse(text, **normal(rng, **WEIGHTS)), x, **{"code": "burst", **options}).model, x

@@ -123,4 +123,4 @@ def test_scores_that_no_spikes_reach(rng):
         o = MatMul(x, e) h = MatMul(x, w) r = Relu(h) y = MatMul(r, v) }"""
     model = parse(text, **normal(rng, e=(4, 3), w=(4, 6), v=(6, 2)))
     with pytest.raises(OptionError, match="found 'o', which no neuron reaches"):
-        onnx2snn.compile(model, normal(rng, x=(10, 4))["x"], early_exit="confidence:0.6")
+        onnx2snn.compile(model, normal(rng, x=(10, 4))["x"], early_exit="confidence:0.6", code="burst")

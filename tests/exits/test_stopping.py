@@ -42,7 +42,7 @@ def test_outputs_that_are_no_rows_of_samples(rng):
     text = TEXT.replace("float[N,5] y", "float[N,5] y, float[M] k").replace(" }", " k = Reshape(y, all) }")
     x = normal(rng, x=(10, 3, 6, 6))["x"]
     model = parse(text, all=np.int64([-1]), **normal(rng, **WEIGHTS))
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="burst").model)
     with pytest.raises(OptionError, match="expected one row a sample in output 'k'"):
         session.run(x, early_exit="confidence:0.6")
 

@@ -163,7 +163,9 @@ def test_the_report_counts_what_inspect_counts(signed, rng):
         zero=np.float32(0),
         one=np.float32(1),
     )
-    compiled = onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32), signed=signed)
+    compiled = onnx2snn.compile(
+        model, rng.standard_normal((8, 4)).astype(np.float32), signed=signed, code="burst"
+    )
     assert compiled.report.macs == onnx2snn.inspect(model).macs
     assert compiled.report.macs.to_dict() == {
         "per_sample": 48,

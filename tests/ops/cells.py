@@ -101,9 +101,9 @@ def suited(op):
         "quantised": Rectifier(step=HALF, levels=4),
     }
     options = {
-        "stream": CompileOptions(),
+        "stream": CompileOptions(code="burst"),
         "signed": CompileOptions(signed=True),
-        "layer": CompileOptions(schedule="layer"),
+        "layer": CompileOptions(schedule="layer", code="burst"),
     }
     suits = CELLS[op].neuron.suits
     return {f"{kind} {name}" for kind in kinds for name in options if suits(kinds[kind], options[name])}

@@ -153,7 +153,7 @@ def test_the_activations_that_it_stands_for():
 )
 def test_set_up(kind, options, threshold, levels, limit):
     """θ is one of N levels of the range 6, or the trained step 6 itself."""
-    chosen = CompileOptions(schedule="layer", **options)
+    chosen = CompileOptions(schedule="layer", **{"code": "burst", **options})
     setting = set_up(kind, chosen)
     assert setting.threshold(np.float32(6)) == threshold
     assert setting.attributes == {"levels": levels, "code": chosen.code, "potential": 0.5}

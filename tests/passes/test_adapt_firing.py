@@ -20,7 +20,9 @@ def adapted(op, limit, firing, **options):
     record = NeuronRecord(op, 4, 4.0, 2, Spread(0.5, 0.75, 1.0), None, theta="theta")
     for node in graph.nodes:
         node.name = node.outputs[0].name
-    context = Context(CompileOptions(**options), neurons={"a": record, "y": record}, firing=firing)
+    context = Context(
+        CompileOptions(**{"code": "burst", **options}), neurons={"a": record, "y": record}, firing=firing
+    )
     return AdaptFiring().run(graph, context), graph, context.neurons, record
 
 

@@ -72,7 +72,7 @@ def relative(found, expected):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_without_the_option_the_error_names_it(name, rng):
     with pytest.raises(onnx2snn.ModelError, match=r"found none; .*--approximate relu-sum"):
-        onnx2snn.compile(net(name), images(rng, 4))
+        onnx2snn.compile(net(name), images(rng, 4), code="burst")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -200,7 +200,7 @@ def test_relus_spike_as_before_beside_smooth_activations(rng):
         **normal(rng, w=(4, 4), v=(4, 3)),
     )
     x = rng.standard_normal((32, 4)).astype(np.float32)
-    kept = onnx2snn.compile(model, x, timesteps=4)
+    kept = onnx2snn.compile(model, x, timesteps=4, code="burst")
     assert list(kept.report.to_dict()["neurons"]) == ["r"]
     both = onnx2snn.compile(model, x, timesteps=4, approximate="relu-sum", strict=True)
     assert len(both.report.to_dict()["neurons"]) == 2

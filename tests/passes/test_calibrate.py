@@ -20,7 +20,7 @@ X = np.float32([[1, -2], [3, 4]])
 def test_outputs_are_measured_and_inputs_where_there_is_a_slope():
     dataset = dataset_from_arrays(X, [InputSpec("x", np.dtype(np.float32), (None, 2))])
     done = []
-    context = Context(CompileOptions(batch_size=1), dataset=dataset, advance=done.append)
+    context = Context(CompileOptions(batch_size=1, code="burst"), dataset=dataset, advance=done.append)
     graph = graph_of(parse(NET, step=np.float32(1)))
     assert not Calibrate().run(graph, context)
     assert set(context.statistics.histograms) == {"a", "c"}
@@ -32,6 +32,6 @@ def test_outputs_are_measured_and_inputs_where_there_is_a_slope():
 
 
 def test_without_data_nothing_is_measured():
-    context = Context(CompileOptions())
+    context = Context(CompileOptions(code="burst"))
     assert not Calibrate().run(graph_of(parse(NET, step=np.float32(1))), context)
     assert context.statistics is None

@@ -17,7 +17,7 @@ NET = "(float[N,8] x) => (float[N,3] y) { h = MatMul(x, w1) r = Relu(h) y = MatM
 def build(rng, **options):
     weights = normal(rng, w1=(8, 5), w2=(5, 3))
     x = normal(rng, x=(200, 8))["x"]
-    compiled = onnx2snn.compile(parse(NET, **weights), x, **options)
+    compiled = onnx2snn.compile(parse(NET, **weights), x, **{"code": "burst", **options})
     return compiled, np.maximum(x @ weights["w1"], 0).astype(np.float64)
 
 
@@ -71,7 +71,9 @@ def test_layers_that_fire_in_their_own_way_show_it(rng):
 def test_a_silent_layer_has_no_bins(rng):
     weights = normal(rng, w1=(8, 5), w2=(5, 3))
     model = parse(NET.replace("r = Relu(h)", "n = Abs(h) m = Neg(n) r = Relu(m)"), **weights)
-    said = onnx2snn.compile(model, normal(rng, x=(20, 8))["x"]).report.to_dict()["activations"]["r"]
+    said = onnx2snn.compile(model, normal(rng, x=(20, 8))["x"], code="burst").report.to_dict()["activations"][
+        "r"
+    ]
     assert said["counts"] == []
     assert said["zeros"] == 1
     assert said["clipped"] == 0

@@ -24,7 +24,7 @@ class Enclosed:
         model = parse(
             f"(float[N,4] x, float[N,4] p) => ({outputs}) {{ r = Relu(x) {body} {end} }}", **CONSTANTS
         )
-        self.graph, context = graph_of(model), Context(CompileOptions())
+        self.graph, context = graph_of(model), Context(CompileOptions(code="burst"))
         before = write_model(self.graph).SerializeToString()
         self.changed = EncloseIslands().run(self.graph, context)
         written = write_model(self.graph)

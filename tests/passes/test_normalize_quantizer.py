@@ -338,7 +338,7 @@ def test_the_artifact_gives_what_the_net_gives(name, timesteps, signed, rng):
     )
     x = clear_of_ties(model, rng.standard_normal((64, 2, 5, 5)).astype(np.float32))
     assert len(x) > 16
-    compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=signed)
+    compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=signed, code="burst")
     assert compiled.report.to_dict()["roles"]["spiking"] == 3
     assert compiled.report.to_dict()["roles"]["analog"] == 0
     (expected,) = run(model, {"x": x})

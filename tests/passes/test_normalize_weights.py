@@ -84,7 +84,9 @@ def compiled(name, rng, monkeypatch, **options):
     monkeypatch.setattr(NormalizeWeights, "run", keep)
     dims = tuple(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)[1:]
     x = rng.normal(size=(16, *dims)).astype(np.float32)
-    artifact = onnx2snn.compile(model, x, **{"schedule": "layer", "timesteps": 4, **options}).model
+    artifact = onnx2snn.compile(
+        model, x, **{"code": "burst", "schedule": "layer", "timesteps": 4, **options}
+    ).model
     return *graphs, artifact, x
 
 
@@ -175,5 +177,5 @@ def test_a_threshold_too_small_to_divide_by_stays(rng, monkeypatch):
 
     monkeypatch.setattr(NormalizeWeights, "run", keep)
     x = rng.normal(size=(8, 3, 8, 8)).astype(np.float32)
-    onnx2snn.compile(parse(text, **small), x, schedule="layer", timesteps=4)
+    onnx2snn.compile(parse(text, **small), x, schedule="layer", timesteps=4, code="burst")
     assert 0 < kept[0].inputs[1].values.max() < 1e-30

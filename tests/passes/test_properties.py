@@ -21,7 +21,7 @@ def failing(name, body, **options):
     graph = graph_of(parse(text, **({"theta": np.float32(1)} if "theta" in body else {})))
     for node in graph.nodes:
         node.name = node.outputs[0].name
-    return PROPERTIES[name].check(graph, Context(CompileOptions(**options)))
+    return PROPERTIES[name].check(graph, Context(CompileOptions(**{"code": "burst", **options})))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_ranges_are_measured_once_there_are_statistics():
     graph = graph_of(parse("(float[N,2] x) => (float[N,2] y) { y = Relu(x) }"))
     graph.nodes[0].name = "y"
     check = PROPERTIES["ranges_measured"].check
-    assert check(graph, Context(CompileOptions())) == "y"
-    assert check(graph, Context(CompileOptions(), statistics=Statistics())) == ""
+    assert check(graph, Context(CompileOptions(code="burst"))) == "y"
+    assert check(graph, Context(CompileOptions(code="burst"), statistics=Statistics())) == ""
 
 
 def test_every_property_says_half_a_sentence():

@@ -11,7 +11,7 @@ from tests.helpers import graph_of, parse
 
 
 def replace(text):
-    graph, context = graph_of(parse(text)), Context(CompileOptions())
+    graph, context = graph_of(parse(text)), Context(CompileOptions(code="burst"))
     changed = ReplaceMaxPool().run(graph, context)
     written = write_model(graph).SerializeToString()
     assert not ReplaceMaxPool().run(graph, context)

@@ -24,7 +24,9 @@ def replace(text, activations, **options):
     for name, values in activations.items():
         statistics.histograms[name] = ChannelHistogram(len(values))
         statistics.histograms[name].add(np.asarray(values, np.float32))
-    context = Context(CompileOptions(**{"threshold": "max", **options}), statistics=statistics)
+    context = Context(
+        CompileOptions(**{"code": "burst", "threshold": "max", **options}), statistics=statistics
+    )
     changed = ReplaceRelu().run(graph, context)
     written = write_model(graph).SerializeToString()
     assert not ReplaceRelu().run(graph, context)

@@ -40,7 +40,7 @@ def compiled(names: tuple[str, ...] = PLAIN) -> Subject:
         Macs(40_000_000, 39_600_000, 0.99),
         said.neurons,
         said.activations,
-        CompileOptions(),
+        CompileOptions(code="burst"),
         CalibrationRecord(512, "/data/of/someone/train.npz"),
     )
     line = f"onnx2snn compile net.onnx --calib 'train {names[0][:9]!r}.npz'"
@@ -214,7 +214,7 @@ def metadata(names: tuple[str, ...]) -> Metadata:
             "version": "0.0.1",
             "schedule": "stream",
             "source_sha256": "cd" * 32,
-            "options": CompileOptions().to_dict(),
+            "options": CompileOptions(code="burst").to_dict(),
             "neurons": dict.fromkeys(names, neuron),
             "activations": dict.fromkeys(names, activation),
             "nodes": nodes,

@@ -22,7 +22,7 @@ def build(rng, batch="N", samples=7, **options):
     weights = normal(rng, w1=(4, 2, 3, 3), w2=(5, 4, 3, 3), w3=(80, 3))
     model = parse(NET.format(batch=batch), **weights)
     x = normal(rng, x=(samples, 2, 6, 6))["x"]
-    compiled = onnx2snn.compile(model, x, timesteps=5, **options)
+    compiled = onnx2snn.compile(model, x, timesteps=5, **{"code": "burst", **options})
     session = onnx2snn.SpikingSession(compiled.model)
     return session, dataset_from_arrays(x, session.inputs, labels=np.arange(samples) % 3), x
 

@@ -141,6 +141,7 @@ def test_the_energy_table_fits():
         preprocessing=onnx2snn.Preprocessing(scale=1 / 16),
         max_samples=8,
         timesteps=2,
+        code="burst",
     )
     session = onnx2snn.SpikingSession(compiled.model)
     data = open_dataset(

@@ -15,7 +15,7 @@ from tests.runtime.tiny import AFTER_2, AFTER_4, NET, SHAPES, X, network, tiny
 
 
 def snn(model, rng, **options):
-    return onnx2snn.compile(model, feeds(rng, model, 64), **options).model
+    return onnx2snn.compile(model, feeds(rng, model, 64), **{"code": "burst", **options}).model
 
 
 def test_checkpoints_are_those_by_hand():

@@ -11,12 +11,12 @@ from onnx2snn.runtime.explicit import simulate
 from tests.helpers import parse
 from tests.runtime.tiny import AFTER_4, X, tiny
 
-EXACT = {"timesteps": 4, "schedule": "layer", "threshold": "max", "correct_bias": False}
+EXACT = {"code": "burst", "timesteps": 4, "schedule": "layer", "threshold": "max", "correct_bias": False}
 
 
 def layered(body, x, constants, **options):
     model = parse(f"(float[N,2] x) => (float[N,M] y) {{ {body} }}", **constants)
-    return take_apart(onnx2snn.compile(model, x, **EXACT, **options).model)
+    return take_apart(onnx2snn.compile(model, x, **EXACT | options).model)
 
 
 def test_spikes_currents_and_outputs_are_those_by_hand():

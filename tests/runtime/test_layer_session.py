@@ -29,7 +29,9 @@ def net(rng) -> onnx.ModelProto:
 
 def snn(model: onnx.ModelProto, rng: np.random.Generator, **options) -> onnx.ModelProto:
     data = {name: values.astype(_dtype(model)) for name, values in feeds(rng, model, 32).items()}
-    return onnx2snn.compile(model, data, schedule="layer", correct_bias=False, **options).model
+    return onnx2snn.compile(
+        model, data, schedule="layer", correct_bias=False, **{"code": "burst", **options}
+    ).model
 
 
 def _dtype(model: onnx.ModelProto) -> np.dtype:
@@ -131,7 +133,7 @@ def test_synaptic_operations_are_those_of_a_count_by_hand(net, rng, options):
 def test_macs_are_those_of_the_schedule_stream(net, rng):
     x = feeds(rng, net, 3)["x"]
     layer = onnx2snn.SpikingSession(snn(net, rng, timesteps=3)).macs_per_sample(x)
-    stream = onnx2snn.compile(net, x, timesteps=3, correct_bias=False).model
+    stream = onnx2snn.compile(net, x, timesteps=3, correct_bias=False, code="burst").model
     assert layer == onnx2snn.SpikingSession(stream).macs_per_sample(x)
     assert layer[0] > layer[1] > 0
 

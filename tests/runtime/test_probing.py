@@ -70,7 +70,9 @@ def test_other_neurons_may_be_told_the_next_time(schedule):
     """Of two neurons of one shape each is told in turn, and the other one is exact."""
     text = "(float[N,2] x) => (float[N,2] y) { r = Relu(x) s = MatMul(r, v) q = Relu(s) y = Identity(q) }"
     options = {"timesteps": 4, "max_spikes": 1, "schedule": schedule, "threshold": "max"}
-    compiled = onnx2snn.compile(parse(text, v=np.eye(2, dtype="f")), X, correct_bias=False, **options)
+    compiled = onnx2snn.compile(
+        parse(text, v=np.eye(2, dtype="f")), X, correct_bias=False, **{"code": "burst", **options}
+    )
     artifact = take_apart(compiled.model)
     units = {name: np.float32(n.unit or 1) for name, n in artifact.record.neurons.items()}
     prober, x, told = Prober(network(artifact)), np.float32([[0.5, 1]]), np.float32([[2, 4]])
@@ -98,7 +100,9 @@ def test_a_shift_is_added_before_the_activation(prober, unit):
 def test_neurons_are_exact_one_after_the_other_whatever_the_memory(schedule, monkeypatch):
     text = "(float[N,2] x) => (float[N,2] y) { r = Relu(x) s = MatMul(r, v) q = Relu(s) y = Identity(q) }"
     options = {"timesteps": 4, "max_spikes": 1, "schedule": schedule, "threshold": "max"}
-    compiled = onnx2snn.compile(parse(text, v=np.eye(2, dtype="f")), X, correct_bias=False, **options)
+    compiled = onnx2snn.compile(
+        parse(text, v=np.eye(2, dtype="f")), X, correct_bias=False, **{"code": "burst", **options}
+    )
     artifact = take_apart(compiled.model)
     units = {name: neuron.unit or [1.0] for name, neuron in artifact.record.neurons.items()}
     stand_ins = [ExactNeuron(name, Rectifier(), np.float32(unit)) for name, unit in units.items()]

@@ -44,12 +44,12 @@ def net(rng) -> onnx.ModelProto:
 
 
 def snn(model: onnx.ModelProto, rng: np.random.Generator, **options) -> onnx.ModelProto:
-    return onnx2snn.compile(model, feeds(rng, model, 64), **options).model
+    return onnx2snn.compile(model, feeds(rng, model, 64), **{"code": "burst", **options}).model
 
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_plain_onnxruntime_without_the_package(net, rng, tmp_path, signed):
-    compiled = onnx2snn.compile(net, feeds(rng, net, 64), signed=signed)
+    compiled = onnx2snn.compile(net, feeds(rng, net, 64), signed=signed, code="burst")
     compiled.save(tmp_path / "net.snn.onnx")
     x = feeds(rng, net, 9)["x"]
     np.savez(tmp_path / "x.npz", x=x)
@@ -111,7 +111,7 @@ def test_inputs_of_earlier_runs_stay_as_they_were(backend):
     )
     first, second = np.float32([[1, 2]]), np.float32([[2, 0]])
     session = onnx2snn.SpikingSession(
-        onnx2snn.compile(model, first, correct_bias=False).model, backend=backend
+        onnx2snn.compile(model, first, correct_bias=False, code="burst").model, backend=backend
     )
     session.run(first)
     session.run(second)

@@ -19,7 +19,7 @@ def graded(schedule):
         v=np.float32([[1, 2], [3, 4]]),
     )
     options = {"code": "graded", "timesteps": 3, "exponents": 4, "threshold": "max", "correct_bias": False}
-    return take_apart(onnx2snn.compile(model, X, schedule=schedule, **options).model)
+    return take_apart(onnx2snn.compile(model, X, schedule=schedule, **{"code": "burst", **options}).model)
 
 
 def test_a_burst_is_a_number_of_thresholds():

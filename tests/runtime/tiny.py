@@ -35,7 +35,7 @@ def tiny(schedule: str = "stream") -> Artifact:
         v=np.float32([[1, 2], [3, 4]]),
     )
     options = {"timesteps": 4, "max_spikes": 1, "schedule": schedule, "threshold": "max"}
-    return take_apart(onnx2snn.compile(model, X, correct_bias=False, **options).model)
+    return take_apart(onnx2snn.compile(model, X, correct_bias=False, **{"code": "burst", **options}).model)
 
 
 def network(artifact: Artifact, backend: str = "onnxruntime") -> Network:

@@ -117,7 +117,7 @@ def test_compiles_to_a_network_that_computes_the_same(dynamo):
     assert spikes > 1000
     assert spikes == round(bits * len(images) * (4 * 64 + 6 * 16 + 5))
 
-    stream = onnx2snn.compile(model, images.numpy(), timesteps=3)
+    stream = onnx2snn.compile(model, images.numpy(), timesteps=3, code="burst")
     assert {neuron["op"] for neuron in stream.report.to_dict()["neurons"].values()} == {"QuantizedIF"}
     found = onnx2snn.SpikingSession(stream.model).run(images.numpy()).outputs["logits"]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)

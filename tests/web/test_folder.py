@@ -27,7 +27,9 @@ def compiled(digits) -> Path:
     unpack(RUNTIME, digits / "package")
     source = digits / "digits.snn.onnx"
     calibration = digits / "digits_calibration.npz"
-    onnx2snn.compile(digits / "digits.onnx", calibration, preprocessing=DIGITS, timesteps=2).save(source)
+    onnx2snn.compile(
+        digits / "digits.onnx", calibration, preprocessing=DIGITS, timesteps=2, code="burst"
+    ).save(source)
     return digits
 
 

@@ -34,7 +34,9 @@ def net(tmp_path_factory):
     x = rng.uniform(0, 1, (4, 6)).astype(np.float32)
     np.save(folder / "x.npy", x)
     for name, more in (("net", {}), ("exit", {"early_exit": "confidence:0.9"})):
-        onnx2snn.compile(folder / "ann.onnx", x, timesteps=2, **more).save(folder / f"{name}.snn.onnx")
+        onnx2snn.compile(folder / "ann.onnx", x, timesteps=2, **{"code": "burst", **more}).save(
+            folder / f"{name}.snn.onnx"
+        )
     return folder
 
 

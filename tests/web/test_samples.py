@@ -34,7 +34,9 @@ DENSE = "(float[{batch},{n}] x) => (float[{batch},3] y) {{ r = Relu(x) y = Gemm(
 def session_of(rng, n=6, batch="N", **options) -> SpikingSession:
     """A network of n neurons, the later ones the busier."""
     net = parse(DENSE.format(batch=batch, n=n), **normal(rng, v=(n, 3)))
-    return SpikingSession(onnx2snn.compile(net, inputs(rng, n, 6), granularity="layer", **options).model)
+    return SpikingSession(
+        onnx2snn.compile(net, inputs(rng, n, 6), granularity="layer", **{"code": "burst", **options}).model
+    )
 
 
 def inputs(rng, n, count):

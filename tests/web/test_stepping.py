@@ -54,7 +54,9 @@ def test_spikes_and_scores(kind, rng):
     weights = normal(rng, w=(4, 3, 3, 3), b=(4,), k=(4, 4, 1, 1), v=(4, 2))
     quantizer = {"step": np.float32(0.7), "zero": np.uint8(0)}
     net = parse(body + TAIL, **weights, **{name: np.asarray(value) for name, value in quantizer.items()})
-    compiled = onnx2snn.compile(net, feeds(rng, net, 16), timesteps=4, correct_bias=False, **options)
+    compiled = onnx2snn.compile(
+        net, feeds(rng, net, 16), timesteps=4, correct_bias=False, **{"code": "burst", **options}
+    )
     session = SpikingSession(compiled.model)
     inputs = feeds(rng, net, 3)
     expected = session.run(inputs, record=True)

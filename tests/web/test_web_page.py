@@ -63,7 +63,9 @@ def pages(digits, runtime, tmp_path_factory):
     def page(kind: str) -> tuple[Path, Path]:
         source = root / f"{kind}.snn.onnx"
         calibration = digits / "digits_calibration.npz"
-        compiled = onnx2snn.compile(digits / "digits.onnx", calibration, preprocessing=DIGITS, **KINDS[kind])
+        compiled = onnx2snn.compile(
+            digits / "digits.onnx", calibration, preprocessing=DIGITS, **{"code": "burst", **KINDS[kind]}
+        )
         compiled.save(source)
         session = SpikingSession(source)
         dataset = open_dataset(digits / "digits_test.npz", session.inputs, DIGITS, SAMPLES)
@@ -349,7 +351,7 @@ def test_two_inputs_a_fixed_batch_and_no_classes(open_page, runtime, rng, tmp_pa
     net = parse(LEAKY.replace("[2,3,4,4] y", "[2,2,4,4] y"), **weights, axes=np.array([2, 3]))
     source, data = tmp_path / "two.snn.onnx", tmp_path / "data.npz"
     inputs = {name: np.concatenate([feeds(rng, net)[name] for _ in range(2)]) for name in ("x", "z")}
-    onnx2snn.compile(net, inputs, timesteps=3).save(source)
+    onnx2snn.compile(net, inputs, timesteps=3, code="burst").save(source)
     np.savez(data, **inputs)
     session = SpikingSession(source)
     save_page(
@@ -377,7 +379,7 @@ def test_half_precision(open_page, runtime, rng, tmp_path):
     )
     onnx.checker.check_model(net)
     source, inputs = tmp_path / "half.snn.onnx", rng.standard_normal((3, 6)).astype(np.float16)
-    onnx2snn.compile(net, inputs, timesteps=3).save(source)
+    onnx2snn.compile(net, inputs, timesteps=3, code="burst").save(source)
     np.save(tmp_path / "data.npy", inputs)
     session = SpikingSession(source)
     dataset = open_dataset(tmp_path / "data.npy", session.inputs, UNCHANGED)

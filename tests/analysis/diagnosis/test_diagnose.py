@@ -43,7 +43,10 @@ def examine(compiled: onnx2snn.CompiledModel, samples: int = 128, **options: obj
 
 def compile_digits(**options: object) -> onnx2snn.CompiledModel:
     return onnx2snn.compile(
-        DEMO / "digits.onnx", DEMO / "digits_calibration.npz", preprocessing=SCALE, **options
+        DEMO / "digits.onnx",
+        DEMO / "digits_calibration.npz",
+        preprocessing=SCALE,
+        **{"code": "burst", **options},
     )
 
 
@@ -203,7 +206,9 @@ def test_an_exact_neuron_gives_the_ann(rng: np.random.Generator, options: dict, 
         **weights,
     )
     x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, correct_bias=False, **options).model)
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, x, correct_bias=False, **{"code": "burst", **options}).model
+    )
     (name,) = session.neurons
     (cell,) = session.artifact.neurons
     unit = np.asarray(session.artifact.metadata["neurons"][name].get("unit", [1.0]), np.float32)
@@ -380,7 +385,9 @@ def test_a_file_without_units_is_refused() -> None:
 
 def _diagnosed(model: onnx.ModelProto, x: np.ndarray, folder: Path, **options: object) -> dict:
     onnx.save(model, folder / "model.onnx")
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, batch_size=8, **options).model)
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, x, batch_size=8, **{"code": "burst", **options}).model
+    )
     data = dataset_from_arrays(x, session.inputs)
     return diagnose(session, PreparedReference(folder / "model.onnx", session), data, batch_size=7).to_dict()
 
@@ -481,7 +488,9 @@ def test_an_output_that_is_no_number(tmp_path: Path) -> None:
     model = ann(output="Log(r)")
     del model.graph.initializer[:]
     onnx.save(model, tmp_path / "ann.onnx")
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, np.abs(SAMPLES) + 1, correct_bias=False).model)
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, np.abs(SAMPLES) + 1, correct_bias=False, code="burst").model
+    )
     with pytest.raises(ModelError) as caught:
         diagnose(
             session,

@@ -23,7 +23,7 @@ def opened(tmp_path_factory):
     """The net's file, the network, and the prepared ANN."""
     path = tmp_path_factory.mktemp("reference") / "ann.onnx"
     onnx.save(parse(TEXT, **WEIGHTS), path)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(path, X).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(path, X, code="burst").model)
     return path, session, PreparedReference(path, session)
 
 
@@ -105,7 +105,7 @@ def test_an_ann_of_other_names_is_refused(tmp_path):
     for node in other.graph.node:
         node.name = f"other_{node.output[0]}"
     onnx.save(other, tmp_path / "other.onnx")
-    unsigned = onnx2snn.SpikingSession(onnx2snn.compile(parse(TEXT, **WEIGHTS), X).model)
+    unsigned = onnx2snn.SpikingSession(onnx2snn.compile(parse(TEXT, **WEIGHTS), X, code="burst").model)
     del unsigned.artifact.metadata["source_sha256"]
     with pytest.raises(ModelError) as caught:
         PreparedReference(tmp_path / "other.onnx", unsigned)
