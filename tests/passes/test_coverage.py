@@ -27,7 +27,8 @@ def model_of(body, inputs="float[N,2,4] x", outputs="float[A,B,C] y"):
 
 
 def verdicts(model, **options):
-    return {verdict.node: verdict for verdict in onnx2snn.inspect(model, **options).nodes}
+    found = onnx2snn.inspect(model, **{"code": "burst", **options})
+    return {verdict.node: verdict for verdict in found.nodes}
 
 
 def test_roles_and_islands():
@@ -45,6 +46,21 @@ def test_roles_and_islands():
     assert not any(verdict.remedy for verdict in found.values())
 
 
+def test_graded_spikes_send_any_activation():
+    """Judged by what compile would make of it by default, neurons without an activation too."""
+    found = verdicts(model_of(BODY.replace("n = Mul(a, one)", "n = MatMul(a, w)")), code="graded")
+    assert {name: verdict.role for name, verdict in found.items()} == {
+        **dict.fromkeys(("first", "scale", "again", "last", "mean"), "linear"),
+        **dict.fromkeys(("drop", "shape"), "folded"),
+        **dict.fromkeys(("relu", "pool", "neuron", "sig", "half", "tanh", "a/neuron"), "spiking"),
+        "soft": "analog",
+    }
+    assert not any(verdict.island for verdict in found.values())
+    assert found["tanh"].reason == "the target of GradedIF"
+    assert (found["a/neuron"].op, found["a/neuron"].reason) == ("GradedIF", "graded neuron, its own target")
+    assert onnx2snn.inspect(model_of(BODY)) == onnx2snn.inspect(model_of(BODY), code="graded")
+
+
 def test_islands_apart_have_names_of_their_own():
     found = verdicts(
         model_of("""r = Relu(x) [sig] a = Sigmoid(r) b = MatMul(a, w) [tanh] c = Tanh(b) d = MatMul(c, w)
@@ -53,12 +69,13 @@ def test_islands_apart_have_names_of_their_own():
     assert (found["sig"].island, found["tanh"].island) == ("sig", "tanh")
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize(
     "name", ["prelu.script", "vit_gelu.dynamo", "pointnet.script", "tf_cnn", "yolo.dynamo"]
 )
-def test_every_node_of_a_real_net_in_its_order(name):
+def test_every_node_of_a_real_net_in_its_order(name, code):
     model = load_fixture(name)
-    inspection = onnx2snn.inspect(model)
+    inspection = onnx2snn.inspect(model, code=code)
     assert [verdict.op for verdict in inspection.nodes][: len(model.graph.node)] == [
         node.op_type for node in model.graph.node
     ]
@@ -72,11 +89,20 @@ def test_every_node_of_a_real_net_in_its_order(name):
         assert not verdict.island or verdict.role == "analog"
 
 
+@pytest.mark.parametrize("name", ["prelu.script", "vit_gelu.dynamo", "mobilenet_v3.dynamo"])
+def test_a_compilation_by_default_makes_what_was_inspected(name):
+    model = load_fixture(name)
+    compiled = onnx2snn.compile(model, example_feeds(model, 4), timesteps=2, correct_bias=False)
+    inspected = onnx2snn.inspect(model)
+    assert compiled.report.nodes == inspected.nodes
+    assert compiled.report.macs == inspected.macs
+
+
 @pytest.mark.parametrize("name", ["prelu.script", "tf_cnn"])
 def test_the_report_of_a_compilation_names_the_same_nodes(name):
     model = load_fixture(name)
-    compiled = onnx2snn.compile(model, example_feeds(model, 4), timesteps=2, correct_bias=False)
-    inspected = onnx2snn.inspect(model).to_dict()
+    compiled = onnx2snn.compile(model, example_feeds(model, 4), timesteps=2, correct_bias=False, code="burst")
+    inspected = onnx2snn.inspect(model, code="burst").to_dict()
     assert [node["node"] for node in compiled.report.to_dict()["nodes"]] == [
         node["node"] for node in inspected["nodes"]
     ]
@@ -143,6 +169,17 @@ def test_all_refusals_come_at_once():
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_strict_refuses_the_same_before_and_while_compiling_for_graded_spikes():
+    model = model_of("[early] p = Sigmoid(x) " + BODY.replace("MatMul(x, w)", "MatMul(p, w)"))
+    strict = verdicts(model, strict=True, code="graded")
+    assert {name for name, verdict in strict.items() if verdict.role == "refused"} == {"soft"}
+    with pytest.raises(onnx2snn.UnsupportedGraphError) as caught:
+        onnx2snn.compile(model, np.ones((2, 2, 4), np.float32), strict=True)
+    assert [(refusal.node, refusal.reason) for refusal in caught.value.refusals] == [
+        ("soft", strict["soft"].reason)
+    ]
+
+
 def test_strict_refuses_islands_and_what_stands_before_and_after():
     model = model_of("[early] p = Sigmoid(x) " + BODY.replace("MatMul(x, w)", "MatMul(p, w)"))
     loose, strict = verdicts(model), verdicts(model, strict=True)
@@ -154,7 +191,7 @@ def test_strict_refuses_islands_and_what_stands_before_and_after():
         assert "--strict" in strict[name].reason
         assert "without --strict" in strict[name].remedy
     with pytest.raises(onnx2snn.UnsupportedGraphError) as caught:
-        onnx2snn.compile(model, np.ones((2, 2, 4), np.float32), strict=True)
+        onnx2snn.compile(model, np.ones((2, 2, 4), np.float32), strict=True, code="burst")
     assert {refusal.node for refusal in caught.value.refusals} == analog
 
 
@@ -192,7 +229,7 @@ def test_a_product_before_the_first_neuron_is_analog(rng):
     text = """(float[N,8] x) => (float[N,8] y) {
         a = MatMul(x, w) s = Neg(x) g = Mul(a, s) r = Relu(g) y = Neg(r) }"""
     model = parse(text, w=rng.normal(size=(8, 8)).astype(np.float32))
-    roles = {verdict.op: verdict.role for verdict in onnx2snn.inspect(model).nodes}
+    roles = {verdict.op: verdict.role for verdict in onnx2snn.inspect(model, code="burst").nodes}
     assert roles == {"MatMul": "linear", "Neg": "linear", "Mul": "analog", "Relu": "spiking"}
 
 

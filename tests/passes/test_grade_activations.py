@@ -11,7 +11,7 @@ from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.graded_if import dead_zone
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context
-from onnx2snn.passes.grade_activations import GradeActivations
+from onnx2snn.passes.grade_activations import GradeActivations, preview
 from onnx2snn.thresholds.histogram import ChannelHistogram
 from tests.helpers import graph_of, normal, parse
 
@@ -44,6 +44,24 @@ def test_a_neuron_stands_behind_each_activation(rng):
     assert (record.op, record.max_spikes, record.exponents, record.channels) == ("GradedIF", 1, 5, 2)
 
 
+def test_a_preview_needs_no_data_and_changes_nothing(rng):
+    graph = graph_of(parse(NET, **normal(rng, w=(2, 2, 1, 1))))
+    context = Context(CompileOptions(code="graded", timesteps=2))
+    shown, notes = preview(graph, context)
+    assert [node.op for node in shown.nodes] == ["Relu", "GradedIF", "Conv", "Relu", "GradedIF", "Conv"]
+    assert [float(constant(node.inputs[1]).item()) for node in shown.nodes if node.domain] == [1, 1]
+    assert {name: note.reason for name, note in notes.items()} == dict.fromkeys(
+        "rs", "the target of GradedIF"
+    )
+    assert [node.op for node in graph.nodes] == ["Relu", "Conv", "Relu", "Conv"]
+    assert (context.notes, context.neurons, context.rectifiers) == ([], {}, {})
+
+
+def test_a_preview_of_other_codes_is_the_graph_itself(rng):
+    graph = graph_of(parse(NET, **normal(rng, w=(2, 2, 1, 1))))
+    assert preview(graph, Context(CompileOptions(code="burst"))) == (graph, {})
+
+
 def test_a_second_run_changes_nothing(rng):
     _, graph, context = grade(rng, code="graded")
     written = write_model(graph).SerializeToString()
@@ -74,6 +92,6 @@ def test_in_the_schedule_layer_they_fire_once(rng):
 
 
 def test_other_codes_are_left_alone(rng):
-    changed, graph, _ = grade(rng)
+    changed, graph, _ = grade(rng, code="burst")
     assert not changed
     assert [node.op for node in graph.nodes] == ["Relu", "Conv", "Relu", "Conv"]

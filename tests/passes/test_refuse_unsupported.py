@@ -24,6 +24,7 @@ def refuse(body, established=(), **options):
 def test_what_spikes_passes():
     assert refuse("y = Relu(x)") is False
     assert refuse("a = Relu(x) y = Sigmoid(a)") is False
+    assert refuse("a = Relu(x) y = Sigmoid(a)", code="burst") is False
 
 
 def test_every_node_that_is_refused_is_named():
@@ -49,19 +50,22 @@ def test_graded_spikes_send_any_activation_strictly_too():
 
 
 @pytest.mark.parametrize(
-    ("body", "remedy"),
+    ("body", "code", "remedy"),
     [
-        ("y = Neg(x)", TRAIN),
+        ("y = Neg(x)", "burst", TRAIN),
+        ("y = Neg(x)", "graded", TRAIN),
+        ("y = Sigmoid(x)", "graded", TRAIN),
         (
             "y = Sigmoid(x)",
+            "burst",
             "let its smooth activations (Sigmoid) spike with --code graded or --approximate relu-sum, or "
             + TRAIN,
         ),
     ],
 )
-def test_a_net_in_which_nothing_spikes(body, remedy):
+def test_a_net_in_which_nothing_spikes(body, code, remedy):
     with pytest.raises(ModelError) as caught:
-        refuse(body)
+        refuse(body, code=code)
     assert str(caught.value) == NOTHING + remedy
 
 
