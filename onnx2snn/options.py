@@ -361,7 +361,7 @@ class CompileOptions(Record):
         refused = {
             "signed": (self.signed, "a neuron that has seen all of its input has nothing to take back"),
             "levels": (self.levels is not None, "there is nothing to catch up with, so no headroom"),
-            "dynamic_timesteps": (self.dynamic_timesteps, "θ depends on T"),
+            "dynamic_timesteps": (self.dynamic_timesteps, "its neurons are made for one T"),
             "early_exit": (self.early_exit is not None, "its output is there only after the last timestep"),
             "until_rest": (self.until_rest, "there is nothing to stop before the last timestep"),
         }

@@ -122,8 +122,8 @@ REFUSED = [
     ),
     (
         LAYER | {"dynamic_timesteps": True},
-        "--dynamic-timesteps: expected only with --schedule stream, found with layer; θ depends on T: leave "
-        "it out",
+        "--dynamic-timesteps: expected only with --schedule stream, found with layer; its neurons are made "
+        "for one T: leave it out",
     ),
     (
         LAYER | {"early_exit": "confidence"},

@@ -37,8 +37,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "graded": {"schedule": "stream", "code": "graded"},
     "graded-layer": {"schedule": "layer", "code": "graded"},
 }
-#: What need not be typed.
-_DEFAULTS = {name: getattr(CompileOptions, name) for name in ("schedule", "code")}
+#: What need not be typed. The code is: which one is the default hangs on the other options.
+_DEFAULTS = {"schedule": CompileOptions.schedule}
 #: Runs that are timed, of one batch.
 _TIMED = 3
 

@@ -54,14 +54,14 @@ def demo(out: str) -> None:
     console = console_for(None)
     console.print(
         "A small CNN (BatchNorm, a residual Add, a MaxPool) that reads 8×8 pictures of handwritten digits\n"
-        "becomes a spiking network: its neurons send spikes instead of numbers, for T timesteps.\n"
+        "becomes a spiking network: its neurons send spikes, each with a sign and a size, instead of\n"
+        "numbers, for T timesteps.\n"
     )
     with progress_bar() as advance:
         compiled = onnx2snn.compile(
             model,
             folder / "digits_calibration.npz",
             preprocessing=Preprocessing(scale=1 / 16),
-            signed=True,
             progress=advance,
         )
         compiled.save(target)
@@ -82,7 +82,7 @@ def demo(out: str) -> None:
     console.print("\nThe same by hand:")
     calibration, test = folder / "digits_calibration.npz", folder / "digits_test.npz"
     for words in (
-        ("compile", model, "--calib", calibration, "--scale", "1/16", "--signed", "-o", target),
+        ("compile", model, "--calib", calibration, "--scale", "1/16", "-o", target),
         ("evaluate", target, "--data", test, "--reference", model),
     ):
         console.print("  " + shlex.join(["onnx2snn", *map(str, words)]), soft_wrap=True)

@@ -77,7 +77,11 @@ def inspect(model: str, strict: bool, code: Code, json_file: str | None, energy_
     if energy is not None and macs:
         say(out, "energy", tables.energy_line(energy))
     if not roles["spiking"] and not roles["refused"]:
-        other = "or another activation before weights" if code == "graded" else "and --code graded may not"
+        other = (
+            "or an activation or weights before weights"
+            if code == "graded"
+            else "unless --code graded finds other activations"
+        )
         say(out, "note", f"no neurons: compile refuses a net without a ReLU, {other}")
     write_json(json_file, report if energy is None else report | {"energy": energy.to_dict()})
 

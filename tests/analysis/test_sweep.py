@@ -192,9 +192,9 @@ def test_a_kind_is_named_and_typed_as_what_it_is(kind):
     assert describe(options) == f"{kind}, T = 3"
     words = command(options).split()
     typed = {
-        "stream": [],
-        "signed": ["--signed"],
-        "layer": ["--schedule", "layer"],
+        "stream": ["--code", "burst"],
+        "signed": ["--code", "burst", "--signed"],
+        "layer": ["--schedule", "layer", "--code", "burst"],
         "radix": ["--schedule", "layer", "--code", "radix"],
         "graded": ["--code", "graded"],
         "graded-layer": ["--schedule", "layer", "--code", "graded"],

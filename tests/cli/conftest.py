@@ -45,8 +45,8 @@ def mlp(tmp_path_factory) -> Path:
     onnx.save(parse(CNN, **normal(np.random.default_rng(0), k=(2, 3, 3, 3), w=(2, 2))), folder / "cnn.onnx")
     np.savez(folder / "data.npz", images=x, labels=np.arange(16) % 3)
     np.save(folder / "x.npy", x)
-    onnx2snn.compile(model, x, correct_bias=False).save(folder / "net.snn.onnx")
-    onnx2snn.compile(model, x, schedule="layer").save(folder / "layer.snn.onnx")
+    onnx2snn.compile(model, x, code="burst", correct_bias=False).save(folder / "net.snn.onnx")
+    onnx2snn.compile(model, x, code="burst", schedule="layer").save(folder / "layer.snn.onnx")
     return folder
 
 

@@ -78,6 +78,10 @@ def nan_constant() -> None:
     )
 
 
+def no_neurons() -> None:
+    save("(float[N,4] x) => (float[N,6] y) { h = Gemm(x, w1) y = Sigmoid(h) }")
+
+
 def no_relu() -> None:
     save("(float[N,4] x) => (float[N,3] y) { h = Gemm(x, w1) s = Sigmoid(h) y = Gemm(s, w2) }")
 
@@ -233,7 +237,13 @@ CASES = [
     *of_model("short external data", short_external_data, "bad.onnx"),
     *of_model("NaN in weights", nan_weights, "bad.onnx", "'w1'", "NaN", "retrain"),
     *of_model("NaN in a Constant", nan_constant, "NaN"),
-    *of_model("no ReLU", no_relu, "ReLU", "found none", "train the model"),
+    *of_model("nothing that spikes", no_neurons, "ReLU", "found none", "train the model"),
+    Case(
+        "compile no ReLU for bursts",
+        no_relu,
+        "compile bad.onnx --calib data.npz -o out --code burst",
+        ["ReLU", "found none", "(Sigmoid) spike with --code graded or --approximate relu-sum"],
+    ),
     *of_model(
         "a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"
     ),
@@ -345,12 +355,12 @@ def test_the_bomb_would_explode(place):
 
 
 @pytest.mark.parametrize("threshold", ["max", "percentile", "mse"])
-@pytest.mark.parametrize("signed", [False, True])
-def test_dead_channel_compiles(rng, threshold, signed):
+@pytest.mark.parametrize("options", [{"code": "burst"}, {"signed": True}, {}])
+def test_dead_channel_compiles(rng, threshold, options):
     weights = normal(rng, w1=(4, 6), w2=(6, 3))
     weights["w1"][:, 2] = 0
     x = rng.standard_normal((32, 4)).astype(np.float32)
-    compiled = onnx2snn.compile(parse(MLP, **weights), x, threshold=threshold, signed=signed)
+    compiled = onnx2snn.compile(parse(MLP, **weights), x, threshold=threshold, **options)
     session = onnx2snn.SpikingSession(compiled.model)
     (cell,) = session.artifact.neurons
     theta = session.artifact.threshold(cell)
@@ -358,14 +368,16 @@ def test_dead_channel_compiles(rng, threshold, signed):
     assert (theta > 0).all()
     recorded = session.run(x, record=True)
     assert np.isfinite(recorded.outputs["y"]).all()
-    assert not recorded.spikes["r"][:, :, 2].any()
-    assert recorded.spikes["r"].any()
+    (spikes,) = recorded.spikes.values()
+    assert not spikes[:, :, 2].any()
+    assert spikes.any()
 
 
-def test_all_channels_dead_compiles(rng):
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_all_channels_dead_compiles(rng, code):
     weights = normal(rng, w2=(6, 3)) | {"w1": np.zeros((4, 6), np.float32)}
     x = rng.standard_normal((8, 4)).astype(np.float32)
-    compiled = onnx2snn.compile(parse(MLP, **weights), x)
+    compiled = onnx2snn.compile(parse(MLP, **weights), x, code=code)
     np.testing.assert_array_equal(
         onnx2snn.SpikingSession(compiled.model).run(x).outputs["y"], np.zeros((8, 3))
     )

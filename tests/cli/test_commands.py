@@ -203,7 +203,8 @@ def test_version():
 def test_verbose_logs_every_pass(digits, tmp_path):
     # In a process of its own: here pytest holds the root logger.
     arguments = (
-        f"-v compile {digits}/digits.onnx --calib {digits}/digits_calibration.npz --scale 1/16 -o x.onnx"
+        f"-v compile {digits}/digits.onnx --calib {digits}/digits_calibration.npz --scale 1/16 -o x.onnx "
+        "--code burst"
     )
     command = [sys.executable, "-m", "onnx2snn", *arguments.split(), "--max-samples", "4"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -96,6 +96,7 @@ def test_it_prints_what_became_of_the_nodes_and_what_comes_next(digits):
         ("--early-exit confidence:0.5", "early exit", "early_exit"),
         ("--schedule layer --weights int8", "int8", "layers"),
         ("--compress spikes --max-loss 50", "adapted", "adaptation"),
+        ("--compress spikes --max-loss 50 --code burst", "adapted", "adaptation"),
     ],
 )
 def test_what_was_chosen_has_a_line(place, more, name, key):
@@ -113,7 +114,10 @@ def test_what_was_chosen_has_a_line(place, more, name, key):
     ("more", "message"),
     [
         ("-T 0", "--timesteps: expected an integer from 1 to 65536, found 0; leave it out for 8"),
-        ("-G 0", "--max-spikes: expected an integer from 1 to 255, found 0; leave it out for 4"),
+        (
+            "-G 0",
+            "--max-spikes: expected an integer from 1 to 255, found 0; leave it out for 4 with --code burst",
+        ),
         (
             "--levels 0",
             "--levels: expected an integer from 1 to 255, found 0; "

@@ -111,7 +111,9 @@ def save_fixed(folder: Path, rng: np.random.Generator) -> np.ndarray:
     """A compiled net whose batch is always 4, and 6 samples."""
     text = "(float[4,3] x) => (float[4,2] y) { h = Gemm(x, w1) r = Relu(h) y = Gemm(r, w2) }"
     samples = rng.standard_normal((6, 3)).astype(np.float32)
-    onnx2snn.compile(parse(text, **normal(rng, w1=(3, 5), w2=(5, 2))), samples).save(folder / "net.onnx")
+    onnx2snn.compile(parse(text, **normal(rng, w1=(3, 5), w2=(5, 2))), samples, code="burst").save(
+        folder / "net.onnx"
+    )
     np.save(folder / "x.npy", samples)
     return samples
 

@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[dict[str, object], str, list[str]]] = {
     "radix in stream": (
         {"code": "radix"},
         "--code radix",
-        ["--code", "--schedule stream", "found radix", "add --schedule layer"],
+        ["--code", "graded or burst with --schedule stream", "found radix", "add --schedule layer"],
     ),
     "radix with Γ": (
         {"code": "radix", "schedule": "layer", "max_spikes": 2},
@@ -95,7 +95,7 @@ REFUSED: dict[str, tuple[dict[str, object], str, list[str]]] = {
     "dynamic timesteps": (
         {"schedule": "layer", "dynamic_timesteps": True},
         "--schedule layer --dynamic-timesteps",
-        ["--dynamic-timesteps", "--schedule stream", "θ depends on T", "leave it out"],
+        ["--dynamic-timesteps", "--schedule stream", "made for one T", "leave it out"],
     ),
 }
 
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[dict[str, object], str, list[str]]] = {
 TOO_FEW: dict[str, tuple[dict[str, object], str, int, str]] = {
     "burst": ({"max_spikes": 2, "timesteps": 3}, "-G 2 -T 3", 4, "2·3 = 6"),
     "Γ = 1": ({"max_spikes": 1, "timesteps": 6}, "-G 1 -T 6", 7, "1·6 = 6"),
-    "the default Γ": ({"timesteps": 1}, "-T 1", 2, "4·1 = 4"),
+    "the default Γ": ({"code": "burst", "timesteps": 1}, "--code burst -T 1", 2, "4·1 = 4"),
     "radix": ({"code": "radix", "timesteps": 2}, "--code radix -T 2", 3, "2^2 - 1 = 3"),
 }
 
@@ -169,6 +169,7 @@ def test_too_few_levels_for_a_trained_quantiser(place, name):
     assert len(found.spikes["round"]) == needed
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -178,6 +179,6 @@ def test_too_few_levels_for_a_trained_quantiser(place, name):
         ("compile {} --calib x.npy -o out", ["expected an ANN", "give the model"]),
     ],
 )
-def test_other_commands_refuse(place, arguments, words):
-    onnx2snn.compile(mlp(), np.load("x.npy"), schedule="layer").save("net.snn.onnx")
+def test_other_commands_refuse(place, arguments, words, code):
+    onnx2snn.compile(mlp(), np.load("x.npy"), schedule="layer", code=code).save("net.snn.onnx")
     refused(place, arguments.format("net.snn.onnx"), words)

@@ -21,16 +21,19 @@ from click.testing import CliRunner
 from onnx2snn.cli import main
 
 RECORDED = Path(__file__).parent / "recorded"
-COMPILE = "compile ann.onnx --calib train.npz --scale 1/16 -T 2 -o out.onnx"
+GRADED = "compile ann.onnx --calib train.npz --scale 1/16 -T 2 -o out.onnx"
+COMPILE = f"{GRADED} --code burst"
 DATA = "--data test.npz --reference ann.onnx"
 #: Sample → its command.
 COMMANDS = {
     "compile": COMPILE,
+    "compile_graded": GRADED,
     "compile_signed": f"{COMPILE} --signed --early-exit auto",
     "compile_int8": f"{COMPILE} --schedule layer --weights int8",
     "compile_adapted": f"{COMPILE} --max-spikes auto",
     "compile_compressed": f"{COMPILE} --compress energy --max-loss 5",
-    "inspect_ann": "inspect ann.onnx",
+    "inspect_ann": "inspect ann.onnx --code burst",
+    "inspect_ann_graded": "inspect ann.onnx",
     "inspect_snn": "inspect snn.onnx",
     "evaluate": f"evaluate snn.onnx {DATA}",
     "evaluate_alone": "evaluate snn.onnx --data test.npz --timesteps 2 --energy-model rolls-77fj",

@@ -49,7 +49,7 @@ def compiling(folder: Path, target: Path) -> list[object]:
     calibration = folder / "digits_calibration.npz"
     return [
         *("compile", folder / "digits.onnx", "--calib", calibration, "--scale", "1/16"),
-        *("--max-samples", 4, "-T", 2, "-o", target),
+        *("--max-samples", 4, "-T", 2, "--code", "burst", "-o", target),
     ]
 
 
