@@ -151,7 +151,8 @@ def test_sums_of_graded_spikes_feed_products_too(rng):
     macs = onnx2snn.compile(model, x, code="graded").report.macs
     assert macs == Macs(64 + 64 + 64 + 128, 64, 0.2, 128)
     assert macs.not_fed == 128
-    assert onnx2snn.inspect(model).macs.not_fed is None
+    assert onnx2snn.inspect(model).macs == macs
+    assert onnx2snn.inspect(model, code="burst").macs.not_fed is None
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -166,7 +167,7 @@ def test_the_report_counts_what_inspect_counts(signed, rng):
     compiled = onnx2snn.compile(
         model, rng.standard_normal((8, 4)).astype(np.float32), signed=signed, code="burst"
     )
-    assert compiled.report.macs == onnx2snn.inspect(model).macs
+    assert compiled.report.macs == onnx2snn.inspect(model, code="burst").macs
     assert compiled.report.macs.to_dict() == {
         "per_sample": 48,
         "fed_by_spikes": 16,

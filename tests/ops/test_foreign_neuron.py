@@ -150,7 +150,7 @@ def test_it_is_evaluated_diagnosed_and_reported(net, samples, tmp_path):
         assert done.exit_code == 0, done.output
         return done.output
 
-    call("compile @ann.onnx --calib @data.npz -T 6 -o @snn.onnx --report @compile.html")
+    call("compile @ann.onnx --calib @data.npz -T 6 --code burst -o @snn.onnx --report @compile.html")
     against = "@snn.onnx --data @data.npz --reference @ann.onnx"
     call(f"evaluate {against} --json @evaluate.json --report @evaluate.html")
     call(f"diagnose {against} --json @diagnose.json --report @diagnose.html")
