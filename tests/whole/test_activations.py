@@ -58,7 +58,7 @@ def test_error_falls_with_the_timesteps(name, signed, rng):
     spread = np.linalg.norm(expected - expected.mean(axis=0))
     errors = []
     for timesteps in (4, 16, 128):
-        compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=signed)
+        compiled = onnx2snn.compile(model, x, timesteps=timesteps, signed=signed, code="burst")
         found = run(compiled.model, {"x": x})[0]
         errors.append(float(np.linalg.norm(found - expected) / spread))
     assert errors[0] > 1.5 * errors[1] > 3 * errors[2]
@@ -74,7 +74,9 @@ def test_error_falls_with_the_timesteps(name, signed, rng):
 def test_recorded_spikes_are_those_that_are_counted(name, signed, rng):
     model = net(name, rng)
     x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, timesteps=8, signed=signed).model)
+    session = onnx2snn.SpikingSession(
+        onnx2snn.compile(model, x, timesteps=8, signed=signed, code="burst").model
+    )
     recorded, (counted,) = session.run(x, record=True), session.run_counted(x, [8])
     assert set(recorded.spikes) == set(session.neurons)
     assert {"r", "q"} <= set(session.neurons)
@@ -100,7 +102,7 @@ def test_numpy_equals_onnxruntime(name, signed, rng):
     """With dyadic weights and thresholds no sum rounds: the same spikes, not even ties differ."""
     model = dyadic(net(name, rng))
     x = rng.integers(-8, 9, (16, 2, 6, 6)).astype(np.float32) / 4
-    artifact = onnx2snn.compile(model, x, timesteps=8, signed=signed, correct_bias=False).model
+    artifact = onnx2snn.compile(model, x, timesteps=8, signed=signed, correct_bias=False, code="burst").model
     body = next(n for n in artifact.graph.node if n.op_type == "Loop").attribute[0].g
     for holder in (body, artifact.graph):
         for item in holder.initializer:
@@ -124,7 +126,7 @@ def test_a_neuron_may_have_the_name_of_another_tensor(rng):
     )
     model.graph.node[0].name, model.graph.node[1].name = "b", "a"
     x = rng.standard_normal((16, 2)).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="burst").model)
     (counted,) = session.run_counted(x, [8])
     np.testing.assert_array_equal(
         counted.spikes["b"], session.run(x, record=True).spikes["b"].sum(axis=(0, 2))
@@ -157,7 +159,7 @@ def test_a_quantised_net_is_exact_after_any_number_of_timesteps(name, timesteps,
     )
     x = rng.standard_normal((16, 2, 6, 6)).astype(np.float32)
     expected = run(model, {"x": x})[0]
-    compiled = onnx2snn.compile(model, x, timesteps=timesteps)
+    compiled = onnx2snn.compile(model, x, timesteps=timesteps, code="burst")
     assert {neuron["op"] for neuron in compiled.report.to_dict()["neurons"].values()} == {"QuantizedIF"}
     assert compiled.report.to_dict()["roles"]["analog"] == 0
     # Random weights meet no ties; float32 sums of some hundred terms differ by 1e-6 of the largest.

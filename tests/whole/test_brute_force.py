@@ -27,7 +27,10 @@ def test_every_count_is_that_of_loops(firing, seed):
     seeds = [list(FIRING).index(firing), seed]  # other nets for every way to fire
     options, net, rng = FIRING[firing], Net(seeds), np.random.default_rng(seeds)
     compiled = onnx2snn.compile(
-        net.model, rng.standard_normal((8, *INPUT)).astype(np.float32), correct_bias=False, **options
+        net.model,
+        rng.standard_normal((8, *INPUT)).astype(np.float32),
+        correct_bias=False,
+        **{"code": "burst", **options},
     )
     session = onnx2snn.SpikingSession(compiled.model)
     x = rng.standard_normal((2, *INPUT)).astype(np.float32)

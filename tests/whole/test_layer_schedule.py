@@ -29,7 +29,9 @@ BEHIND = "u{i} = Conv<pads=[1,1,1,1]>({a}, w33, channel) {y} = Relu(u{i})"
 
 
 def layered(model: onnx.ModelProto, data: np.ndarray, **options) -> onnx.ModelProto:
-    return onnx2snn.compile(model, data, schedule="layer", correct_bias=False, **options).model
+    return onnx2snn.compile(
+        model, data, schedule="layer", correct_bias=False, **{"code": "burst", **options}
+    ).model
 
 
 def code_options(code: str, max_spikes: int) -> dict[str, object]:

@@ -572,8 +572,9 @@ def refusal(attempt: Callable[[], object]) -> str | None:
 
 
 def check_api(model: Model, mutated: Model) -> None:
-    unread = refusal(lambda: onnx2snn.inspect(mutated))
-    refused = refusal(lambda: onnx2snn.compile(mutated, samples(model, mutated), timesteps=2))
+    """For bursts; graded spikes, the default, are what the command line is checked with."""
+    unread = refusal(lambda: onnx2snn.inspect(mutated, code="burst"))
+    refused = refusal(lambda: onnx2snn.compile(mutated, samples(model, mutated), timesteps=2, code="burst"))
     assert unread is None or refused == unread
 
 
@@ -740,12 +741,13 @@ FOUND: dict[str, tuple[Model, str | None]] = {
 }
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize("name", FOUND)
-def test_found_before(name):
+def test_found_before(name, code):
     model, word = FOUND[name]
     x = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
-    refusal(lambda: onnx2snn.inspect(model))
-    message = refusal(lambda: onnx2snn.compile(model, x, timesteps=2))
+    refusal(lambda: onnx2snn.inspect(model, code=code))
+    message = refusal(lambda: onnx2snn.compile(model, x, timesteps=2, code=code))
     if word is not None:
         assert message is not None
         assert word in message
@@ -779,8 +781,12 @@ def test_onnxruntime_adds_no_line_of_its_own(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_without_a_mutation_all_compile_but_the_one_with_a_branch():
+@pytest.mark.parametrize("code", ["burst", "graded"])
+def test_without_a_mutation_all_compile_but_the_one_with_a_branch(code):
     """Else what is said of the mutated ones would be said of models that nobody can compile."""
     for name, model in seed_models().items():
-        message = refusal(lambda model=model: onnx2snn.compile(model, samples(model, model), timesteps=2))
+        data = samples(model, model)
+        message = refusal(
+            lambda model=model, data=data: onnx2snn.compile(model, data, timesteps=2, code=code)
+        )
         assert (message is None) == (name != "branch"), message

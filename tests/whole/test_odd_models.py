@@ -157,7 +157,7 @@ def test_a_layer_that_reads_no_spikes_is_named_in_the_figures(rng):
         **normal(rng, w=(2, 2, 3, 3), v=(2, 3)),
     )
     x = rng.standard_normal((8, 2, 6, 6)).astype(np.float32)
-    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x).model)
+    session = onnx2snn.SpikingSession(onnx2snn.compile(model, x, code="burst").model)
     figures = evaluate(session, dataset_from_arrays(x, session.inputs), [8]).to_dict()
     assert figures["uncounted"] == ["b"]
 

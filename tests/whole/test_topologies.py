@@ -38,10 +38,11 @@ def test_light_nets_after_32_timesteps(name):
     assert error.difference < 0.30
 
 
+@pytest.mark.parametrize("code", ["burst", "graded"])
 @pytest.mark.parametrize("name", [name for name in LIGHT_NETS if "vgg" not in name])
-def test_every_node_of_a_light_net_has_a_verdict(name):
+def test_every_node_of_a_light_net_has_a_verdict(name, code):
     model = load(name)
-    found = onnx2snn.inspect(model)
+    found = onnx2snn.inspect(model, code=code)
     assert [verdict.node for verdict in found.nodes[: len(model.graph.node)]] == [
         node.name or node.output[0] for node in model.graph.node
     ]
