@@ -250,7 +250,7 @@ def _on_means(part: onnx.ModelProto) -> onnx.ModelProto:
     plain = onnx.ModelProto()
     plain.CopyFrom(part)
     for node in plain.graph.node:
-        if node.domain == DOMAIN:
+        if node.domain == DOMAIN and node.op_type in CELLS:
             node.op_type, node.domain = "Identity", ""
     return plain
 

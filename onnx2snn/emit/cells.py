@@ -7,8 +7,46 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
-from onnx2snn.graph.graph import Constant, Graph, Node, Variable, constant, insert_after, is_cell, unique_name
-from onnx2snn.ops import DOMAIN, body_of
+from onnx2snn.graph.graph import (
+    Constant,
+    Graph,
+    Node,
+    Tensor,
+    Variable,
+    constant,
+    insert_after,
+    is_cell,
+    unique_name,
+)
+from onnx2snn.ops import DOMAIN, QUANTIZED_RELU, body_of
+
+
+def write_out_quantizers(graph: Graph) -> None:
+    """Write quantised ReLUs that graded neurons stand behind in standard operators: no file has our own."""
+    quantizers = [node for node in graph.nodes if (node.domain, node.op) == (DOMAIN, QUANTIZED_RELU.name)]
+    for node in quantizers:
+        (source, step), result, name = node.inputs, node.outputs[0], node.name
+        numbers = {"half": 0.5, "zero": 0.0, "most": float(node.attrs["levels"])}
+        constants = {
+            key: Constant(unique_name(graph, f"{name}/{key}"), np.asarray(value, result.dtype or np.float32))
+            for key, value in numbers.items()
+        }
+        for op, *others in (
+            ("Div", step),
+            ("Add", constants["half"]),
+            ("Floor",),
+            ("Max", constants["zero"]),
+            ("Min", constants["most"]),
+        ):
+            source = _apply(graph, op, name, source, *others)
+        node.op, node.domain, node.attrs, node.inputs = "Mul", "", {}, [source, step]
+    graph.toposort()
+
+
+def _apply(graph: Graph, op: str, name: str, source: Tensor, *others: Tensor) -> Variable:
+    result = Variable(unique_name(graph, f"{name}/{op.lower()}"), source.dtype, source.shape)
+    graph.nodes.append(Node(op, result.name, {}, [source, *others], [result]))
+    return result
 
 
 def widen_cells(graph: Graph) -> None:

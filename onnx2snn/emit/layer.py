@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx
 
-from onnx2snn.emit.cells import functions_of, widen_cells
+from onnx2snn.emit.cells import functions_of, widen_cells, write_out_quantizers
 from onnx2snn.graph.graph import Graph, clone, write_model
 
 
@@ -19,6 +19,7 @@ def emit_layer(graph: Graph) -> onnx.ModelProto:
         graph: a flat graph whose cells have no state. Not changed.
     """
     graph = clone(graph)
+    write_out_quantizers(graph)
     widen_cells(graph)
     model = write_model(graph)
     model.graph.name = model.graph.name or "snn"

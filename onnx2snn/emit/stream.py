@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.emit.cells import functions_of, widen_cells
+from onnx2snn.emit.cells import functions_of, widen_cells, write_out_quantizers
 from onnx2snn.graph.graph import Array, Graph, clone, unique_name, write_model
 from onnx2snn.graph.sections import Sections, divide
 from onnx2snn.ops import CELLS, DOMAIN
@@ -72,6 +72,7 @@ def emit_stream(graph: Graph, timesteps: int, *, dynamic_timesteps: bool = False
         dynamic_timesteps: make the trip count an optional input (onnxruntime warns when it loads the file).
     """
     graph = clone(graph)
+    write_out_quantizers(graph)
     widen_cells(graph)
     _name_apart(graph)
     flat = write_model(graph)

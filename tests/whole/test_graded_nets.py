@@ -151,6 +151,20 @@ def test_behind_the_first_layer_spikes_feed_every_multiplication(name, schedule,
 
 
 @pytest.mark.parametrize("schedule", ["stream", "layer"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
+def test_neurons_behind_a_trained_quantiser_send_its_levels(backend, schedule, rng):
+    text = """(float[N,4] x) => (float[N,3] y, float[N,6] m) { h = Gemm(x, v) d = Div(h, step) f = Round(d)
+        c = Clip(f, low, high) m = Mul(c, step) y = Gemm(m, w) }"""
+    numbers = {"low": np.float32(0), "high": np.float32(7), "step": np.float32(0.25)}
+    model = parse(text, **normal(rng, v=(4, 6), w=(6, 3)), **numbers)
+    x = rng.normal(size=(32, 4)).astype(np.float32)
+    options = {"code": "graded", "schedule": schedule, "timesteps": 12, "exponents": 12}
+    found = SpikingSession(onnx2snn.compile(model, x, **options).model, backend).run(x).outputs
+    y, levels = run(model, {"x": x})
+    assert relative_error([found["m"], found["y"]], [levels, y]) < 0.005
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_error_falls_with_the_number_of_sizes(name, schedule, rng):
     model, x = block(name, rng)

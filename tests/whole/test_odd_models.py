@@ -41,7 +41,7 @@ def test_nodes_inside_a_function_are_judged(rng):
     model = onnx.parser.parse_model(text)
     model.graph.initializer.append(onnx.numpy_helper.from_array(rng.normal(size=(4, 4)).astype("f"), "w"))
     with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"\(Sigmoid\).*--strict"):
-        onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32), strict=True)
+        onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(np.float32), strict=True, code="burst")
     assert sorted(verdict.op for verdict in onnx2snn.inspect(model).nodes) == [
         "Gemm",
         "Relu",
