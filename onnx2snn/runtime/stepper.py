@@ -138,7 +138,8 @@ class _BoundStepper:
         source, target = _place(self._steps), _place(self._steps + 1)
         binding = self._bindings.get((source, target)) or self._bind(source, target)
         for value in self._misjudged:  # a binding would offer what it was given in its last run
-            binding.bind_ortvalue_input(value.before, self._places[source][value.before])
+            if value.before in self._read:  # not the sum of graded spikes, which each step gives whole
+                binding.bind_ortvalue_input(value.before, self._places[source][value.before])
             binding.bind_output(value.after, self._device)
         with running():
             self._session.run_with_iobinding(binding)
