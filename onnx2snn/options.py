@@ -61,9 +61,12 @@ class CompileOptions(Record):
         metavar="INTEGER|auto",
     )
     levels: int | None = option(
-        None, "Neurons", "Spikes a timestep that stand for the range R.  [default: Γ]", bounds=(1, 255)
+        None,
+        "Neurons",
+        "For --code burst: spikes a timestep that stand for R.  [default: Γ]",
+        bounds=(1, 255),
     )
-    signed: bool = option(False, "Neurons", "Neurons that can take spikes back: closer to the ANN.")
+    signed: bool = option(False, "Neurons", "For --code burst: neurons can take spikes back.")
     schedule: Schedule = option(
         "stream",
         "Neurons",
@@ -89,7 +92,7 @@ class CompileOptions(Record):
     weights: Weights = option(
         "float",
         "Neurons",
-        "For --schedule layer: weights of 8 bits, and integer arithmetic.",
+        "For --schedule layer, not graded: weights of 8 bits, and integer arithmetic.",
         choices=get_args(Weights),
     )
     threshold: str = option(  # a rule once `__post_init__` has seen it
@@ -115,7 +118,7 @@ class CompileOptions(Record):
     approximate: Approximation = option(
         "none",
         "What may be converted",
-        "Let smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
+        "For burst and radix: smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
         choices=get_args(Approximation),
     )
     spike_budget: str | float | None = option(
@@ -127,7 +130,7 @@ class CompileOptions(Record):
     compress: Compression = option(
         "none",
         "Savings",
-        "Raise thresholds where nobody notices, to save spikes, or synaptic operations.",
+        "Send less where nobody notices, to save spikes, or synaptic operations.",
         choices=get_args(Compression),
     )
     early_exit: str | None = option(

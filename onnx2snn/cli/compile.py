@@ -33,7 +33,7 @@ from onnx2snn.report import tables
     cls=Command,
     examples=[
         "onnx2snn compile model.onnx --calib train.npz --scale 1/255",
-        "onnx2snn compile model.onnx --calib images/ --signed -T 4 -o fast.snn.onnx",
+        "onnx2snn compile model.onnx --calib images/ -T 4 -o fast.snn.onnx",
         "onnx2snn compile model.onnx --calib x.npy --schedule layer --code radix -T 4",
     ],
     sections={
@@ -69,9 +69,9 @@ def compile_command(
 ) -> None:
     """Compile a trained ANN into a spiking network.
 
-    MODEL.onnx is a feed-forward net from any framework. Rectifiers (ReLU, ReLU6, LeakyReLU, trained
-    quantisers …) become neurons; what is not linear and no rectifier is computed exactly, without spikes,
-    and reported. The result is one ordinary ONNX file with the same inputs and outputs, which a stock
+    MODEL.onnx is a feed-forward net from any framework. Behind its activations (ReLU, GELU, trained
+    quantisers …) stand neurons; what else is not linear is computed exactly, without spikes, and reported.
+    The result is one ordinary ONNX file with the same inputs and outputs, which a stock
     onnxruntime runs.
     """
     from onnx2snn.artifact.artifact import take_apart
