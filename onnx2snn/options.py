@@ -61,12 +61,9 @@ class CompileOptions(Record):
         metavar="INTEGER|auto",
     )
     levels: int | None = option(
-        None,
-        "Neurons",
-        "For --code burst: spikes a timestep that stand for R.  [default: Γ]",
-        bounds=(1, 255),
+        None, "Neurons", "For burst: spikes a timestep that stand for R.  [default: Γ]", bounds=(1, 255)
     )
-    signed: bool = option(False, "Neurons", "For --code burst: neurons can take spikes back.")
+    signed: bool = option(False, "Neurons", "For burst: neurons that can take spikes back.")
     schedule: Schedule = option(
         "stream",
         "Neurons",
