@@ -20,7 +20,7 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.throughput import load
-from onnx2snn.compiler.memory import peak_memory
+from onnx2snn.memory import peak_memory
 
 
 def _measure(path: str, kind: str, batch: int, timesteps: int) -> dict[str, float]:

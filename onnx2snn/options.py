@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from onnx2snn.declaration import Declaration, Section, option
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import parse_exit
+from onnx2snn.memory import default_memory, parse_memory
 from onnx2snn.records import Record
 from onnx2snn.thresholds.budget import parse_budget
 from onnx2snn.thresholds.rules import RULES
@@ -167,7 +168,16 @@ class CompileOptions(Record):
     )
     batch_size: int = option(64, "Samples", "Samples a batch.", bounds=(1, 1 << 20))
 
+    memory: str | int | None = option(
+        None,
+        "Samples",
+        "What compiling may hold beside the model, such as 2GiB; what is more waits on disk.  [default: an "
+        "eighth of the system's, at most 1.5GiB]",
+        metavar="SIZE",
+    )
+
     def __post_init__(self) -> None:
+        parse_memory(default_memory() if self.memory is None else self.memory)
         for name in ("code", "threshold"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, self._default(name))
@@ -223,6 +233,11 @@ class CompileOptions(Record):
             )
 
     @property
+    def memory_bytes(self) -> int:
+        """What compiling may hold beside the model."""
+        return parse_memory(default_memory() if self.memory is None else self.memory)
+
+    @property
     def range_levels(self) -> int:
         """Spikes a timestep that stand for R: `levels`, or Γ where `levels` is None."""
         return self.max_spikes if self.levels is None else self.levels
@@ -250,6 +265,7 @@ class CompileOptions(Record):
     def to_dict(self) -> dict[str, Any]:
         """All options, in the order of their definition; less those of a code that was not chosen."""
         values = asdict(self)
+        del values["memory"]  # which makes no difference
         if self.exponents is None:
             del values["exponents"], values["until_rest"]
         return values

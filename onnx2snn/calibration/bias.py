@@ -14,19 +14,20 @@ otherwise shift the values that it does send.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.calibration.refit import refit_weights
+from onnx2snn.calibration.refit import Refitting
+from onnx2snn.calibration.shelf import Shelf
 from onnx2snn.calibration.stages import Stage, Train, make_stages
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError
-from onnx2snn.graph.channels import along_axis, channels_first
+from onnx2snn.graph.channels import along_axis
 from onnx2snn.graph.graph import Graph, operands, producer
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.graph.sections import divide
@@ -37,14 +38,15 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
-#: What is held of one chunk of samples may take this many bytes; more samples make more chunks.
-MEMORY = 1 << 30
-
 #: About so many samples × timesteps does the sweep simulate, spread evenly over the calibration data.
 BUDGET = 640
 
 #: But no fewer samples than these, below which a mean is no better than a guess.
 FEWEST = 16
+
+#: Rows of the shelf: by tensor, what the ANN has there and the SNN sends; of the stage at hand, the ANN's
+#: pre-activations and the SNN's mean currents.
+_ANN, _SNN, _EXACT, _CURRENT = "ann/", "snn/", "exact", "current"
 
 #: Newton steps to a channel's shift; the equation is piecewise linear, so few are enough.
 _ITERATIONS = 3
@@ -63,21 +65,6 @@ class Corrections:
     weights: dict[str, Array] = field(default_factory=dict)
 
 
-@dataclass
-class _Batch:
-    """One batch on its way through the net: inputs, and cell outputs of the ANN and of the SNN."""
-
-    inputs: dict[str, Array]
-    samples: int
-    ann: dict[str, Array] = field(default_factory=dict)
-    snn: dict[str, Train | Array] = field(default_factory=dict)
-
-    def drop(self, names: Sequence[str]) -> None:
-        for name in names:
-            self.ann.pop(name, None)
-            self.snn.pop(name, None)
-
-
 def measure_corrections(
     graph: Graph,
     dataset: Dataset,
@@ -86,6 +73,7 @@ def measure_corrections(
     timesteps: int,
     advance: Callable[[float], None] = ignore,
     *,
+    memory: int,
     refit: bool = False,
 ) -> Corrections:
     """Sweep through the net, and correct each layer before the next.
@@ -97,46 +85,151 @@ def measure_corrections(
         batch_size: samples a batch.
         timesteps: T.
         advance: called with the share of the sweep that is done.
-        refit: refit weights as well (see `onnx2snn.calibration.refit`), on as many samples as fit `MEMORY`.
+        memory: bytes of activations and spikes to hold; what goes beyond it waits in temporary files.
+        refit: refit weights as well (see `onnx2snn.calibration.refit`).
 
     Cost: T + 2 passes over each layer in all, whatever the depth, for the share of the samples that `BUDGET`
-    allows. Spike trains are held for as many samples as fit `MEMORY`; with more, corrections are averaged
-    over the chunks.
+    allows.
+
+    Raises:
+        ModelError: currents that float32 cannot add up.
+        OutputError: no room for the temporary files.
     """
     stages = make_stages(graph, _output_layers(graph))
     dataset = dataset.every(_stride(graph, len(dataset), timesteps))
-    corrections = Corrections()
-    seen = 0
-    for chunk in _chunks(graph, dataset, stages, batch_size, timesteps, together=refit):
-        count = sum(batch.samples for batch in chunk)
+    with Shelf(memory) as shelf:
+        sweep = _Sweep(stages, shelf, rectifiers, timesteps, refit=refit)
+        for inputs, count in calibration_batches(graph, dataset, batch_size):
+            sweep.begin(inputs, count)
         for number, stage in enumerate(stages):
-            shift = np.zeros(1)
-            kind = rectifiers.get(stage.key)
-            ann, snn = _currents(stage, chunk, kind)
-            if refit and kind is not None and kind.step is None and _moves(stage, chunk):
-                means = [_means(stage, batch) for batch in chunk]
-                corrections.weights.update(refit_weights(stage, means, ann, kind))
-                snn = [stage.current(values) for values in means]
-            if stage.yields is None or stage.grades or (kind is not None and kind.step is None):
-                lacking = rectified_shift(ann, snn, kind, stage.axis)
-                if not np.isfinite(lacking).all():
-                    raise ModelError(
-                        f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
-                        "check the weights and the preprocessing (--scale, --mean, --std)"
-                    )
-                earlier = corrections.shifts.get(stage.key, np.zeros_like(lacking))
-                shift = (earlier * seen + lacking * count) / (seen + count)
-                corrections.shifts[stage.key] = shift
+            sweep.correct(stage)
+            stage.release()
+            sweep.forget(_last_read(stages, number))
+            advance((number + 1) / len(stages))
+        logger.info("bias correction: %d samples, %d bytes in files", sweep.samples, shelf.spilled)
+    return sweep.corrections
+
+
+class _Sweep:
+    """The ANN and the SNN on their way through the net: what both made of every batch, up to some stage."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        shelf: Shelf,
+        rectifiers: Mapping[str, Rectifier],
+        timesteps: int,
+        *,
+        refit: bool,
+    ) -> None:
+        self._shelf, self._rectifiers, self._timesteps, self._refit = shelf, rectifiers, timesteps, refit
+        self._read = {name for stage in stages for name in stage.sources}
+        self._batches = 0
+        #: Of what moves over time: θ where spikes are held as integers, and whether steps are sums.
+        self._trains: dict[str, tuple[Array | None, bool]] = {}
+        self.corrections = Corrections()
+        self.samples = 0
+
+    def begin(self, inputs: Mapping[str, Array], count: int) -> None:
+        """Another batch."""
+        for name in self._read & inputs.keys():
+            self._shelf.put(_ANN + name, inputs[name])
+        self._batches += 1
+        self.samples += count
+
+    def forget(self, names: Sequence[str]) -> None:
+        """What no stage reads any more."""
+        for name in names:
+            self._shelf.drop(_ANN + name)
+            self._shelf.drop(_SNN + name)
+            self._trains.pop(name, None)
+
+    def correct(self, stage: Stage) -> None:
+        """Find a stage's correction, and let both nets go through it."""
+        kind = self._rectifiers.get(stage.key)
+        free = kind is not None and kind.step is None
+        corrects = stage.yields is None or stage.grades or free
+        self._follow(stage, kind, corrects=corrects, refits=self._refit and free and self._moves(stage))
+        shift = np.zeros(1)
+        if corrects:
+            wanted = self._shelf.row(_EXACT if kind is None else _ANN + str(stage.yields))
+            shift = rectified_shift(wanted, self._shelf.row(_CURRENT), kind, stage.axis)
+            if not np.isfinite(shift).all():
+                raise ModelError(
+                    f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
+                    "check the weights and the preprocessing (--scale, --mean, --std)"
+                )
+            self.corrections.shifts[stage.key] = shift
+        if stage.yields is not None:
+            self._fire(stage, stage.yields, shift)
+        self._shelf.drop(_EXACT)
+        self._shelf.drop(_CURRENT)
+
+    def _follow(self, stage: Stage, kind: Rectifier | None, *, corrects: bool, refits: bool) -> None:
+        """What the ANN makes of every batch, and, where it is corrected, the SNN's mean current.
+
+        What lies between cells is affine, or exact on means, so means over time go in and the mean comes out.
+        """
+        refitting = None
+        for batch in range(self._batches):
+            exact = stage.current(self._exact(stage, batch))
             if stage.yields is not None:
-                for batch in chunk:
-                    feeds: dict[str, Train | Array] = {**batch.inputs, **batch.snn}
-                    batch.snn[stage.yields] = stage.run(feeds, shift, timesteps)
-            for batch in chunk:
-                batch.drop(_last_read(stages, number))
-            advance((seen + count * (number + 1) / len(stages)) / len(dataset))
-        seen += count
-        logger.info("bias correction: %d samples", seen)
-    return corrections
+                activated = (
+                    exact if stage.cell is None else stage.activate(exact) if kind is None else kind(exact)
+                )
+                self._shelf.put(_ANN + stage.yields, activated)
+            if corrects and kind is None:
+                self._shelf.put(_EXACT, exact)
+            if refits:
+                assert kind is not None
+                means = self._means(stage, batch)
+                refitting = refitting or Refitting(stage, means, kind, self.samples)
+                refitting.add(means, exact)
+            elif corrects:
+                self._shelf.put(_CURRENT, stage.current(self._means(stage, batch)))
+        if refitting is not None:
+            self.corrections.weights.update(refitting.solve())
+            for batch in range(self._batches):
+                self._shelf.put(_CURRENT, stage.current(self._means(stage, batch)))
+
+    def _fire(self, stage: Stage, name: str, shift: Vector) -> None:
+        """What the SNN makes of every batch."""
+        # In one timestep the mean current is all that there is.
+        known = self._timesteps == 1 and stage.cell is not None and _CURRENT in self._shelf
+        firing = stage.behind() if known else stage
+        for batch in range(self._batches):
+            feeds: dict[str, Train | Array]
+            if known:
+                feeds = {stage.target.name: Train([self._shelf.get(_CURRENT, batch)], None)}
+            else:
+                feeds = {source: self._sent(source, batch) for source in stage.sources}
+            sent = firing.run(feeds, shift, self._timesteps)
+            if isinstance(sent, Train):
+                self._trains[name] = sent.scale, sent.sums
+            for step in sent.steps if isinstance(sent, Train) else [sent]:
+                self._shelf.put(_SNN + name, step)
+        firing.release()
+
+    def _exact(self, stage: Stage, batch: int) -> dict[str, Array]:
+        """What the stage reads in the ANN."""
+        return {name: self._shelf.get(_ANN + name, batch) for name in stage.sources}
+
+    def _means(self, stage: Stage, batch: int) -> dict[str, Array]:
+        """The mean over time of all that the stage reads in the SNN."""
+        sent = {name: self._sent(name, batch) for name in stage.sources}
+        return {name: feed.mean() if isinstance(feed, Train) else feed for name, feed in sent.items()}
+
+    def _sent(self, name: str, batch: int) -> Train | Array:
+        """What a stage gave, or the net's input."""
+        if name not in self._trains:
+            return self._shelf.get((_SNN if _SNN + name in self._shelf else _ANN) + name, batch)
+        first = batch * self._timesteps
+        steps = [self._shelf.get(_SNN + name, first + time) for time in range(self._timesteps)]
+        return Train(steps, *self._trains[name])
+
+    def _moves(self, stage: Stage) -> bool:
+        """Whether the stage reads spikes, and not only what is the ANN's own."""
+        return any(name in self._trains for name in stage.sources)
 
 
 def _stride(graph: Graph, samples: int, timesteps: int) -> int:
@@ -151,7 +244,7 @@ def rectified_shift(
     """The shift c of each channel for which E[f(snn + c)] = E[f(ann)].
 
     Args:
-        ann: pre-activations, batch by batch.
+        ann: f of the pre-activations, batch by batch.
         snn: mean currents, of the same shapes.
         kind: f; None for the identity.
         axis: of the channels; None where all is one channel.
@@ -159,20 +252,19 @@ def rectified_shift(
     A channel that is silent in both gets no shift.
     """
     if kind is None:
-        sums = sum(_channel_sums(a - s, axis) for a, s in zip(ann, snn, strict=True))
-        return np.asarray(sums / sum(channels_first(a, axis).shape[1] for a in ann))
-    wanted = [kind(array) for array in ann]
+        lacking = np.sum([_channel_sums(a - s, axis) for a, s in zip(ann, snn, strict=True)], axis=0)
+        return np.asarray(lacking / sum(array.size // len(lacking) for array in ann))
     gain = 0.0 if kind.slope is None else np.maximum(kind.slope, 0)
-    shift = np.zeros(len(channels_first(ann[0], axis)))
+    shift = np.zeros(1)
     for _ in range(_ITERATIONS):
-        gap, slope = np.zeros_like(shift), np.zeros_like(shift)
-        for current, target in zip(snn, wanted, strict=True):
+        gap, slope = np.zeros(1), np.zeros(1)
+        for current, target in zip(snn, ann, strict=True):
             given = kind(current + along_axis(shift, axis, current.ndim).astype(current.dtype))
-            gap += _channel_sums(target - given, axis)
+            gap = gap + _channel_sums(target - given, axis)
             # The slope over all that is active on either side: less than Newton's step, so no overshoot.
             active = (target > 0) | (given > 0)
-            slope += _channel_sums(active if kind.slope is None else np.where(active, 1.0, gain), axis)
-        shift += np.divide(gap, slope, out=np.zeros_like(gap), where=slope > 0)
+            slope = slope + _channel_sums(active if kind.slope is None else np.where(active, 1.0, gain), axis)
+        shift = shift + np.divide(gap, slope, out=np.zeros_like(gap), where=slope > 0)
     return shift
 
 
@@ -183,26 +275,6 @@ def _channel_sums(values: Array, axis: int | None) -> Vector:
     rows = values.sum(axis=inner, dtype=np.promote_types(values.dtype, np.float32))
     sums: Vector = rows.sum(axis=tuple(range(rows.ndim - (axis is not None))), dtype=np.float64)
     return np.atleast_1d(sums)
-
-
-def _currents(
-    stage: Stage, chunk: Sequence[_Batch], kind: Rectifier | None
-) -> tuple[list[Array], list[Array]]:
-    """The ANN's pre-activations and the SNN's mean currents, by batch; the ANN's activations are kept.
-
-    What lies between cells is affine, or exact on means, so means over time go in and the mean comes out.
-    """
-    ann, snn = [], []
-    for batch in chunk:
-        exact = stage.current(batch.inputs | batch.ann)
-        if stage.yields is None or kind is not None or stage.grades:
-            ann.append(exact)
-            snn.append(stage.current(_means(stage, batch)))
-        if stage.yields is not None:
-            batch.ann[stage.yields] = exact
-        if stage.cell is not None and stage.yields is not None:
-            batch.ann[stage.yields] = stage.activate(exact) if kind is None else kind(exact)
-    return ann, snn
 
 
 def _output_layers(graph: Graph) -> list[str]:
@@ -219,67 +291,9 @@ def _output_layers(graph: Graph) -> list[str]:
     return list(layers)
 
 
-def _means(stage: Stage, batch: _Batch) -> dict[str, Array]:
-    """The mean over time of all that the stage reads of the SNN."""
-    read = {name: batch.snn[name] for name in stage.sources if name in batch.snn}
-    means = {name: feed.mean() if isinstance(feed, Train) else feed for name, feed in read.items()}
-    return batch.inputs | means
-
-
-def _moves(stage: Stage, chunk: Sequence[_Batch]) -> bool:
-    """Whether the stage reads spikes, and not only what is the ANN's own."""
-    return any(isinstance(chunk[0].snn.get(name), Train) for name in stage.sources)
-
-
-def _chunks(
-    graph: Graph,
-    dataset: Dataset,
-    stages: Sequence[Stage],
-    batch_size: int,
-    timesteps: int,
-    *,
-    together: bool = False,
-) -> Iterator[list[_Batch]]:
-    """Consecutive batches of which all that is held fits `MEMORY`; smaller ones where need be.
-
-    `together` makes one chunk, of fewer samples if they do not fit, evenly spread.
-    """
-    first, samples = next(calibration_batches(graph, dataset, 1))
-    most = max(1, MEMORY * samples // max(1, _bytes_per_batch(stages, first, timesteps)))
-    size = fixed_batch(graph) or min(batch_size, most)
-    if together:
-        dataset = dataset.every(-(-len(dataset) // max(most, size)))
-    chunk: list[_Batch] = []
-    for inputs, count in calibration_batches(graph, dataset, size):
-        chunk.append(_Batch(inputs, count))
-        if not together and len(chunk) == max(1, most // size):
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _bytes_per_batch(stages: Sequence[Stage], inputs: Mapping[str, Array], timesteps: int) -> int:
-    """The most that is held of one batch at once, found by one timestep of it."""
-    trains: dict[str, Train | Array] = {}
-    sizes: dict[str, int] = {}
-    most = 0
-    for number, stage in enumerate(stages):
-        name = stage.yields
-        if name is not None:
-            train = trains[name] = stage.run({**inputs, **trains}, np.zeros(1), 1)
-            step = train.steps[0] if isinstance(train, Train) else train
-            held = timesteps if isinstance(train, Train) else 1
-            sizes[name] = step.nbytes * held + step.size * np.dtype(np.float32).itemsize
-        most = max(most, sum(sizes.values()))
-        for name in _last_read(stages, number):
-            sizes.pop(name, None)
-            trains.pop(name, None)
-    return most
-
-
 def _last_read(stages: Sequence[Stage], number: int) -> list[str]:
     """What no stage after this one reads."""
     later = {source for stage in stages[number + 1 :] for source in stage.sources}
-    earlier = [stage.yields for stage in stages[: number + 1] if stage.yields is not None]
+    yielded = stages[number].yields
+    earlier = [*stages[number].sources, *([] if yielded is None else [yielded])]
     return [name for name in earlier if name not in later]

@@ -12,7 +12,7 @@ that it silences as well is as good, and z stands for the nearest such. Forward 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,66 +31,87 @@ Array = npt.NDArray[Any]
 RIDGE = 0.05
 #: Places in the calibration data that a problem takes in for each of its unknowns, and at least.
 _PLACES_EACH, _PLACES = 32, 1 << 16
+#: Up to so many, moments add up in float64; more take long, and λ makes float32 enough.
+_FEW_UNKNOWNS = 1 << 10
 #: Weights of one output channel, beyond which a problem is too large to be solved.
 _MOST_UNKNOWNS = 1 << 13
 
 
-def refit_weights(
-    stage: Stage, feeds: Sequence[Mapping[str, Array]], exact: Sequence[Array], kind: Rectifier
-) -> dict[str, Array]:
-    """Refit the layers whose sum a stage's target is; the stage goes on with the new weights.
+class Refitting:
+    """The layers whose sum a stage's target is, on their way to new weights.
 
     Args:
         stage: where the layers are.
-        feeds: batch by batch, the mean over time of what the stage reads of the SNN.
-        exact: batch by batch, the ANN's pre-activations.
-        kind: the rectifier behind them.
-
-    Returns:
-        The new weights by name; none where no layer can be refitted.
+        feeds: what the stage reads of the SNN, means over time, of a first batch.
+        kind: the rectifier behind the layers.
+        samples: how many will come in all batches.
     """
-    layers = _solvable(stage, feeds[0])
-    if not layers or stage.axis is None:
-        return {}
-    reads = list(dict.fromkeys(layer.input[0] for layer in layers))
-    unknowns = sum(_fan_in(layer, stage) for layer in layers)
-    squares = products = np.zeros(())
-    for values, target in zip(feeds, exact, strict=True):
-        given = stage.values([stage.target.name, *reads], values)
+
+    def __init__(self, stage: Stage, feeds: Mapping[str, Array], kind: Rectifier, samples: int) -> None:
+        self._stage, self._kind, self._samples = stage, kind, samples
+        self._layers = [] if stage.axis is None else _solvable(stage, feeds)
+        self._sizes = [_fan_in(layer, stage) for layer in self._layers]
+        self._most = max(_PLACES, _PLACES_EACH * sum(self._sizes))
+        self._seen = 0
+        self._squares: Array | None = None
+        self._products: Array | None = None
+
+    def add(self, feeds: Mapping[str, Array], exact: Array) -> None:
+        """Take in a batch: what the stage reads of the SNN, and the ANN's pre-activations."""
+        stage, axis = self._stage, self._stage.axis
+        if not self._layers:
+            return
+        reads = list(dict.fromkeys(layer.input[0] for layer in self._layers))
+        given = stage.values([stage.target.name, *reads], feeds)
         current = given[stage.target.name]
-        gaps = channels_first(kind.nearest(current, target) - current, stage.axis).T
-        places = _evenly(len(gaps), max(_PLACES, _PLACES_EACH * unknowns) // len(feeds))
-        rows = [_rows(given[layer.input[0]], layer, stage, places) for layer in layers]
+        gaps = channels_first(self._kind.nearest(current, exact) - current, axis).T
+        places = self._places(len(gaps), len(exact))
+        rows = [_rows(given[layer.input[0]], layer, stage, places) for layer in self._layers]
         x = np.concatenate([*rows, np.ones_like(rows[0][:, :, :1])], axis=2).swapaxes(0, 1)
         z = gaps[places].reshape(len(places), len(x), -1).swapaxes(0, 1)
-        squares = squares + (x.swapaxes(1, 2) @ x).astype(np.float64)
-        products = products + (x.swapaxes(1, 2) @ z).astype(np.float64)
-    changes = np.split(
-        _solve(squares, products), np.cumsum([_fan_in(layer, stage) for layer in layers]), axis=1
-    )
-    refitted = {}
-    for layer, change in zip(layers, changes, strict=False):  # the last change is the constant's: see below
-        weight = stage.weights[layer.input[1]]
-        # [groups, fan-in, outputs of a group]: a Conv stores outputs first, MatMul and most Gemms last.
-        new = change if _outputs_last(layer) else change.swapaxes(1, 2)
-        refitted[layer.input[1]] = (weight + new.reshape(weight.shape)).astype(weight.dtype)
-    stage.replace_weights(refitted)
-    return refitted
+        squares, products = x.swapaxes(1, 2) @ x, x.swapaxes(1, 2) @ z
+        if self._squares is None or self._products is None:
+            wide = np.float64 if squares.shape[1] <= _FEW_UNKNOWNS else np.float32
+            self._squares, self._products = squares.astype(wide), products.astype(wide)
+        else:
+            self._squares += squares
+            self._products += products
+
+    def solve(self) -> dict[str, Array]:
+        """The new weights by name, which the stage goes on with; none where no layer can be refitted."""
+        if self._squares is None or self._products is None:
+            return {}
+        changes = np.split(_solve(self._squares, self._products), np.cumsum(self._sizes), axis=1)
+        refitted = {}
+        # The last change is the constant's: see below.
+        for layer, change in zip(self._layers, changes, strict=False):
+            weight = self._stage.weights[layer.input[1]]
+            # [groups, fan-in, outputs of a group]: a Conv stores outputs first, MatMul and most Gemms last.
+            new = change if _outputs_last(layer) else change.swapaxes(1, 2)
+            refitted[layer.input[1]] = (weight + new.reshape(weight.shape)).astype(weight.dtype)
+        self._stage.replace_weights(refitted)
+        return refitted
+
+    def _places(self, count: int, samples: int) -> npt.NDArray[np.int64]:
+        """Which places of a batch are taken in: evenly over all batches, whatever their size."""
+        stride = max(1, count * self._samples // (samples * self._most))
+        first = -self._seen % stride
+        self._seen += count
+        return np.arange(first, count, stride)
 
 
 def _solve(squares: Array, products: Array) -> Array:
-    """Δ [groups, unknowns, outputs of a group] from the moments.
+    """Δ [groups, unknowns, outputs of a group] from the moments; `squares` is written to.
 
     The last unknown, a constant, keeps the weights from making up for a difference of the means, which is
     the bias correction's; so λ is not for it, and nobody needs its value.
     """
     size = squares.shape[-1] - 1
-    scale = np.trace(squares[:, :size, :size], axis1=1, axis2=2) / size
-    ridge = np.zeros_like(squares)
-    ridge[:, range(size), range(size)] = (RIDGE * scale)[:, None]
-    least = np.finfo(np.float64).tiny
-    ridge[:, range(size + 1), range(size + 1)] += least + 1e-12 * scale[:, None]
-    return np.asarray(np.linalg.solve(squares + ridge, products))
+    scale = np.trace(squares[:, :size, :size], axis1=1, axis2=2)[:, None] / size
+    squares[:, range(size), range(size)] += RIDGE * scale
+    least = np.finfo(squares.dtype).tiny
+    squares[:, range(size + 1), range(size + 1)] += least + 1e-12 * scale
+    return np.asarray(np.linalg.solve(squares, products))
 
 
 def _solvable(stage: Stage, feeds: Mapping[str, Array]) -> list[onnx.NodeProto]:
@@ -125,10 +146,6 @@ def _fan_in(layer: onnx.NodeProto, stage: Stage) -> int:
     """Weights of one output channel."""
     shape = stage.weights[layer.input[1]].shape
     return shape[0] if _outputs_last(layer) else math.prod(shape[1:])
-
-
-def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:
-    return np.arange(0, count, max(1, count // max(1, most)))
 
 
 def _rows(x: Array, layer: onnx.NodeProto, stage: Stage, places: npt.NDArray[np.int64]) -> Array:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from onnx2snn.calibration.bias import rectified_shift
 from onnx2snn.calibration.stage_step import threshold
 from onnx2snn.calibration.stages import Stage, Train, make_stages
-from onnx2snn.calibration.statistics import calibration_batches, fixed_batch, ignore
+from onnx2snn.calibration.statistics import calibration_batches, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.graph.channels import along_axis, channels_first
 from onnx2snn.graph.firing import Firing, set_firing
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
-#: Samples that go through the net together.
-_TOGETHER = 32
+#: Samples that go through the net together, at most.
+TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def measure_sensitivity(
     timesteps: int,
     *,
     digits: int = 0,
+    batch_size: int = TOGETHER,
     advance: Callable[[float], None] = ignore,
 ) -> dict[str, Sensitivity]:
     """Measure every way of firing of every neuron that has some.
@@ -78,12 +79,12 @@ def measure_sensitivity(
         timesteps: T; 1 in the schedule `layer`.
         digits: how many spikes a neuron that fires once sends of its count, or of its target: bits, or powers
             of two with a sign; 0 where it sends the count itself.
+        batch_size: samples that go through the net together.
         advance: called with the share of the work that is done.
     """
     sweep = _Sweep(graph, rectifiers, ways, timesteps, digits)
-    size = fixed_batch(graph) or _TOGETHER
     done = 0
-    for inputs, count in calibration_batches(graph, dataset, size):
+    for inputs, count in calibration_batches(graph, dataset, batch_size):
         for share in sweep.add(inputs, count):
             advance((done + count * share) / len(dataset))
         done += count
@@ -205,9 +206,9 @@ class _Sweep:
             for name, feed in snn.items()
             if name in stage.sources
         }
-        return rectified_shift(
-            [stage.current({**inputs, **ann})], [stage.current({**inputs, **means})], kind, stage.axis
-        )
+        exact = stage.current({**inputs, **ann})
+        wanted = exact if kind is None else kind(exact)
+        return rectified_shift([wanted], [stage.current({**inputs, **means})], kind, stage.axis)
 
     def _try(
         self,

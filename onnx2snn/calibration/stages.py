@@ -85,7 +85,7 @@ class Stage:
         self._affine: onnx.ModelProto | None = None
         if target.name not in self.sources:
             self._affine = extract(graph, self.sources, [target.name])
-        self._graph = graph
+        self._graph, self._activated = graph, activated
         self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
 
     @cached_property
@@ -96,6 +96,10 @@ class Stage:
     def _step_engine(self) -> OnnxruntimeEngine:
         model = step_model(self._graph, self._affine, self.sources, self.target, self.cell, self._activation)
         return OnnxruntimeEngine(model, EngineOptions(native=True))
+
+    def behind(self) -> Stage:
+        """The cell alone, which reads the target."""
+        return Stage(self._graph, self.target, self.cell, {self.target.name}, self._activated)
 
     @property
     def grades(self) -> bool:
@@ -161,7 +165,12 @@ class Stage:
         for item in self._part.graph.initializer:
             if item.name in weights:
                 item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
-        for cached in ("weights", "_inner_engines", "_target_engine", "_step_engine"):
+        self.__dict__.pop("weights", None)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the engines; they come again when they are needed."""
+        for cached in ("_inner_engines", "_target_engine", "_step_engine", "_activation_engine"):
             self.__dict__.pop(cached, None)
 
     @property

@@ -16,9 +16,10 @@ from onnx import helper
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.errors import ModelError
-from onnx2snn.graph.channels import channel_axis, channels_first
+from onnx2snn.errors import ModelError, OptionError
+from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import Graph, write_model
+from onnx2snn.memory import write_memory
 from onnx2snn.model.tap import tap
 from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 #: Threads that fill histograms; each has some memory of its own.
 _THREADS = 2
+
+#: Of the memory that a compilation may use, what one batch may take of it.
+BATCH_SHARE = 0.25
 
 
 def ignore(done: float) -> None:
@@ -52,11 +56,15 @@ class Statistics:
 
     Attributes:
         samples: how many samples were seen.
+        largest: bytes of the largest activation of one sample.
+        total: bytes of all activations of one sample.
         histograms: activation's output → histogram per channel of its magnitude. What lies below zero counts
             with the square of its slope, which is how much its error weighs.
     """
 
     samples: int = 0
+    largest: int = 0
+    total: int = 0
     histograms: dict[str, ChannelHistogram] = field(default_factory=dict)
 
 
@@ -66,19 +74,23 @@ def collect_statistics(
     batch_size: int,
     activations: Mapping[str, Activation],
     advance: Callable[[float], None] = ignore,
+    *,
+    memory: int,
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
 
     Args:
         graph: the ANN.
         dataset: calibration samples.
-        batch_size: samples a batch; the model's own batch size where that is fixed.
+        batch_size: the most samples of a batch; the model's own batch size where that is fixed.
         activations: by the name of their output.
         advance: called after each batch with the share of the samples that is done.
+        memory: bytes that a batch's activations may take; batches get smaller where they take more.
 
     Raises:
         ModelError: an activation becomes NaN or infinite, or onnxruntime fails.
         DataError: the data cannot be read.
+        OptionError: memory in which the activations of one sample do not fit.
     """
     tensors = graph.tensors()
     axes = {name: channel_axis(tensors[activation.tensor]) for name, activation in activations.items()}
@@ -87,16 +99,19 @@ def collect_statistics(
     statistics = Statistics()
 
     def add(name: str) -> None:
-        activation = activations[name]
-        outputs = _finite(activation.tensor, results[activation.tensor])
-        values = channels_first(outputs, axes[name])
-        histogram = statistics.histograms.setdefault(name, ChannelHistogram(len(values)))
-        if activation.slope is None:
-            histogram.add(values)
-        else:
-            weights = channels_first(np.where(outputs < 0, activation.slope**2, 1.0), axes[name])
-            histogram.add(np.abs(values), weights)
+        activation, axis = activations[name], axes[name]
+        outputs = results[activation.tensor]
+        channels = 1 if axis is None else outputs.shape[axis]
+        histogram = statistics.histograms.setdefault(name, ChannelHistogram(channels))
+        slope = activation.slope
+        weights = None if slope is None or np.all(slope == 1) else np.where(outputs < 0, slope**2, 1.0)
+        whole = histogram.add(outputs if slope is None else np.abs(outputs), weights, axis=axis)
+        _check(activation.tensor, outputs, finite=whole)
 
+    if read:
+        sizes = _sample_bytes(engine, graph, dataset)
+        statistics.largest, statistics.total = max(sizes), sum(sizes)
+        batch_size = batch_within(memory, statistics.total, batch_size, fixed_batch(graph))
     with ThreadPoolExecutor(_THREADS) as pool:  # NumPy's loops let other threads run
         for batch, count in calibration_batches(graph, dataset, batch_size):
             results = _run(engine, batch)
@@ -107,27 +122,60 @@ def collect_statistics(
     return statistics
 
 
+def _sample_bytes(engine: OnnxruntimeEngine, graph: Graph, dataset: Dataset) -> list[int]:
+    """Bytes of each output for one sample."""
+    batch, count = next(calibration_batches(graph, dataset, 1))
+    return [-(-result.nbytes // count) for result in _run(engine, batch).values()]
+
+
+def batch_within(memory: int, sample: int, most: int, fixed: int | None) -> int:
+    """The largest batch of at most `most` samples, or of the model's own number, that memory holds.
+
+    Args:
+        memory: bytes.
+        sample: bytes that one sample takes.
+        most: samples, where the model takes any number.
+        fixed: the only number that the model takes; None for any.
+
+    Raises:
+        OptionError: not even one fits.
+    """
+    least = sample * (fixed or 1)
+    if least > memory:
+        what = "one sample takes" if fixed is None else f"one batch of {fixed} samples takes"
+        raise OptionError(
+            f"--memory: expected at least {write_memory(least / BATCH_SHARE)}, since {what} "
+            f"{write_memory(least)} of activations, found {write_memory(memory / BATCH_SHARE)}; give more"
+        )
+    return fixed or max(1, min(most, memory // max(1, sample)))
+
+
 def collect_ranges(
     graph: Graph,
     dataset: Dataset,
     batch_size: int,
     tensors: Collection[str],
     advance: Callable[[float], None] = ignore,
+    *,
+    memory: int,
 ) -> dict[str, ChannelHistogram]:
     """Histograms of whole tensors: of the positive part (channel 0) and the negative part (channel 1).
 
     Raises:
-        ModelError, DataError: as `collect_statistics`.
+        ModelError, DataError, OptionError: as `collect_statistics`.
     """
     engine = OnnxruntimeEngine(tap(write_model(graph), sorted(tensors), only=True))
     histograms = {name: ChannelHistogram(2) for name in tensors}
     done = 0
+    sizes = _sample_bytes(engine, graph, dataset)
+    batch_size = batch_within(memory, sum(sizes), batch_size, fixed_batch(graph))
     for batch, count in calibration_batches(graph, dataset, batch_size):
         results = _run(engine, batch)
         done += count
         for name, histogram in histograms.items():
-            values = _finite(name, results[name]).reshape(-1)
-            histogram.add(np.stack([np.maximum(values, 0), np.maximum(-values, 0)]))
+            values = results[name].reshape(-1)
+            whole = histogram.add(np.stack([np.maximum(values, 0), np.maximum(-values, 0)]))
+            _check(name, values, finite=whole)
         advance(done / len(dataset))
     return histograms
 
@@ -143,18 +191,17 @@ def evaluate_elementwise(part: onnx.ModelProto, points: Vector) -> Vector:
     return np.asarray(values, np.float64)
 
 
-def _finite(name: str, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _check(name: str, values: npt.NDArray[Any], *, finite: bool) -> None:
     if not values.size:
         raise ModelError(
             f"tensor '{name}': expected activations, found none, as its shape is {list(values.shape)}; "
             "remove the empty branch from the model"
         )
-    if not np.isfinite(values).all():
+    if not finite:
         raise ModelError(
             f"tensor '{name}': expected finite activations on calibration data, "
             "found NaN or Inf; check the preprocessing (--scale, --mean, --std) and the model"
         )
-    return values
 
 
 def _run(engine: OnnxruntimeEngine, batch: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -20,7 +20,7 @@ import onnx
 
 from onnx2snn.artifact.records import Adaptation, LayerAdaptation
 from onnx2snn.calibration.frontier import Frontier, make_frontier
-from onnx2snn.calibration.sensitivity import Sensitivity, divergence, measure_sensitivity
+from onnx2snn.calibration.sensitivity import TOGETHER, Sensitivity, divergence, measure_sensitivity
 from onnx2snn.calibration.statistics import fixed_batch
 from onnx2snn.compiler.report import CompileReport
 from onnx2snn.data.labels import check_labels
@@ -52,6 +52,8 @@ _TRIALS = 6
 #: Networks that are tried to come as near to a budget as this.
 _BUDGET_TRIALS = 4
 _NEAR = 0.98
+#: How often a sample's activations are held while a network runs and is counted, beside spikes over time.
+_COPIES = 6
 #: How far layers differ: 1 as the frontier has it, 0 for one factor on all thresholds.
 _BLENDS = (1.0, 0.5, 0.0)
 
@@ -117,6 +119,7 @@ class _Search:
                 f"{_SEARCHES}: expected a net with one output, which tells what is lost, "
                 f"found {len(graph.outputs)}; export it with one, or leave the option out"
             )
+        self.batch_size = context.batch(_COPIES)
         fixed = fixed_batch(graph)
         samples, most = len(context.dataset), self.options.max_search_samples
         stride = -(-samples // most) if fixed is None else samples // max(most, fixed)
@@ -135,13 +138,15 @@ class _Search:
     def sensitivity(self) -> dict[str, Sensitivity]:
         """Of every neuron that has a choice."""
         layered = self.options.schedule == "layer"
+        timesteps = 1 if layered else self.options.timesteps
         return measure_sensitivity(
             self._graph,
             self.dataset,
             self._context.rectifiers,
             self._ways,
-            1 if layered else self.options.timesteps,
+            timesteps,
             digits=self.options.timesteps if layered and self.options.code != "burst" else 0,
+            batch_size=self._context.batch(timesteps + _COPIES, TOGETHER),
             advance=self._context.advance,
         )
 
@@ -151,7 +156,7 @@ class _Search:
         session = SpikingSession(finished[0])
         output, probabilities = session.artifact.outputs[0], session.artifact.gives_probabilities
         spikes, operations, moved, samples = dict.fromkeys(session.neurons, 0.0), 0.0, 0.0, 0
-        for batch, count in session.batches(self.dataset, self.options.batch_size):
+        for batch, count in session.batches(self.dataset, self.batch_size):
             point = session.run_counted(batch, [session.timesteps])[-1]
             for name, sent in point.spikes.items():
                 spikes[name] += int(sent[:count].sum())
@@ -236,7 +241,7 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, Adaptation]:
     options = search.options
     bound = _MAX_LOSS if options.max_loss is None else options.max_loss
     base, session = search.try_out({})
-    quality = _Quality(search.model, held_back, session, options.loss_measure)
+    quality = _Quality(search, held_back, session)
     if quality.measure != "error" and bound * len(held_back) < 100:
         logger.warning(
             "--max-loss: %g points are less than one of the %d samples held back; more would tell more",
@@ -246,7 +251,7 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, Adaptation]:
     reference = quality.of(session)
     weight = dict.fromkeys(session.neurons, 1.0)
     if options.compress == "energy":
-        weight = _fan_out(session, search.dataset, options.batch_size)
+        weight = _fan_out(session, search.dataset, search.batch_size)
     measured = search.sensitivity()
     frontier = make_frontier(*_costs(measured, weight))
     low, high = float(frontier.cost[0]), float(sum(costs[0] for costs in _costs(measured, weight)[0]))
@@ -314,17 +319,18 @@ class _Quality:
             without class scores, which is below zero.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, dataset: Dataset, session: SpikingSession, measure: LossMeasure
-    ) -> None:
+    def __init__(self, search: _Search, dataset: Dataset, session: SpikingSession) -> None:
+        measure: LossMeasure = search.options.loss_measure
         if measure == "accuracy" and dataset.labels is None:
             raise OptionError(
                 f"--loss-measure: expected labels in {dataset.source} for accuracy, found none; give "
                 "calibration data with labels, or --loss-measure agreement"
             )
         self._dataset, self._output = dataset, session.artifact.outputs[0]
-        engine = make_engine(model)
-        parts = [engine.run(batch)[self._output][:count] for batch, count in session.batches(dataset, _BATCH)]
+        self._batch_size = min(_BATCH, search.batch_size)
+        engine = make_engine(search.model)
+        batches = session.batches(dataset, self._batch_size)
+        parts = [engine.run(batch)[self._output][:count] for batch, count in batches]
         self._expected = np.concatenate(parts)
         classifies = self._expected.ndim == 2 and self._expected.shape[1] > 1
         if measure != "auto" and not classifies:
@@ -341,7 +347,7 @@ class _Quality:
         """Points that a network reaches."""
         parts = [
             session.run(batch).outputs[self._output][:count]
-            for batch, count in session.batches(self._dataset, _BATCH)
+            for batch, count in session.batches(self._dataset, self._batch_size)
         ]
         scores = np.concatenate(parts)
         if self.measure == "error":

@@ -19,7 +19,6 @@ from onnx2snn.artifact.records import CalibrationRecord
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.compiler.adaptation import adapt
 from onnx2snn.compiler.exit_calibration import calibrate_exit
-from onnx2snn.compiler.memory import peak_memory
 from onnx2snn.compiler.report import CompileReport, Inspection
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset, dataset_from_arrays, open_dataset
@@ -33,6 +32,7 @@ from onnx2snn.exits.rule import parse_exit
 from onnx2snn.exits.until_rest import add_until_rest
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.macs import count_macs
+from onnx2snn.memory import peak_memory
 from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model, serialize, write_atomically
 from onnx2snn.ops import DOMAIN
@@ -51,6 +51,9 @@ from onnx2snn.passes.pipeline import (
     run_pass,
 )
 from onnx2snn.runtime.session import SpikingSession
+
+#: How often a sample's activations are held while an exit is calibrated.
+_EXIT_COPIES = 4
 
 Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
 #: Called with the name of a pass and the share of its work that is done, 0 to 1.
@@ -172,7 +175,7 @@ def _exit_early(
     if parse_exit(options.early_exit) is None:
         advance = None if progress is None else partial(progress, "Early exit")
         rule = calibrate_exit(
-            session, dataset, options.max_loss, batch_size=options.batch_size, progress=advance
+            session, dataset, options.max_loss, batch_size=context.batch(_EXIT_COPIES), progress=advance
         )
     else:
         batch, _ = next(session.batches(dataset, 1))

@@ -35,6 +35,11 @@ class Calibrate(Pass):
                 read = node.outputs[0] if kind.slope is None else node.inputs[0]
                 activations[node.outputs[0].name] = Activation(read.name, kind.slope)
         context.statistics = collect_statistics(
-            graph, context.dataset, context.options.batch_size, activations, context.advance
+            graph,
+            context.dataset,
+            context.options.batch_size,
+            activations,
+            context.advance,
+            memory=context.batch_memory,
         )
         return False

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
+from onnx2snn.calibration.statistics import batch_within, fixed_batch
 from onnx2snn.graph.affine import add_bias
 from onnx2snn.graph.channels import broadcastable, channel_axis, channel_count, written
 from onnx2snn.graph.graph import (
@@ -31,6 +32,9 @@ from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import standard
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.thresholds.histogram import Vector
+
+#: What a layer holds of its sample beside spikes, in activations: both nets' currents, and steps between.
+_COPIES = 8
 
 
 class CorrectBias(Pass):
@@ -56,13 +60,15 @@ class CorrectBias(Pass):
         if not context.options.correct_bias or context.dataset is None:
             return False
         layered = context.options.schedule == "layer"
+        timesteps = 1 if layered else context.options.timesteps
         corrections = measure_corrections(
             graph,
             context.dataset,
             context.rectifiers,
-            context.options.batch_size,
-            1 if layered else context.options.timesteps,
+            _batch_size(graph, context, timesteps),
+            timesteps,
             context.advance,
+            memory=context.options.memory_bytes // 2,
             refit=layered and context.options.refit,
         )
         context.corrections = corrections.shifts
@@ -83,6 +89,13 @@ class CorrectBias(Pass):
                 _correct_tensor(graph, tensors[key], correction)
         tidy(graph)
         return bool(context.corrections)
+
+
+def _batch_size(graph: Graph, context: Context, timesteps: int) -> int:
+    """Samples that go through a layer together: with spikes of all timesteps, in and out."""
+    largest = 0 if context.statistics is None else context.statistics.largest
+    sample = largest * (_COPIES + 2 * timesteps)
+    return batch_within(context.batch_memory, sample, context.options.batch_size, fixed_batch(graph))
 
 
 def _correct_input(graph: Graph, current: Tensor, readers: Sequence[Node], correction: Vector) -> None:

@@ -97,7 +97,7 @@ def _mean_excess(histogram: ChannelHistogram) -> Vector:
     seen = np.divide(total, number, out=np.zeros_like(number), where=number > 0) * histogram.width
     maximum = np.where(histogram.maximum > 0, histogram.maximum, 1.0)
     few = 1 / (np.log(np.maximum(above[:, 0], 1)) + np.euler_gamma)
-    return np.where(above[:, 0] < _FEW, few, seen / maximum)
+    return np.asarray(np.where(above[:, 0] < _FEW, few, seen / maximum))
 
 
 def _unseen_error(margin: Vector, excess: Vector) -> Vector:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from onnx2snn.calibration import bias
+from onnx2snn.calibration.shelf import Shelf
 from onnx2snn.data.dataset import InputSpec
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
@@ -187,21 +188,48 @@ def test_cost_is_linear_in_depth(rng, monkeypatch):
         runs.append(len(calls))
         calls.clear()
     batches, timesteps = 3, 4
-    # Every layer and batch: T steps, the mean and the ANN; and one step to see what memory it needs.
-    per_layer = (timesteps + 2) * batches + 1
+    # Every layer and batch: T steps, the mean and the ANN.
+    per_layer = (timesteps + 2) * batches
     assert np.subtract(runs, runs[0]).tolist() == [per_layer * more for more in (0, 1, 2, 4, 7)]
 
 
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
 @pytest.mark.parametrize("net", NETS)
-def test_small_memory_makes_chunks_with_close_results(net, rng, monkeypatch):
+def test_what_waits_on_disk_is_the_same(net, schedule, rng, monkeypatch):
+    model, x = build(net, rng)
+    *_, held = convert(model, x, schedule=schedule)
+    spilled = []
+
+    def shelf(memory):
+        assert memory == held.options.memory_bytes // 2
+        spilled.append(Shelf(0))
+        return spilled[0]
+
+    monkeypatch.setattr(bias, "Shelf", shelf)
+    *_, found = convert(model, x, schedule=schedule)
+    assert spilled[0].spilled > 0
+    assert {name: shift.tolist() for name, shift in found.corrections.items()} == {
+        name: shift.tolist() for name, shift in held.corrections.items()
+    }
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_little_memory_makes_small_batches_of_the_same_samples(net, rng, monkeypatch):
     model, x = build(net, rng)
     *_, whole = convert(model, x)
-    monkeypatch.setattr(bias, "MEMORY", 1)
-    *_, chunked = convert(model, x)
-    assert chunked.corrections.keys() == whole.corrections.keys()
-    scale = max(histogram.maximum.max() for histogram in whole.statistics.histograms.values())
+    sizes, run = set(), OnnxruntimeEngine.run
+
+    def counted(self, feeds):
+        sizes.update(len(value) for name, value in feeds.items() if name == "x")
+        return run(self, feeds)
+
+    monkeypatch.setattr(OnnxruntimeEngine, "run", counted)
+    *_, split = convert(model, x, memory=whole.statistics.largest * (8 + 2 * 4) * 2 * 4)
+    assert 2 in sizes  # of the sweep
+    for name, histogram in whole.statistics.histograms.items():
+        assert split.statistics.histograms[name].counts.tolist() == histogram.counts.tolist()
     for name, correction in whole.corrections.items():
-        assert np.abs(chunked.corrections[name] - correction).max() < 0.1 * scale
+        np.testing.assert_allclose(split.corrections[name], correction, atol=1e-6)
 
 
 @pytest.mark.parametrize("max_spikes", [127, 128, 129])
@@ -225,14 +253,15 @@ def test_as_many_spikes_as_fit_a_byte(max_spikes, rng):
 def test_long_runs_are_corrected_on_a_share_of_the_samples(batch, samples, timesteps, used, monkeypatch):
     seen = []
 
-    def count(_graph, dataset, *_, **_options):
+    def count(_graph, dataset, _batch_size):
         seen.append(len(dataset))
         return []
 
-    monkeypatch.setattr(bias, "_chunks", count)
+    monkeypatch.setattr(bias, "calibration_batches", count)
+    monkeypatch.setattr(bias, "make_stages", lambda *_: [])
     text = f"float[{batch}, 2] x) => (float[{batch}, 2] y) {{ a = Relu(x) y = Neg(a) }}"
     x = np.zeros((samples, 2), np.float32)
     graph = graph_of(parse(f"agraph ({text}"))
     dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 2))])
-    bias.measure_corrections(graph, dataset, {}, 8, timesteps)
+    bias.measure_corrections(graph, dataset, {}, 8, timesteps, memory=1)
     assert seen == [used]

@@ -5,7 +5,7 @@ import pytest
 
 import onnx2snn
 from onnx2snn.calibration import refit
-from onnx2snn.calibration.refit import refit_weights
+from onnx2snn.calibration.refit import Refitting
 from onnx2snn.calibration.stages import make_stages
 from onnx2snn.data.dataset import InputSpec
 from onnx2snn.data.readers import dataset_from_arrays
@@ -20,6 +20,15 @@ from tests.helpers import graph_of, normal, parse
 
 #: Any current has an activation of its own.
 LINEAR = Rectifier(slope=np.ones(()))
+
+
+def refit_weights(stage, feeds, exact, kind):
+    """New weights from all batches."""
+    refitting = Refitting(stage, feeds[0], kind, sum(map(len, exact)))
+    for values, target in zip(feeds, exact, strict=True):
+        refitting.add(values, target)
+    return refitting.solve()
+
 
 LAYERS = {
     "conv": ("float[N, 4, 9, 9] x", "Conv <pads=[1, 1, 1, 1]> (a, w)", (6, 4, 3, 3)),

@@ -16,9 +16,13 @@ from onnx2snn.calibration.statistics import (
 )
 from onnx2snn.data.dataset import InputSpec
 from onnx2snn.data.readers import dataset_from_arrays
-from onnx2snn.errors import DataError, ModelError
+from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.graph import extract
 from tests.helpers import graph_of, parse
+
+#: Bytes.
+PLENTY = 1 << 20
 
 X = np.float32([[1, -1], [2, 0], [3, -3], [4, 4], [90, 90]])
 
@@ -31,9 +35,10 @@ def dataset(batch=None, x=X):
     return dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (batch, 2))])
 
 
-def collected(graph, data, batch_size=2, slope=None, advance=ignore):
+def collected(graph, data, batch_size=2, slope=None, advance=ignore, memory=PLENTY):
     tensor = "y" if slope is None else "x"
-    return collect_statistics(graph, data, batch_size, {"y": Activation(tensor, slope)}, advance)
+    activations = {"y": Activation(tensor, slope)}
+    return collect_statistics(graph, data, batch_size, activations, advance, memory=memory)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
@@ -88,16 +93,44 @@ def test_progress_is_the_share_of_the_samples():
 def test_activations_that_are_not_finite_are_refused(collect):
     graph = net("y = Log(x)")
     with pytest.raises(ModelError) as caught:
-        collected(graph, dataset()) if collect == "statistics" else collect_ranges(graph, dataset(), 2, ["y"])
+        collected(graph, dataset()) if collect == "statistics" else collect_ranges(
+            graph, dataset(), 2, ["y"], memory=PLENTY
+        )
     assert str(caught.value) == (
         "tensor 'y': expected finite activations on calibration data, found NaN or Inf; "
         "check the preprocessing (--scale, --mean, --std) and the model"
     )
 
 
+def test_batches_are_as_large_as_memory_allows(monkeypatch):
+    sizes, run = [], OnnxruntimeEngine.run
+
+    def counted(self, feeds):
+        sizes.append(len(feeds["x"]))
+        return run(self, feeds)
+
+    monkeypatch.setattr(OnnxruntimeEngine, "run", counted)
+    found = collected(net(), dataset(), 64, memory=2 * 8)
+    assert (found.largest, found.total) == (8, 8)
+    assert sizes == [1, 2, 2, 1]  # the first tells what one sample takes
+    assert (
+        found.histograms["y"].counts.tolist()
+        == collected(net(), dataset(), 64).histograms["y"].counts.tolist()
+    )
+
+
+@pytest.mark.parametrize(("batch", "what"), [("N", "one sample takes"), (2, "one batch of 2 samples takes")])
+def test_memory_for_less_than_one_sample_says_how_much(batch, what):
+    with pytest.raises(OptionError) as caught:
+        collected(net(batch=batch), dataset(None if batch == "N" else batch), memory=7)
+    assert str(caught.value) == (
+        f"--memory: expected at least 1MiB, since {what} 1MiB of activations, found 1MiB; give more"
+    )
+
+
 def test_ranges_are_those_of_both_signs():
     done = []
-    found = collect_ranges(net("y = Neg(x)"), dataset(), 2, ["y"], done.append)["y"]
+    found = collect_ranges(net("y = Neg(x)"), dataset(), 2, ["y"], done.append, memory=PLENTY)["y"]
     assert found.maximum.tolist() == [3, 90]
     assert (found.counts.sum(axis=1) + found.zeros).tolist() == [10, 10]
     assert found.counts.sum(axis=1).tolist() == [2, 7]

@@ -31,7 +31,7 @@ def test_counts_ranges_and_what_is_clipped(rng, options):
     assert said["zeros"] == pytest.approx((activations == 0).mean(), rel=1e-5)
     assert said["maximum"] == pytest.approx(activations.max(), rel=1e-5)
     assert sum(said["counts"]) == (activations > 0).sum()
-    assert len(said["counts"]) == 64
+    assert 32 <= len(said["counts"]) <= 64
     assert (
         said["bin"] * (len(said["counts"]) - 1)
         <= said["maximum"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from onnx2snn.compiler import memory
-from onnx2snn.compiler.memory import peak_memory
+from onnx2snn import memory
+from onnx2snn.memory import peak_memory
 
 MEGABYTE = 1 << 20
 CODE = """
-from onnx2snn.compiler.memory import peak_memory
+from onnx2snn.memory import peak_memory
 before = peak_memory()
 taken = bytearray(256 << 20)
 taken[::4096] = bytes(len(taken) // 4096).replace(b"\\0", b"x")
