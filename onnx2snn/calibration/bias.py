@@ -41,6 +41,9 @@ Array = npt.NDArray[Any]
 #: About so many samples × timesteps does the sweep simulate, spread evenly over the calibration data.
 BUDGET = 640
 
+#: And so many bytes of activations: a sample of a large net has as many as hundreds of a small one.
+LOAD = 1 << 33
+
 #: But no fewer samples than these, below which a mean is no better than a guess.
 FEWEST = 16
 
@@ -74,6 +77,7 @@ def measure_corrections(
     advance: Callable[[float], None] = ignore,
     *,
     memory: int,
+    sample_bytes: int = 0,
     refit: bool = False,
 ) -> Corrections:
     """Sweep through the net, and correct each layer before the next.
@@ -86,17 +90,18 @@ def measure_corrections(
         timesteps: T.
         advance: called with the share of the sweep that is done.
         memory: bytes of activations and spikes to hold; what goes beyond it waits in temporary files.
+        sample_bytes: of all activations of one sample.
         refit: refit weights as well (see `onnx2snn.calibration.refit`).
 
     Cost: T + 2 passes over each layer in all, whatever the depth, for the share of the samples that `BUDGET`
-    allows.
+    and `LOAD` allow.
 
     Raises:
         ModelError: currents that float32 cannot add up.
         OutputError: no room for the temporary files.
     """
     stages = make_stages(graph, _output_layers(graph))
-    dataset = dataset.every(_stride(graph, len(dataset), timesteps))
+    dataset = dataset.every(_stride(graph, len(dataset), timesteps, sample_bytes))
     with Shelf(memory) as shelf:
         sweep = _Sweep(stages, shelf, rectifiers, timesteps, refit=refit)
         for inputs, count in calibration_batches(graph, dataset, batch_size):
@@ -232,9 +237,10 @@ class _Sweep:
         return any(name in self._trains for name in stage.sources)
 
 
-def _stride(graph: Graph, samples: int, timesteps: int) -> int:
-    """Which share of the samples `BUDGET` allows: one in so many."""
-    needed = max(FEWEST, BUDGET // timesteps, fixed_batch(graph) or 1)
+def _stride(graph: Graph, samples: int, timesteps: int, sample_bytes: int) -> int:
+    """Which share of the samples `BUDGET` and `LOAD` allow: one in so many."""
+    simulated = min(BUDGET, LOAD // max(1, sample_bytes))
+    needed = max(FEWEST, simulated // timesteps, fixed_batch(graph) or 1)
     return max(1, samples // needed)
 
 

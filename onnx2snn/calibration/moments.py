@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from onnx2snn.calibration.statistics import calibration_batches, fixed_batch
 from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.cells import functions_of
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.graph.channels import channels_first
 from onnx2snn.graph.graph import Graph, extract
-from onnx2snn.thresholds.histogram import Vector
+from onnx2snn.thresholds.histogram import Vector, around
 
 #: As many samples are enough for a mean.
 _SAMPLES = 256
@@ -54,9 +55,15 @@ def measure_moments(
         results = engine.run(batch)
         share = count / (seen := seen + count)
         for name, axis in wanted:
-            values = channels_first(results[name], axis).astype(np.float64)
-            now = Moments(values.mean(axis=1), np.square(values).mean(axis=1))
+            values = results[name].reshape(around(results[name].shape, axis))
+            now = Moments(_mean(values), _mean(np.square(values)))
             moments = measured.setdefault((name, axis), now)
             moments.mean = moments.mean + share * (now.mean - moments.mean)
             moments.square = moments.square + share * (now.square - moments.square)
     return measured
+
+
+def _mean(values: npt.NDArray[Any]) -> Vector:
+    """Over all but the channels [before, channels, behind]: what lies together, then that in float64."""
+    rows = values.mean(axis=2, dtype=np.promote_types(values.dtype, np.float32))
+    return np.asarray(rows.mean(axis=0, dtype=np.float64))

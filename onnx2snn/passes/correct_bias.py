@@ -69,6 +69,7 @@ class CorrectBias(Pass):
             timesteps,
             context.advance,
             memory=context.options.memory_bytes // 2,
+            sample_bytes=0 if context.statistics is None else context.statistics.total,
             refit=layered and context.options.refit,
         )
         context.corrections = corrections.shifts

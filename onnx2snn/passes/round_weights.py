@@ -20,6 +20,10 @@ _INT8 = 127
 _PAIRS, _INT16 = 2, 32767
 #: No step is finer than this share of the bias, which must fit int32 with the sum.
 _BIAS_STEPS = 1 << 30
+#: How often a sample's activations are held while moments are measured.
+_COPIES = 4
+#: Weights that are rounded together: as many as stay in cache.
+_TOGETHER = 1 << 16
 #: Candidates for what the largest weight becomes, as shares of it; larger weights are clipped.
 _SHARES = np.linspace(1.0, 0.3, 15)
 
@@ -56,7 +60,7 @@ class RoundWeights(Pass):
         _check_types(layers)
         read = {layer.name: (layer.inputs[0].name, _input_axis(layer)) for layer in layers}
         wanted = list(dict.fromkeys(read.values()))
-        moments = measure_moments(graph, wanted, context.dataset, context.options.batch_size) if read else {}
+        moments = measure_moments(graph, wanted, context.dataset, context.batch(_COPIES)) if read else {}
         most = min(_INT8, _INT16 // (_PAIRS * context.options.total_levels))
         for layer in layers:
             context.steps[layer.name] = _round(graph, layer, moments[read[layer.name]], most)
@@ -115,27 +119,41 @@ def _like_weights(layer: Node, rows: Array) -> Array:
 def _round(graph: Graph, layer: Node, moments: Moments, most: int) -> Vector:
     """Round one layer's weights; returns the step of every output channel."""
     bias = _fold_factors(graph, layer)
-    rows = np.asarray(_matrix(layer), np.float64)
+    rows = np.asarray(_matrix(layer))
     square, mean = (_seen(vector, rows) for vector in (moments.square, moments.mean))
     # The neuron behind takes up to 1 out of the bias, which is in units of θ then.
     reach = _feeds_neuron(layer) + np.abs(0.0 if bias is None else bias)
     least = reach / _BIAS_STEPS + float(np.finfo(np.float32).tiny)
-    largest = np.abs(rows).max(axis=(1, 2))
-    best = np.full(len(rows), np.inf)
-    steps = np.ones(len(rows))
+    least = np.broadcast_to(least, len(rows))
     # Inputs that calibration never saw count a little, and as much each.
-    weighting = (square + 1e-5 * square.mean() + np.finfo(np.float64).tiny)[:, :, None]
-    for share in _SHARES:
-        step = np.maximum(share * largest / most, least).astype(np.float32).astype(np.float64)
-        error = (weighting * np.square(rows - _multiples(rows, step, most))).sum(axis=(1, 2))
-        steps = np.where(error < best, step, steps)
-        best = np.minimum(error, best)
-    rounded = _multiples(rows, steps, most)
-    lost = (mean[:, :, None] * (rows - rounded)).sum(axis=(1, 2))
+    floor = 1e-5 * square.mean() + np.finfo(np.float64).tiny
+    steps, lost, rounded = np.empty(len(rows)), np.empty(len(rows)), np.empty_like(rows, np.float32)
+    together = max(1, _TOGETHER // max(1, rows[0].size))
+    for first in range(0, len(rows), together):
+        part = slice(first, first + together)
+        own = rows[part].astype(np.float64)
+        steps[part] = _best_steps(own, square[part] + floor, least[part], most)
+        multiples = _multiples(own, steps[part], most)
+        lost[part] = ((own - multiples).sum(axis=2) * mean[part]).sum(axis=1)
+        rounded[part] = multiples
     weight = np.asarray(constant(layer.inputs[1]))
     set_constant(graph, layer, 1, _like_weights(layer, rounded), weight)
     if bias is not None:
         add_bias(graph, layer, lost)
+    return steps
+
+
+def _best_steps(rows: Array, weighting: Array, least: Vector, most: int) -> Vector:
+    """The step of each of some output channels that costs the current least."""
+    largest = np.abs(rows).max(axis=(1, 2))
+    best = np.full(len(rows), np.inf)
+    steps = np.ones(len(rows))
+    for share in _SHARES:
+        step = np.maximum(share * largest / most, least).astype(np.float32).astype(np.float64)
+        lost = rows - _multiples(rows, step, most)
+        error = (np.square(lost, out=lost).sum(axis=2) * weighting).sum(axis=1)
+        steps = np.where(error < best, step, steps)
+        best = np.minimum(error, best)
     return steps
 
 

@@ -61,7 +61,7 @@ class ChannelHistogram:
         """
         if not values.size:
             return True
-        shape = _around(values.shape, axis)
+        shape = around(values.shape, axis)
         whole = values.astype(np.promote_types(values.dtype, np.float32), copy=False).reshape(shape)
         highest = whole.max(axis=(0, 2)).astype(np.float64)
         if not np.isfinite(highest).all():
@@ -125,8 +125,8 @@ class ChannelHistogram:
                 self.width[channel] *= 2
 
 
-def _around(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
-    """A shape with one axis for all that lies before the channels, and one for all behind them."""
+def around(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
+    """A shape with one axis for all that lies before the channels, theirs, and one for all behind them."""
     if axis is None:
         return 1, 1, math.prod(shape)
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
