@@ -41,6 +41,8 @@ LOSSES = {
     **dict.fromkeys(("Relu", "Clip", "LeakyRelu", "PRelu"), 2.0),
     **dict.fromkeys(("HardSwish", "Gelu", "GlobalAveragePool", "ReduceMean", "Mul"), 4.0),  # Mul: by a gate
 }
+# The same of x·sigmoid(x), which is a rectifier where x is large: with more a deep net of them would explode.
+OWN_GATE = 1.9
 MOST = 16.0
 # Standard deviation of the biases, where what varies with the input has one of about 1. Channels that are on
 # or off whatever the input are what keeps a deep net from amplifying the error of its first layers without
@@ -299,9 +301,20 @@ class _Wiring:
                 break
             if len(varying) > 1 and node.op_type in ("Add", "Sum", "Div"):
                 break
-            loss *= LOSSES.get(node.op_type, 1.0) if gate or node.op_type != "Mul" else 1.0
+            if gate and self._gates_itself(varying):
+                loss *= OWN_GATE
+            elif gate or node.op_type != "Mul":
+                loss *= LOSSES.get(node.op_type, 1.0)
             name = varying[0]
         return min(loss, MOST)
+
+    def _gates_itself(self, factors: list[str]) -> bool:
+        """Whether one of two factors is the sigmoid of the other."""
+        gates = [self.producers.get(name) for name in factors]
+        return any(
+            gate is not None and gate.op_type == "Sigmoid" and gate.input[0] == other
+            for gate, other in zip(gates, reversed(factors), strict=True)
+        )
 
     def _is_bias(self, node: onnx.NodeProto | None, slot: int) -> bool:
         """Whether an Add with a weight at this slot adds it to what a linear operator puts out."""
