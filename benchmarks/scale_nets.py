@@ -65,7 +65,11 @@ class Builder:
         before, after = channels
         weights = [self.weight(f"{name}.weight", after, before // groups, kernel, kernel)]
         weights += [self.weight(f"{name}.bias", after)] if bias else []
-        shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [kernel // 2] * 4}
+        shape: dict[str, Any] = {
+            "kernel_shape": [kernel] * 2,
+            "strides": [stride] * 2,
+            "pads": [kernel // 2] * 4,
+        }
         return self.add("Conv", name, x, *weights, group=groups, **shape)
 
     def norm(self, name: str, x: str, channels: int) -> str:
@@ -131,6 +135,7 @@ class Builder:
         typed = onnx.shape_inference.infer_shapes(model, strict_mode=True)
         for value, found in zip(model.graph.output, typed.graph.output, strict=True):
             value.CopyFrom(found)
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
         return model
 
 
