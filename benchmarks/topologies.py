@@ -446,17 +446,23 @@ def _session(model: onnx.ModelProto) -> Any:
 
 
 def _activation_stds(model: onnx.ModelProto, feeds: dict[str, Array]) -> Iterator[float]:
+    for array in activations(model, feeds).values():
+        if array.dtype.kind == "f" and array.size > 1:
+            yield float(array.std())
+
+
+def activations(model: onnx.ModelProto, feeds: dict[str, Array]) -> dict[str, Array]:
+    """What the nodes of a net put out, by name in the order of the graph, where the input reaches it."""
     wiring = _Wiring.of(model.graph)
-    used = {*wiring.consumers, *(value.name for value in model.graph.output)}
+    outputs = [value.name for value in model.graph.output]
+    used = {*wiring.consumers, *outputs}
     names = [
         name for node in model.graph.node for name in node.output if name in used and name not in wiring.fixed
     ]
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    for array in _session(probe).run(None, feeds):
-        if array.dtype.kind == "f" and array.size > 1:
-            yield float(array.std())
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in outputs)
+    return dict(zip(names, _session(probe).run(names, feeds), strict=True))
 
 
 def main() -> None:
