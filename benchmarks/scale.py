@@ -136,8 +136,11 @@ def seeded_images(count: int, size: int, seed: int) -> Dataset:
         The images, stored as uint8, and normalised as those of ImageNet are.
     """
     shape = (3, size, size)
-    drawn = images(np.random.default_rng(seed), BANK, shape)  # of order 1, as normalised images are
-    bank = np.clip(np.rint((drawn / 4 + 0.5) * 255), 0, 255).astype(np.uint8)
+    rng = np.random.default_rng(seed)
+    bank = np.empty((BANK, *shape), np.uint8)
+    for image in bank:  # one at a time: floats of all would show in the peak of memory
+        drawn = images(rng, 1, shape)[0]  # of order 1, as normalised images are
+        image[:] = np.clip(np.rint((drawn / 4 + 0.5) * 255), 0, 255)
     parts = tuple(
         Part(
             min(PART, count - first),
