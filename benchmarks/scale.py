@@ -40,9 +40,9 @@ import onnx2snn
 from benchmarks.nets import IMAGENET
 from benchmarks.scale_nets import SIZES, build
 from benchmarks.topologies import images
-from onnx2snn.compiler.memory import peak_memory
 from onnx2snn.data.dataset import Dataset, InputSpec, Part
 from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.memory import peak_memory
 from onnx2snn.records import Record
 
 Array = npt.NDArray[Any]
