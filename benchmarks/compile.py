@@ -22,9 +22,9 @@ from rich.table import Table
 
 import onnx2snn
 from benchmarks.nets import NETS, Net
-from onnx2snn.memory import peak_memory
 from onnx2snn.data.readers import Dataset, InputSpec, dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.memory import peak_memory
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "stream": {"code": "burst"},
