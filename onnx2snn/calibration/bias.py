@@ -103,7 +103,7 @@ def measure_corrections(
     stages = make_stages(graph, _output_layers(graph))
     dataset = dataset.every(_stride(graph, len(dataset), timesteps, sample_bytes))
     with Shelf(memory) as shelf:
-        sweep = _Sweep(stages, shelf, rectifiers, timesteps, refit=refit)
+        sweep = _Sweep(stages, shelf, rectifiers, timesteps, memory if refit else None)
         for inputs, count in calibration_batches(graph, dataset, batch_size):
             sweep.begin(inputs, count)
         for number, stage in enumerate(stages):
@@ -124,10 +124,11 @@ class _Sweep:
         shelf: Shelf,
         rectifiers: Mapping[str, Rectifier],
         timesteps: int,
-        *,
-        refit: bool,
+        refit: int | None,
     ) -> None:
-        self._shelf, self._rectifiers, self._timesteps, self._refit = shelf, rectifiers, timesteps, refit
+        self._shelf, self._rectifiers, self._timesteps = shelf, rectifiers, timesteps
+        #: Bytes for the refit of one layer; None where weights stay as they are.
+        self._memory = refit
         self._read = {name for stage in stages for name in stage.sources}
         self._batches = 0
         #: Of what moves over time: θ where spikes are held as integers, and whether steps are sums.
@@ -154,7 +155,9 @@ class _Sweep:
         kind = self._rectifiers.get(stage.key)
         free = kind is not None and kind.step is None
         corrects = stage.yields is None or stage.grades or free
-        self._follow(stage, kind, corrects=corrects, refits=self._refit and free and self._moves(stage))
+        self._follow(
+            stage, kind, corrects=corrects, refits=self._memory is not None and free and self._moves(stage)
+        )
         shift = np.zeros(1)
         if corrects:
             wanted = self._shelf.row(_EXACT if kind is None else _ANN + str(stage.yields))
@@ -185,10 +188,10 @@ class _Sweep:
                 self._shelf.put(_ANN + stage.yields, activated)
             if corrects and kind is None:
                 self._shelf.put(_EXACT, exact)
-            if refits:
-                assert kind is not None
+            if refits and self._memory is not None:
+                assert kind is not None, "a free neuron has one"
                 means = self._means(stage, batch)
-                refitting = refitting or Refitting(stage, means, kind, self.samples)
+                refitting = refitting or Refitting(stage, means, kind, self.samples, self._memory)
                 refitting.add(means, exact)
             elif corrects:
                 self._shelf.put(_CURRENT, stage.current(self._means(stage, batch)))

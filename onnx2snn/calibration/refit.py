@@ -11,6 +11,7 @@ that it silences as well is as good, and z stands for the nearest such. Forward 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,8 @@ from onnx2snn.calibration.stages import Stage
 from onnx2snn.graph.channels import channels_first
 from onnx2snn.graph.rectifiers import Rectifier
 
+logger = logging.getLogger(__name__)
+
 Array = npt.NDArray[Any]
 
 #: λ in units of the mean square of what the layer reads.
@@ -35,6 +38,10 @@ _PLACES_EACH, _PLACES = 32, 1 << 16
 _FEW_UNKNOWNS = 1 << 10
 #: Weights of one output channel, beyond which a problem is too large to be solved.
 _MOST_UNKNOWNS = 1 << 13
+#: Bytes for each pair of unknowns: its moment, in all, of a batch and where it is solved.
+_BYTES = 12
+#: A mean square of the current's error, beside its variance, below which weights stay as they are.
+_NEGLIGIBLE = 1e-5
 
 
 class Refitting:
@@ -45,11 +52,15 @@ class Refitting:
         feeds: what the stage reads of the SNN, means over time, of a first batch.
         kind: the rectifier behind the layers.
         samples: how many will come in all batches.
+        memory: bytes that the moments may take; a problem that takes more is not solved.
     """
 
-    def __init__(self, stage: Stage, feeds: Mapping[str, Array], kind: Rectifier, samples: int) -> None:
+    def __init__(
+        self, stage: Stage, feeds: Mapping[str, Array], kind: Rectifier, samples: int, memory: int
+    ) -> None:
         self._stage, self._kind, self._samples = stage, kind, samples
-        self._layers = [] if stage.axis is None else _solvable(stage, feeds)
+        most = min(_MOST_UNKNOWNS, math.isqrt(memory // _BYTES))
+        self._layers = [] if stage.axis is None else _solvable(stage, feeds, most)
         self._sizes = [_fan_in(layer, stage) for layer in self._layers]
         self._most = max(_PLACES, _PLACES_EACH * sum(self._sizes))
         self._seen = 0
@@ -65,6 +76,9 @@ class Refitting:
         given = stage.values([stage.target.name, *reads], feeds)
         current = given[stage.target.name]
         gaps = channels_first(self._kind.nearest(current, exact) - current, axis).T
+        if self._squares is None and _is_negligible(gaps, current, axis, len(exact)):
+            self._layers = []
+            return
         places = self._places(len(gaps), len(exact))
         rows = [_rows(given[layer.input[0]], layer, stage, places) for layer in self._layers]
         x = np.concatenate([*rows, np.ones_like(rows[0][:, :, :1])], axis=2).swapaxes(0, 1)
@@ -114,7 +128,14 @@ def _solve(squares: Array, products: Array) -> Array:
     return np.asarray(np.linalg.solve(squares, products))
 
 
-def _solvable(stage: Stage, feeds: Mapping[str, Array]) -> list[onnx.NodeProto]:
+def _is_negligible(gaps: Array, current: Array, axis: int | None, samples: int) -> bool:
+    """Whether what a refit could remove at most is nothing beside the current, by the first sample."""
+    first = slice(len(gaps) // samples)
+    whole = channels_first(current, axis).T[first]
+    return float(np.square(gaps[first]).mean()) < _NEGLIGIBLE * float(whole.var(axis=0).mean())
+
+
+def _solvable(stage: Stage, feeds: Mapping[str, Array], most: int) -> list[onnx.NodeProto]:
     """The layers to refit: all together, unless one has groups; then one of them. None that is broadcast."""
     layers = [layer for layer in stage.layers() if _is_plain(layer, stage)]
     given = stage.values([stage.target.name, *(layer.output[0] for layer in layers)], feeds)
@@ -122,7 +143,10 @@ def _solvable(stage: Stage, feeds: Mapping[str, Array]) -> list[onnx.NodeProto]:
     layers = [layer for layer in layers if given[layer.output[0]].shape == shape]
     grouped = [layer for layer in layers if _attributes(layer).get("group", 1) > 1]
     chosen = grouped[:1] or layers
-    return chosen if sum(_fan_in(layer, stage) for layer in chosen) <= _MOST_UNKNOWNS else []
+    unknowns = sum(_fan_in(layer, stage) for layer in chosen)
+    if most < unknowns <= _MOST_UNKNOWNS:
+        logger.warning("'%s': its weights are not refitted, which takes more --memory", stage.key)
+    return chosen if unknowns <= most else []
 
 
 def _is_plain(layer: onnx.NodeProto, stage: Stage) -> bool:

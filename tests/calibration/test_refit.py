@@ -22,9 +22,9 @@ from tests.helpers import graph_of, normal, parse
 LINEAR = Rectifier(slope=np.ones(()))
 
 
-def refit_weights(stage, feeds, exact, kind):
+def refit_weights(stage, feeds, exact, kind, memory=1 << 20):
     """New weights from all batches."""
-    refitting = Refitting(stage, feeds[0], kind, sum(map(len, exact)))
+    refitting = Refitting(stage, feeds[0], kind, sum(map(len, exact)), memory)
     for values, target in zip(feeds, exact, strict=True):
         refitting.add(values, target)
     return refitting.solve()
@@ -151,3 +151,39 @@ def test_a_layer_that_is_broadcast_is_left_as_it_is(branch, rng):
     artifact = onnx2snn.compile(model, x, schedule="layer", timesteps=8, code="burst").model
     (found, expected) = (OnnxruntimeEngine(net).run({"x": x})["y"] for net in (artifact, model))
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
+
+
+def test_a_layer_that_is_as_good_as_exact_is_left_alone(make, rng):
+    source, layer, shape = LAYERS["conv"]
+    stage, x = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    feeds = [{stage.sources[0]: x}]
+    targets = stage.current(feeds[0])
+    noise = targets.std() * normal(rng, z=targets.shape)["z"]
+    assert refit_weights(stage, feeds, [targets + 0.001 * noise], LINEAR) == {}
+    assert set(refit_weights(stage, feeds, [targets + 0.01 * noise], LINEAR)) == {"w"}
+
+
+def test_a_layer_whose_moments_do_not_fit_is_left_alone_and_named(make, rng, caplog):
+    source, layer, shape = LAYERS["conv"]
+    stage, x = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    feeds = [{stage.sources[0]: x}]
+    targets = [stage.current(feeds[0]) + normal(rng, z=(6, 9, 9))["z"]]
+    enough = 12 * (4 * 3 * 3) ** 2
+    assert refit_weights(stage, feeds, targets, LINEAR, enough - 1) == {}
+    assert f"'{stage.key}': its weights are not refitted, which takes more --memory" in caplog.text
+    assert set(refit_weights(stage, feeds, targets, LINEAR, enough)) == {"w"}
+
+
+def test_batches_of_any_size_take_in_the_same_places(make, rng, monkeypatch):
+    monkeypatch.setattr(refit, "_PLACES", 500)
+    monkeypatch.setattr(refit, "_PLACES_EACH", 1)
+    source, layer, shape = LAYERS["conv"]
+    drawn = normal(rng, w=shape, x=(48, 4, 9, 9))
+    found = []
+    for sizes in ([48], [1, 46, 1], [16, 16, 16]):
+        stage, _ = make(source, f"z = {layer}", w=drawn["w"])
+        feeds = [{stage.sources[0]: part} for part in np.split(drawn["x"], np.cumsum(sizes)[:-1])]
+        targets = [np.sin(stage.current(part)) for part in feeds]
+        found.append(refit_weights(stage, feeds, targets, LINEAR)["w"])
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-5)
