@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx2snn.data.array_files import release
 from onnx2snn.data.preprocessing import CHANNEL_COUNTS, Layout, Preprocessing, infer_layout
 from onnx2snn.errors import DataError, OptionError
 
@@ -121,6 +122,8 @@ class Dataset:
                 start = stop
                 if filled == batch_size:
                     batch, pending, filled = _join(pending), [], 0
+                    for array in stored.values():
+                        release(array)
                     yield batch
         if pending:
             yield _join(pending)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import stat
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
 from onnx2snn.data.dataset import Dataset, InputSpec, Part, fit_array
 from onnx2snn.data.image_folder import IMAGE_SUFFIXES, image_parts, label_folders
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
@@ -28,27 +25,6 @@ IMAGES_KEY = "images"
 LABELS_KEY = "labels"
 
 _KINDS = "an .npz, an .npy, a directory of either, or a directory of image files"
-
-# What NumPy and zipfile let through on broken, encrypted or truncated files.
-_BROKEN_ARRAY = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
 
 def open_dataset(
@@ -136,14 +112,14 @@ def dataset_from_arrays(
         if len(inputs) != 1:
             raise _needs_names("arrays", inputs)
     keys = _choose_keys("arrays", held, inputs)
-    headers = {key: _Header(array.shape, array.dtype) for key, array in held.items()}
+    headers = {key: Header(array.shape, array.dtype) for key, array in held.items()}
     stored = {name: held[key] for name, key in keys.items()}
     part = _array_part("arrays", keys, headers, lambda: stored, inputs, preprocessing)
     if labels is None and LABELS_KEY not in keys.values():
         labels = held.get(LABELS_KEY)
     if labels is not None:
         labels = np.asarray(labels)
-        _check_labels("labels", _Header(labels.shape, labels.dtype), part.samples)
+        _check_labels("labels", Header(labels.shape, labels.dtype), part.samples)
         _check_classes("labels", labels)
     return _assemble([part], [labels], inputs, preprocessing, max_samples, "arrays")
 
@@ -205,7 +181,7 @@ def _assemble(
 def _array_part(
     where: str,
     keys: Mapping[str, str],
-    headers: Mapping[str, _Header],
+    headers: Mapping[str, Header],
     read: Callable[[], Mapping[str, NDArray[Any]]],
     inputs: Sequence[InputSpec],
     preprocessing: Preprocessing,
@@ -213,7 +189,7 @@ def _array_part(
     """A part of arrays with known headers, after checking that they fit the inputs and each other."""
     names = {spec.name: f"{where}['{keys[spec.name]}']" if keys[spec.name] else where for spec in inputs}
     shapes = {
-        spec.name: fit_array(names[spec.name], *headers[keys[spec.name]], spec, preprocessing)
+        spec.name: fit_array(names[spec.name], *headers[keys[spec.name]][:2], spec, preprocessing)
         for spec in inputs
     }
     first = inputs[0].name
@@ -232,70 +208,31 @@ def _npy_part(
     if len(inputs) != 1:
         raise _needs_names(str(file), inputs)
     spec = inputs[0]
-    array = _open_npy(file)
+    array = open_npy(file)
     single = may_be_single and array.ndim == len(spec.shape) - 1
-    header = _Header((1, *array.shape) if single else array.shape, array.dtype)
+    header = Header((1, *array.shape) if single else array.shape, array.dtype)
     read = partial(_read_npy, file, spec.name, single=single)
     return _array_part(str(file), {spec.name: ""}, {"": header}, read, inputs, preprocessing)
 
 
-def _open_npy(file: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = npy_format.open_memmap(file, mode="r")
-    except _BROKEN_ARRAY as error:
-        raise _unreadable(file, error) from error
-    return array
-
-
 def _read_npy(file: Path, name: str, *, single: bool) -> dict[str, NDArray[Any]]:
-    array = _open_npy(file)
+    array = open_npy(file)
     return {name: array[np.newaxis] if single else array}
 
 
 def _npz_part(
     file: Path, inputs: Sequence[InputSpec], preprocessing: Preprocessing
 ) -> tuple[Part, NDArray[Any] | None]:
-    headers = _npz_headers(file)
+    headers = npz_headers(file)
     keys = _choose_keys(str(file), headers, inputs)
-    part = _array_part(str(file), keys, headers, partial(_read_npz, file, keys), inputs, preprocessing)
+    part = _array_part(str(file), keys, headers, partial(read_npz, file, keys), inputs, preprocessing)
     if LABELS_KEY not in headers or LABELS_KEY in keys.values():
         return part, None
     where = f"{file}['{LABELS_KEY}']"
     _check_labels(where, headers[LABELS_KEY], part.samples)
-    labels = _read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
+    labels = read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
     _check_classes(where, labels)
     return part, labels
-
-
-def _npz_headers(file: Path) -> dict[str, _Header]:
-    """Shape and dtype of every array, without reading (or unpickling) what is in it."""
-    headers = {}
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.namelist():
-                if member.endswith(".npy"):
-                    with archive.open(member) as stream:
-                        headers[member.removesuffix(".npy")] = _read_header(stream)
-    except _BROKEN_ARRAY as error:
-        raise _unreadable(file, error) from error
-    return headers
-
-
-def _read_header(stream: IO[bytes]) -> _Header:
-    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-    version = npy_format.read_magic(stream)
-    if version not in readers:
-        raise ValueError(f"format version {version} is not for plain arrays")
-    shape, _, dtype = readers[version](stream)
-    return _Header(shape, dtype)
-
-
-def _read_npz(file: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[key] for name, key in keys.items()}
-    except _BROKEN_ARRAY as error:
-        raise _unreadable(file, error) from error
 
 
 def _choose_keys(where: str, keys: Collection[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
@@ -313,7 +250,7 @@ def _choose_keys(where: str, keys: Collection[str], inputs: Sequence[InputSpec])
     raise DataError(f"{where}: expected the key {expected}, found {listing}; rename the arrays")
 
 
-def _check_labels(where: str, header: _Header, samples: int) -> None:
+def _check_labels(where: str, header: Header, samples: int) -> None:
     remedy = "store one class number a sample"
     if len(header.shape) != 1 or header.dtype.kind not in "iu":
         raise DataError(
@@ -377,13 +314,6 @@ def _needs_names(where: str, inputs: Sequence[InputSpec]) -> DataError:
     return DataError(
         f"{where}: expected an array for each of the model's {len(inputs)} inputs, found one without a name; "
         f"give an .npz (or a mapping) with the keys {names}"
-    )
-
-
-def _unreadable(file: Path, error: BaseException) -> DataError:
-    return DataError(
-        f"{file}: expected plain numeric arrays in a whole {file.suffix} file, found one that cannot be read "
-        f"({_one_line(error)}); write it again"
     )
 
 
