@@ -36,8 +36,8 @@ def parse_memory(size: object) -> int:
 
 
 def write_memory(size: float) -> str:
-    """A size in MiB, rounded up: what to give so that it is enough."""
-    return f"{math.ceil(size / 2**20)}MiB"
+    """A size in MiB, a small one in KiB, rounded up: what to give so that it is enough."""
+    return f"{math.ceil(size / 2**20)}MiB" if size > 2**20 else f"{math.ceil(size / 2**10)}KiB"
 
 
 def default_memory() -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from onnx2snn import memory
-from onnx2snn.memory import peak_memory
+from onnx2snn.errors import OptionError
+from onnx2snn.memory import default_memory, parse_memory, peak_memory, write_memory
 
 MEGABYTE = 1 << 20
 CODE = """
@@ -62,3 +63,47 @@ def test_where_it_is_not_said_the_system_is_asked(monkeypatch, tmp_path, text):
 def test_windows_does_not_tell(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     assert peak_memory() is None
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("2GiB", 2 << 30),
+        ("512 MB", 512 << 20),
+        ("1.5g", 3 << 29),
+        ("64KiB", 1 << 16),
+        ("1T", 1 << 40),
+        (7, 7),
+    ],
+)
+def test_sizes_are_read(written, size):
+    assert parse_memory(written) == size
+
+
+@pytest.mark.parametrize("written", ["", "GiB", "-1", "0", "1e9", "2 gigabytes", True, None, 1 << 60])
+def test_what_is_no_size(written):
+    with pytest.raises(OptionError) as caught:
+        parse_memory(written)
+    assert str(caught.value) == (
+        f"--memory: expected a size, such as 2GiB or 512MiB, found {written!r}; leave it out for a share of "
+        "what the system has"
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "written"), [(1, "1KiB"), (1 << 20, "1024KiB"), ((1 << 20) + 1, "2MiB"), (5 << 29, "2560MiB")]
+)
+def test_a_size_that_is_written_is_enough(size, written):
+    assert write_memory(size) == written
+    assert parse_memory(written) >= size
+
+
+@pytest.mark.parametrize(("pages", "size"), [(1 << 20, 1 << 29), (1 << 24, 3 << 29), (None, 1 << 30)])
+def test_the_default_is_a_share_of_what_the_system_has(pages, size, monkeypatch):
+    def sysconf(name):
+        if pages is None:
+            raise ValueError(name)
+        return {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": pages}[name]
+
+    monkeypatch.setattr(memory.os, "sysconf", sysconf, raising=False)
+    assert default_memory() == size

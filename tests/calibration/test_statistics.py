@@ -124,7 +124,7 @@ def test_memory_for_less_than_one_sample_says_how_much(batch, what):
     with pytest.raises(OptionError) as caught:
         collected(net(batch=batch), dataset(None if batch == "N" else batch), memory=7)
     assert str(caught.value) == (
-        f"--memory: expected at least 1MiB, since {what} 1MiB of activations, found 1MiB; give more"
+        f"--memory: expected at least 1KiB, since {what} 1KiB of activations, found 1KiB; give more"
     )
 
 
