@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from onnx2snn import rules
 from onnx2snn.declaration import Declaration, Section, option
 from onnx2snn.errors import OptionError
-from onnx2snn.exits.rule import parse_exit
 from onnx2snn.memory import default_memory, parse_memory
 from onnx2snn.records import Record
+from onnx2snn.rules import MOST_BITS, flag, is_number
 from onnx2snn.thresholds.budget import parse_budget
 from onnx2snn.thresholds.rules import RULES
 
@@ -23,10 +24,6 @@ LossMeasure = Literal["auto", "accuracy", "agreement"]
 
 #: Γ where the user names none: a radix neuron sends one bit a timestep.
 _BURST = 4
-#: The most spikes of a neuron that uint8 holds.
-MOST_SPIKES = 255
-#: The most timesteps of the radix code: 2^T - 1 levels, and twice that, are numbers that float32 has.
-_MOST_BITS = 16
 #: n, the exponents of a graded spike, where the user names none.
 EXPONENTS = 8
 #: What `max_spikes` is where every layer gets a Γ of its own.
@@ -185,12 +182,12 @@ class CompileOptions(Record):
             value, choices = getattr(self, name), declaration.choices
             if choices and value not in choices:
                 raise OptionError(
-                    f"{_flag(name)}: expected one of {', '.join(choices)}, found {value!r}; "
+                    f"{flag(name)}: expected one of {', '.join(choices)}, found {value!r}; "
                     f"leave it out for {self._default(name)}"
                 )
             if isinstance(self._default(name), bool) and not isinstance(value, bool):
                 raise OptionError(
-                    f"{_flag(name)}: expected True or False, found {value!r}; "
+                    f"{flag(name)}: expected True or False, found {value!r}; "
                     f"leave it out for {self._default(name)}"
                 )
         if self.code == "graded":
@@ -198,11 +195,11 @@ class CompileOptions(Record):
         self._check_adaptation()
         given: int | None = self.max_spikes
         if self.code == "radix":
-            self._check_radix(given)
+            rules.check_radix(self, given)
         for name in () if self.code == "graded" else ("exponents", "until_rest"):
             if getattr(self, name) not in (None, False):
                 raise OptionError(
-                    f"{_flag(name)}: expected only with --code graded, found {getattr(self, name)!r} with "
+                    f"{flag(name)}: expected only with --code graded, found {getattr(self, name)!r} with "
                     f"{self.code}; give that code, or leave it out"
                 )
         if given is None:
@@ -214,19 +211,19 @@ class CompileOptions(Record):
             low, high = declaration.bounds
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise OptionError(
-                    f"{_flag(name)}: expected an integer from {low} to {high}, found {value!r}; "
+                    f"{flag(name)}: expected an integer from {low} to {high}, found {value!r}; "
                     f"leave it out for {self._default(name)}"
                 )
         if self.schedule == "layer":
-            self._check_layer()
+            rules.check_layer(self)
         if self.weights == "int8":
-            self._check_integers()
+            rules.check_integers(self)
         if self.levels is not None and self.levels > self.max_spikes:
             raise OptionError(
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
                 "a range of more spikes than a neuron can send would always be clipped"
             )
-        if not (_is_number(self.percentile) and 0 < self.percentile <= 100):
+        if not (is_number(self.percentile) and 0 < self.percentile <= 100):
             raise OptionError(
                 f"--percentile: expected more than 0 and at most 100, found {self.percentile!r}; "
                 f"leave it out for {self._default('percentile')}"
@@ -282,7 +279,7 @@ class CompileOptions(Record):
             if self.levels is not None or self.compress != "none":
                 other = "--levels" if self.levels is not None else "--compress"
                 raise OptionError(
-                    f"{other}: expected none with {_flag(name)} auto, which chooses thresholds by itself, "
+                    f"{other}: expected none with {flag(name)} auto, which chooses thresholds by itself, "
                     "found one; leave out one of the two"
                 )
             object.__setattr__(self, name, EXPONENTS if self.code == "graded" else _BURST)
@@ -291,50 +288,15 @@ class CompileOptions(Record):
             parse_budget(self.spike_budget)
         elif self.spike_budget is not None:
             raise OptionError(
-                f"--spike-budget: expected only with {_flag(name)} auto, found {self.spike_budget!r} "
+                f"--spike-budget: expected only with {flag(name)} auto, found {self.spike_budget!r} "
                 "without; give that as well"
             )
-        loss: object = self.max_loss
-        if loss is not None and not (_is_number(loss) and 0 < float(str(loss)) <= 100):
-            raise OptionError(
-                f"--max-loss: expected more than 0 and at most 100 points, found {loss!r}; leave it out for "
-                "0.3 with --compress, 0.1 with --early-exit auto"
-            )
-        named = None if self.early_exit is None else parse_exit(self.early_exit)
-        calibrated = self.early_exit is not None and named is None
-        if loss is not None and self.compress == "none" and not calibrated:
-            raise OptionError(
-                f"--max-loss: expected only with --compress or --early-exit auto, found {loss!r} without; "
-                "give one of them, or leave it out"
-            )
-        if self.loss_measure != "auto" and self.compress == "none":
-            raise OptionError(
-                f"--loss-measure: expected only with --compress, found {self.loss_measure!r} without; give "
-                "that as well, or leave it out"
-            )
-
-    def _check_radix(self, max_spikes: int | None) -> None:
-        if self.schedule != "layer":
-            raise OptionError(
-                f"--code: expected graded or burst with --schedule {self.schedule}, found radix; a "
-                "neuron that fires before its input is complete cannot know its leading bits, so add "
-                "--schedule layer"
-            )
-        if max_spikes not in (None, 1):
-            raise OptionError(
-                f"--max-spikes: expected none with --code radix, found {max_spikes!r}; "
-                "a bit is one spike, so leave it out"
-            )
-        if isinstance(self.timesteps, int) and self.timesteps > _MOST_BITS:
-            raise OptionError(
-                f"--timesteps: expected at most {_MOST_BITS} with --code radix, found {self.timesteps}; "
-                f"T = {_MOST_BITS} already has {2**_MOST_BITS - 1} levels"
-            )
+        rules.check_savings(self)
 
     def _code_by_default(self) -> Code:
         """The code where the user names none: graded, unless options ask for what only bursts have."""
         spikes: object = self.max_spikes
-        burst = spikes is not None or any(given for given, _ in self._not_graded(spikes).values())
+        burst = spikes is not None or any(given for given, _ in rules.not_graded(self, spikes).values())
         return "burst" if burst and self.exponents is None and not self.until_rest else "graded"
 
     def _default(self, name: str) -> object:
@@ -348,56 +310,19 @@ class CompileOptions(Record):
         }
         return resolved[name] if name in resolved else getattr(type(self), name)
 
-    def _not_graded(self, max_spikes: object) -> dict[str, tuple[bool, str]]:
-        """What graded neurons refuse: whether each was given, and why."""
-        return {
-            "max_spikes": (max_spikes not in (None, 1), "a neuron sends one spike a timestep, of any size"),
-            "approximate": (self.approximate != "none", "graded neurons send any activation as it is"),
-            "weights": (self.weights != "float", "spikes of different sizes are no integers of one unit"),
-            "levels": (self.levels is not None, "a spike's sizes are powers of two"),
-            "signed": (self.signed, "graded spikes have a sign already"),
-        }
-
     def _check_graded(self, max_spikes: object) -> None:
-        for name, (given, why) in self._not_graded(max_spikes).items():
+        for name, (given, why) in rules.not_graded(self, max_spikes).items():
             if given:
                 raise OptionError(
-                    f"{_flag(name)}: expected none with --code graded, found {getattr(self, name)!r}; {why}, "
+                    f"{flag(name)}: expected none with --code graded, found {getattr(self, name)!r}; {why}, "
                     "so leave it out"
                 )
         if self.exponents is None:
             object.__setattr__(self, "exponents", EXPONENTS)
-        if self.schedule == "layer" and isinstance(self.timesteps, int) and self.timesteps > _MOST_BITS:
+        if self.schedule == "layer" and isinstance(self.timesteps, int) and self.timesteps > MOST_BITS:
             raise OptionError(
-                f"--timesteps: expected at most {_MOST_BITS} with --schedule layer and --code graded, found "
+                f"--timesteps: expected at most {MOST_BITS} with --schedule layer and --code graded, found "
                 f"{self.timesteps}; 3 spikes are near the ANN already, or give --code burst"
-            )
-
-    def _check_layer(self) -> None:
-        refused = {
-            "signed": (self.signed, "a neuron that has seen all of its input has nothing to take back"),
-            "levels": (self.levels is not None, "there is nothing to catch up with, so no headroom"),
-            "dynamic_timesteps": (self.dynamic_timesteps, "its neurons are made for one T"),
-            "early_exit": (self.early_exit is not None, "its output is there only after the last timestep"),
-            "until_rest": (self.until_rest, "there is nothing to stop before the last timestep"),
-        }
-        for name, (given, why) in refused.items():
-            if given:
-                raise OptionError(
-                    f"{_flag(name)}: expected only with --schedule stream, found with layer; "
-                    f"{why}: leave it out"
-                )
-
-    def _check_integers(self) -> None:
-        if self.schedule != "layer":
-            raise OptionError(
-                f"--weights: expected float with --schedule {self.schedule}, found int8; only a layer that "
-                "fires once has a sum that integers hold, so add --schedule layer"
-            )
-        if self.total_levels > MOST_SPIKES:
-            raise OptionError(
-                f"--weights: expected at most {MOST_SPIKES} levels with int8, which uint8 holds, found "
-                f"{self.total_levels}; give fewer --timesteps"
             )
 
 
@@ -405,11 +330,3 @@ class CompileOptions(Record):
 DECLARATIONS: dict[str, Declaration] = {item.name: item.metadata["option"] for item in fields(CompileOptions)}
 #: The sections of the command's help, in order.
 SECTIONS: tuple[Section, ...] = get_args(Section)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -30,8 +30,9 @@ from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import OptionError
 from onnx2snn.graph.firing import Firing, choices, is_adaptable
 from onnx2snn.graph.graph import Graph, clone
-from onnx2snn.options import MOST_SPIKES, LossMeasure
+from onnx2snn.options import LossMeasure
 from onnx2snn.passes.base import Context
+from onnx2snn.rules import MOST_SPIKES
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.thresholds.budget import parse_budget
 

@@ -12,7 +12,8 @@ import numpy as np
 from onnx2snn.graph.graph import Constant, Graph, Node, constant, is_cell, neuron_of, producer, unique_name
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops import CELLS
-from onnx2snn.options import MOST_SPIKES, CompileOptions
+from onnx2snn.options import CompileOptions
+from onnx2snn.rules import MOST_SPIKES
 
 #: Factors on θ that spike compression tries (Wang et al. 2025 take 1 to 10).
 SCALES = (1.0, 1.4, 2.0, 2.8, 4.0, 6.0, 10.0)

@@ -11,8 +11,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx2snn.graph.affine import along, read_bias
 from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, producer, sole_consumer
 from onnx2snn.ops.standard import standard
-from onnx2snn.options import MOST_SPIKES
 from onnx2snn.passes.normalize_weights import is_normalized
+from onnx2snn.rules import MOST_SPIKES
 
 Array = npt.NDArray[Any]
 

@@ -45,7 +45,6 @@ from onnx2snn.graph.linear import pads_with_zeros
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.integer_accumulate_fire import CELL as INTEGER_ACCUMULATE_FIRE
 from onnx2snn.ops.standard import WEIGHTED, standard
-from onnx2snn.options import MOST_SPIKES
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.integer_layers import (
     bias_of,
@@ -57,6 +56,7 @@ from onnx2snn.passes.integer_layers import (
     retire,
     whole_weights,
 )
+from onnx2snn.rules import MOST_SPIKES
 
 Array = npt.NDArray[Any]
 
