@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onnx2snn.compiler.compiler import CompiledModel, compile, inspect  # noqa: A004 - the public verb
+    from onnx2snn.analysis.search import compile  # noqa: A004 - the public verb
+    from onnx2snn.compiler.compiler import CompiledModel, inspect
     from onnx2snn.data.preprocessing import Preprocessing
     from onnx2snn.errors import (
         DataError,
@@ -41,7 +42,7 @@ _HOMES = {
     "CompiledModel": "compiler.compiler",
     "Preprocessing": "data.preprocessing",
     "SpikingSession": "runtime.session",
-    "compile": "compiler.compiler",
+    "compile": "analysis.search",
     "inspect": "compiler.compiler",
     **{name: "errors" for name in __all__ if name.endswith("Error")},
 }

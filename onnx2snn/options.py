@@ -142,13 +142,13 @@ class CompileOptions(Record):
     max_loss: float | None = option(
         None,
         "Savings",
-        "What that may cost: points on samples held back with --compress, answers that may differ in "
-        "percent with --early-exit auto.  [default: 0.3; 0.1]",
+        "Points that may be lost: chooses all options that are left out. With --compress: what that may "
+        "cost; with --early-exit auto: answers that may differ, in percent.  [default: none; 0.3; 0.1]",
     )
     loss_measure: LossMeasure = option(
         "auto",
         "Savings",
-        "For --compress: points of what; auto: accuracy where DATA has labels.",
+        "For --max-loss: points of what; auto: accuracy where DATA has labels.",
         choices=get_args(LossMeasure),
     )
     max_search_samples: int = option(

@@ -16,29 +16,16 @@ import numpy as np
 import onnx
 
 import onnx2snn
+from onnx2snn.analysis.candidates import KINDS, Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate, open_reference
-from onnx2snn.calibration.statistics import Statistics
-from onnx2snn.compiler.compiler import convert
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.options import EXPONENTS, CompileOptions
 from onnx2snn.records import Record
-from onnx2snn.runtime.session import SpikingSession
 
 logger = logging.getLogger(__name__)
 
-#: Name → options: how neurons fire.
-KINDS: dict[str, dict[str, Any]] = {
-    "stream": {"schedule": "stream", "code": "burst"},
-    "signed": {"schedule": "stream", "code": "burst", "signed": True},
-    "layer": {"schedule": "layer", "code": "burst"},
-    "radix": {"schedule": "layer", "code": "radix"},
-    "graded": {"schedule": "stream", "code": "graded"},
-    "graded-layer": {"schedule": "layer", "code": "graded"},
-}
-#: What need not be typed. The code is: which one is the default hangs on the other options.
-_DEFAULTS = {"schedule": CompileOptions.schedule}
 #: Runs that are timed, of one batch.
 _TIMED = 3
 
@@ -181,7 +168,7 @@ def sweep(
     grid.check()
     points = list(grid.points())
     about = _fingerprint(model, calibration, dataset)
-    measured: dict[tuple[int, bool], Statistics] = {}
+    candidates = Candidates(model, calibration)
     tried: list[Point] = []
     places = [cache / f"{_key(about, options)}.json" for options in points]
     cached = [_read(place) for place in places]
@@ -192,7 +179,7 @@ def sweep(
                 progress(describe(options), done / missing)
             done += 1
             try:
-                point = _measure(model, reference, calibration, dataset, options, measured, batch_size)
+                point = _measure(candidates, reference, dataset, options, batch_size)
             except OptionError as error:
                 if "compress" not in options:
                     raise
@@ -209,35 +196,14 @@ def sweep(
     return _summary(tried, len(dataset))
 
 
-def describe(options: Mapping[str, Any]) -> str:
-    """A point in a few words."""
-    kind = next(name for name, given in reversed(KINDS.items()) if given.items() <= options.items())
-    limits = (("Γ", "max_spikes"), ("n", "exponents"))
-    spikes = "".join(f", {letter} = {options[name]}" for letter, name in limits if name in options)
-    saved = f", compressed {options['max_loss']:g}" if "compress" in options else ""
-    return f"{kind}, T = {options['timesteps']}{spikes}{saved}"
-
-
-def command(options: Mapping[str, Any]) -> str:
-    """The options as they are typed."""
-    words = []
-    for name, value in options.items():
-        if _DEFAULTS.get(name) != value:
-            words.append("--" + name.replace("_", "-") + ("" if value is True else f" {value}"))
-    return " ".join(words)
-
-
 def _measure(
-    model: onnx.ModelProto,
+    candidates: Candidates,
     reference: str | Path,
-    calibration: Dataset,
     dataset: Dataset,
     options: Mapping[str, Any],
-    measured: dict[tuple[int, bool], Statistics],
     batch_size: int,
 ) -> Point:
-    compiled = convert(model, calibration, CompileOptions(**options), measured=measured)
-    session = SpikingSession(compiled.model)
+    session = candidates.session(options)
     figures = evaluate(
         session, dataset, [session.timesteps], open_reference(reference, session), batch_size=batch_size
     )

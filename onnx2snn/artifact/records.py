@@ -156,6 +156,63 @@ class Adaptation(Record):
 
 
 @dataclass(frozen=True)
+class Trial(Record):
+    """A setting that a search has tried.
+
+    Attributes:
+        name: in a few words.
+        options: those that the search chose.
+        energy: a sample, the ANN's is 1.
+        latency: timesteps until the output is there, where a neuron layer takes one.
+        loss, error: points, and their standard error; None where they were not asked for.
+        changed: percent of answers that differ from the ANN's.
+        verdict: what became of it.
+        chosen: whether it was.
+    """
+
+    name: str
+    options: dict[str, Any]
+    energy: float
+    latency: int
+    loss: float | None
+    error: float | None
+    changed: float | None
+    verdict: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class SearchRecord(Record):
+    """What a search for options tried, and why it chose what it did.
+
+    Attributes:
+        max_loss, target_energy, prefer: what it aimed at.
+        measure: points of `accuracy` or `agreement`, or percent of relative `error`.
+        calibrated, held_back: samples that settings were calibrated on, and judged by.
+        met: whether the aim was.
+        stopped: what ended it early; empty for nothing.
+        passes: of the ANN over all calibration samples that it took, about, with the last conversion.
+        trials: in the order in which they were tried.
+    """
+
+    max_loss: float | None
+    target_energy: float | None
+    prefer: str
+    measure: str
+    calibrated: int
+    held_back: int
+    met: bool
+    stopped: str
+    passes: float
+    trials: list[Trial]
+
+    @property
+    def chosen(self) -> Trial:
+        """The setting of the network."""
+        return next(trial for trial in self.trials if trial.chosen)
+
+
+@dataclass(frozen=True)
 class Metadata(Record):
     """What an artifact says of itself; what an older or foreign file lacks is empty.
 
@@ -168,6 +225,7 @@ class Metadata(Record):
         calibration: on what.
         layers: with int8 weights, as in the report of a compilation.
         adaptation: what a search for ways of firing traded.
+        search: what chose the options.
         early_exit: when it stops by itself.
         preprocessing: of integer arrays and images.
         schedule: `stream` or `layer`.
@@ -183,6 +241,7 @@ class Metadata(Record):
     calibration: CalibrationRecord | None = None
     layers: dict[str, str] | None = None
     adaptation: Adaptation | None = None
+    search: SearchRecord | None = None
     early_exit: ExitRule | None = None
     preprocessing: dict[str, Any] = field(default_factory=dict)
     schedule: str = "stream"

@@ -117,7 +117,7 @@ def sweep(
     Every point is kept in the cache: an interrupted sweep goes on where it was. The knee of the frontier is
     marked, with the command that compiles it.
     """
-    from onnx2snn.analysis.sweep import command
+    from onnx2snn.analysis.candidates import command
     from onnx2snn.analysis.sweep import sweep as run_sweep
     from onnx2snn.artifact.artifact import input_specs
     from onnx2snn.cli.repeat import report
@@ -154,7 +154,8 @@ def sweep(
 
 def _read_grid(kinds: str, timesteps: str, max_spikes: str, exponents: str, max_loss: str) -> Grid:
     """What is tried; refused before any work."""
-    from onnx2snn.analysis.sweep import KINDS, Grid
+    from onnx2snn.analysis.candidates import KINDS
+    from onnx2snn.analysis.sweep import Grid
 
     grid = Grid(
         _kinds(kinds, KINDS),

@@ -81,36 +81,6 @@ class CompiledModel:
         write_atomically(path, serialize(self.model))
 
 
-def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
-    model: str | Path | onnx.ModelProto,
-    calibration: Calibration,
-    *,
-    preprocessing: Preprocessing | None = None,
-    max_samples: int | None = None,
-    progress: Progress | None = None,
-    **options: Any,
-) -> CompiledModel:
-    """Compile a trained ANN into a spiking network.
-
-    Args:
-        model: path of the ANN's ONNX file, or the loaded model, which is not changed.
-        calibration: path of a file or directory with samples (see `onnx2snn.data.readers`), or
-            arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs.
-        preprocessing: how integer arrays and images become the model's floats; recorded in the artifact.
-        max_samples: use at most that many samples.
-        progress: called with the name of each pass as it starts, and with how far the long ones are.
-        **options: the fields of `CompileOptions`.
-
-    Raises:
-        ModelError, DataError, OptionError: bad input, each in one line.
-        UnsupportedGraphError: nodes that cannot be converted, all listed.
-    """
-    chosen = _options(options)
-    return convert(
-        model, calibration, chosen, preprocessing=preprocessing, max_samples=max_samples, progress=progress
-    )
-
-
 def convert(
     model: str | Path | onnx.ModelProto,
     calibration: Calibration,
@@ -121,18 +91,18 @@ def convert(
     progress: Progress | None = None,
     measured: dict[tuple[int, bool], Statistics] | None = None,
 ) -> CompiledModel:
-    """As `compile`, for one of many conversions of a model on the same data.
+    """As `onnx2snn.compile`, for one of many conversions of a model on the same data.
 
     `chosen` has the options, `measured` the statistics that earlier conversions measured, by the number of
     samples and whether of the targets of graded neurons; what is missing is filled in.
     """
     phases = _Phases(progress)
     with phases.timed("read"):
-        source = _read(model)
+        source = read_model(model)
         graph, context = begin(source, chosen)
     phases.run((*PREPARATION, *ADMISSION), graph, context)
     # Opened only now: a graph that is refused costs no look at the data.
-    dataset = _open(calibration, context.model, preprocessing or Preprocessing(), max_samples)
+    dataset = open_calibration(calibration, context.model, preprocessing or Preprocessing(), max_samples)
     context.dataset, held_back = _split(dataset, chosen)
     seen = len(context.dataset), chosen.code == "graded"
     if measured is not None and seen in measured:
@@ -249,7 +219,7 @@ def inspect(
         OptionError: no such code.
     """
     options = CompileOptions(code=code, schedule="layer" if code == "radix" else "stream")
-    graph, context = prepare(_read(model, weights=False), options)
+    graph, context = prepare(read_model(model, weights=False), options)
     graph, notes = preview(graph, context)
     return Inspection(judge(context.model, graph, notes, strict=strict), count_macs(graph))
 
@@ -297,7 +267,12 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
     return artifact, report
 
 
-def _options(options: Mapping[str, Any]) -> CompileOptions:
+def read_options(options: Mapping[str, Any]) -> CompileOptions:
+    """Options by their names.
+
+    Raises:
+        OptionError: unknown ones, or bad values.
+    """
     names = {field.name for field in fields(CompileOptions)}
     unknown = sorted(set(options) - names)
     if unknown:
@@ -308,7 +283,12 @@ def _options(options: Mapping[str, Any]) -> CompileOptions:
     return CompileOptions(**options)
 
 
-def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:
+def read_model(model: object, *, weights: bool = True) -> onnx.ModelProto:
+    """An ANN, from its file or as it is.
+
+    Raises:
+        ModelError: it cannot be read, or is a spiking network already.
+    """
     if isinstance(model, str | Path):
         source, loaded = str(model), load_model(model, weights=weights)
     elif isinstance(model, onnx.ModelProto):
@@ -330,9 +310,14 @@ def _read(model: object, *, weights: bool = True) -> onnx.ModelProto:
     return loaded
 
 
-def _open(
+def open_calibration(
     calibration: Calibration, model: onnx.ModelProto, preprocessing: Preprocessing, max_samples: int | None
 ) -> Dataset:
+    """Samples for a model, from wherever they are.
+
+    Raises:
+        DataError: they cannot be read, or do not fit.
+    """
     if isinstance(calibration, Dataset):
         return calibration
     inputs = input_specs(model)

@@ -10,6 +10,7 @@ from onnx2snn.artifact.records import (
     Adaptation,
     CalibrationRecord,
     NeuronRecord,
+    SearchRecord,
     Verdict,
 )
 from onnx2snn.exits.rule import ExitRule
@@ -53,6 +54,7 @@ class CompileReport(Inspection):
         calibration: on what.
         layers: with int8 weights: layer → `integer`, or why it computes in floats.
         adaptation: what a search for ways of firing traded.
+        search: what chose the options.
         early_exit: when the file stops by itself.
         seconds: by phase.
         peak_megabytes: of the process until the end of a phase, where the system tells.
@@ -64,6 +66,7 @@ class CompileReport(Inspection):
     calibration: CalibrationRecord
     layers: dict[str, str] | None = None
     adaptation: Adaptation | None = None
+    search: SearchRecord | None = None
     early_exit: ExitRule | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_megabytes: dict[str, float] = field(default_factory=dict)

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 import onnx2snn
-from onnx2snn.analysis import sweep as module
-from onnx2snn.analysis.sweep import KINDS, Grid, Sweep, command, describe, find_knee
+from onnx2snn.analysis import candidates as module
+from onnx2snn.analysis.candidates import KINDS, command, describe
+from onnx2snn.analysis.sweep import Grid, Sweep, find_knee
 from onnx2snn.cli import main
 from onnx2snn.errors import OptionError
 from onnx2snn.report.plots import plot_sweep

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from onnx2snn.analysis.sweep import KINDS
+from onnx2snn.analysis.candidates import KINDS
 from onnx2snn.cli.sweep import sweep
 from tests.cli.calls import call, refused
 

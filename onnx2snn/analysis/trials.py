@@ -1,0 +1,216 @@
+"""Settings that a search tries: their networks, energy, latency and loss, and the passes that it takes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from onnx2snn.aim import Aim
+from onnx2snn.analysis.candidates import Candidates, describe
+from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.analysis.ladders import Options
+from onnx2snn.analysis.loss import LossMeter
+from onnx2snn.artifact.records import Trial
+from onnx2snn.compiler.compiler import Progress
+from onnx2snn.data.readers import Dataset
+from onnx2snn.engine.engines import make_engine
+from onnx2snn.errors import DataError
+from onnx2snn.options import CompileOptions
+from onnx2snn.runtime.session import SpikingSession
+
+logger = logging.getLogger(__name__)
+
+#: Samples that settings are calibrated on, held back to judge them, and counted for their energy, at most.
+_CALIBRATED, _HELD_BACK, _COUNTED = 250, 500, 64
+#: Samples after which a setting that clearly loses too much is given up.
+_CHUNK = 128
+#: Standard errors that make it clear.
+_CLEAR = 2.0
+#: Passes of the ANN over the calibration samples that a search may take with its last conversion.
+PASSES = 60
+#: Passes over its samples that a conversion takes, by schedule, and a run whose operations are counted.
+_CONVERSION = {"layer": 12.0, "stream": 8.0}
+_COUNTING = 8.0
+#: Passes that a run in the schedule `layer` takes, whatever T; one in `stream` takes T.
+_LAYER_RUN = 2.0
+
+
+class BudgetError(Exception):
+    """Passes or minutes are used up."""
+
+
+@dataclass
+class Tried:
+    """A setting, its network, and what is known of it so far.
+
+    Attributes:
+        options: those that the search chose.
+        session: its network.
+        energy: the ANN's is 1.
+        latency: timesteps until the output is there, where a neuron layer takes one.
+        loss, error: points and their standard error; None until they are measured.
+        changed: percent of answers.
+        verdict: what became of it.
+    """
+
+    options: Options
+    session: SpikingSession
+    energy: float
+    latency: int
+    loss: float | None = None
+    error: float | None = None
+    changed: float | None = None
+    verdict: str = "not the best"
+
+    @property
+    def lost(self) -> float:
+        """Points; infinitely many where nobody has measured."""
+        return float("inf") if self.loss is None else self.loss
+
+    def trial(self, *, chosen: bool) -> Trial:
+        """What there is to tell."""
+        return Trial(
+            describe(self.options),
+            self.options,
+            self.energy,
+            self.latency,
+            self.loss,
+            self.error,
+            self.changed,
+            self.verdict,
+            chosen=chosen,
+        )
+
+
+class Trials:
+    """All settings that were tried.
+
+    Args:
+        source: the ANN.
+        dataset: all calibration samples; half of them, at most, calibrate settings, the others judge them.
+        aim: what the search aims at.
+        given: the options that the user has given.
+        progress: called with the share of the passes that are used up.
+
+    Raises:
+        DataError: fewer than two samples.
+    """
+
+    def __init__(
+        self,
+        source: onnx.ModelProto,
+        dataset: Dataset,
+        aim: Aim,
+        given: Mapping[str, Any],
+        progress: Progress | None,
+    ) -> None:
+        if len(dataset) < 2:
+            raise DataError(
+                f"{dataset.source}: expected at least 2 samples to choose options by, half of which are held "
+                f"back, found {len(dataset)}; give more"
+            )
+        self.source, self.aim, self.given, self._progress = source, aim, dict(given), progress
+        self.samples = len(dataset)
+        self.held_back = _at_most(dataset.every(2, 1), _HELD_BACK)
+        self.candidates = Candidates(source, _at_most(dataset.every(2), _CALIBRATED))
+        self._batch_size = int(self.given.get("batch_size", CompileOptions.batch_size))
+        self._started = time.monotonic()
+        self.passes = 0.0
+        self.all: list[Tried] = []
+        self.meter: LossMeter | None = None
+
+    def measure(self, options: Options) -> Tried:
+        """A setting's network and energy; what was tried before is not converted again.
+
+        Raises:
+            BudgetError: it would take too long.
+        """
+        for tried in self.all:
+            if tried.options == options:
+                return tried
+        self._check_budget(options)
+        session = self.candidates.session(self.given | options)
+        counted = _at_most(self.held_back, _COUNTED)
+        figures = evaluate(session, counted, [session.timesteps], batch_size=self._batch_size)
+        self.spend(_CONVERSION[options["schedule"]] * len(self.candidates.calibration))
+        self.spend(_COUNTING * len(counted))
+        energy = float(figures.energy.ratio[0] or 0.0)
+        tried = Tried(options, session, energy, latency(options, len(session.neurons)))
+        self.all.append(tried)
+        logger.info("search: %s: energy %.3f", describe(options), tried.energy)
+        return tried
+
+    def lose(self, tried: Tried, bound: float = float("inf")) -> None:
+        """Measure what a setting loses, on no more samples than it takes to see that it is too much."""
+        if tried.loss is not None:
+            return
+        session, output = tried.session, tried.session.artifact.outputs[0]
+        meter = self._meter(session)
+        run = _LAYER_RUN if tried.options["schedule"] == "layer" else session.timesteps
+        parts: list[Any] = []
+        done, looked = 0, 0
+        for batch, count in session.batches(self.held_back, self._batch_size):
+            parts.append(session.run(batch).outputs[output][:count])
+            done += count
+            self.spend(run * count)
+            if done - looked >= _CHUNK and done < len(self.held_back):
+                looked = done
+                loss, error = meter.loss(np.concatenate(parts))
+                if loss - _CLEAR * error > bound:
+                    break
+        scores = np.concatenate(parts)
+        tried.loss, tried.error = meter.loss(scores)
+        tried.changed = meter.changed(scores)
+
+    def convert_all(self, options: Mapping[str, Any]) -> None:
+        """Count the last conversion, on all samples."""
+        self.spend(_CONVERSION[options["schedule"]] * self.samples)
+
+    def spend(self, samples: float) -> None:
+        """Count the samples that the ANN could have run on in the same time."""
+        self.passes += samples / self.samples
+        if self._progress is not None:
+            self._progress("search", min(self.passes / PASSES, 1.0))
+
+    def _meter(self, session: SpikingSession) -> LossMeter:
+        """What knows the ANN's answers; made with the first network, which knows the batches."""
+        if self.meter is None:
+            engine, output = make_engine(self.source), session.artifact.outputs[0]
+            batches = session.batches(self.held_back, self._batch_size)
+            scores = np.concatenate([engine.run(batch)[output][:count] for batch, count in batches])
+            self.spend(len(self.held_back))
+            self.meter = LossMeter(scores, self.held_back, self.aim)
+        return self.meter
+
+    def _check_budget(self, options: Options) -> None:
+        """Stop before what would not fit; one setting always does."""
+        minutes = self.aim.search_minutes
+        if not self.all:
+            return
+        if minutes is not None and time.monotonic() - self._started > 60 * minutes:
+            raise BudgetError(f"{minutes:g} minutes are over")
+        run = _LAYER_RUN if options["schedule"] == "layer" else options["timesteps"]
+        samples = _CONVERSION[options["schedule"]] * len(self.candidates.calibration)
+        samples += _COUNTING * _COUNTED + run * len(self.held_back)
+        if self.passes + samples / self.samples + max(_CONVERSION.values()) > PASSES:
+            raise BudgetError(f"{PASSES} passes of the ANN are used up")
+
+
+def latency(options: Mapping[str, Any], layers: int) -> int:
+    """Timesteps until the output is there, if a neuron layer hears the one before it a timestep later.
+
+    In `layer` each of the layers waits for all T timesteps of the one before; in `stream` none does.
+    """
+    depth, steps = max(layers, 1), int(options["timesteps"])
+    return depth * steps if options["schedule"] == "layer" else depth + steps - 1
+
+
+def _at_most(dataset: Dataset, most: int) -> Dataset:
+    """So many samples of a data set at most, evenly."""
+    return dataset.every(-(-len(dataset) // most)) if len(dataset) > most else dataset
