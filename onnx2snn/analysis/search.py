@@ -192,7 +192,7 @@ class _Search:
         return best
 
     def _hopeless(self, rungs: list[Options]) -> int:
-        """How many of the lowest rungs need not be tried: `stream` does not beat `layer` at the same sizes."""
+        """How many low rungs need not be tried: `stream` does not beat `layer` with the same sizes."""
         lost = [
             tried.options["exponents"]
             for tried in self.trials.all

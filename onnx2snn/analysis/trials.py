@@ -26,8 +26,10 @@ from onnx2snn.runtime.session import SpikingSession
 
 logger = logging.getLogger(__name__)
 
-#: Samples that settings are calibrated on, held back to judge them, and counted for their energy, at most.
+#: Samples that settings are calibrated on, held back to judge them, and counted for their energy, at most;
+#: and the share of all that the first are, where that is not too few.
 _CALIBRATED, _HELD_BACK, _COUNTED = 250, 500, 64
+_SHARE, _FEW = 4, 64
 #: Samples after which a setting that clearly loses too much is given up.
 _CHUNK = 128
 #: Standard errors that make it clear.
@@ -118,7 +120,8 @@ class Trials:
         self.source, self.aim, self.given, self._progress = source, aim, dict(given), progress
         self.samples = len(dataset)
         self.held_back = _at_most(dataset.every(2, 1), _HELD_BACK)
-        self.candidates = Candidates(source, _at_most(dataset.every(2), _CALIBRATED))
+        most = min(_CALIBRATED, max(_FEW, len(dataset) // _SHARE))
+        self.candidates = Candidates(source, _at_most(dataset.every(2), most))
         self._batch_size = int(self.given.get("batch_size", CompileOptions.batch_size))
         self._started = time.monotonic()
         self.passes = 0.0

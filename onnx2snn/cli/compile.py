@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import onnx2snn
+from onnx2snn.aim import AIM_DECLARATIONS
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
@@ -20,10 +21,14 @@ from onnx2snn.cli.options import (
     read_preprocessing,
     report_option,
     sample_options,
+    search_options,
 )
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.report import tables
+
+if TYPE_CHECKING:
+    from onnx2snn.artifact.records import SearchRecord
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -33,12 +38,14 @@ from onnx2snn.report import tables
     cls=Command,
     examples=[
         "onnx2snn compile model.onnx --calib train.npz --scale 1/255",
+        "onnx2snn compile model.onnx --calib train.npz --max-loss 0.3",
         "onnx2snn compile model.onnx --calib images/ -T 4 -o fast.snn.onnx",
         "onnx2snn compile model.onnx --calib x.npy --schedule layer --code radix -T 4",
     ],
     sections={
         "Files": ["calib", "output", "json_file", "report_file"],
         **compile_sections(),
+        "Search": list(AIM_DECLARATIONS),
         "Samples": [*SAMPLES["Samples"], "max_search_samples"],
         "Preprocessing": SAMPLES["Preprocessing"],
     },
@@ -55,6 +62,7 @@ from onnx2snn.report import tables
     help="The artifact.  [default: MODEL.snn.onnx, here]",
 )
 @compile_options
+@search_options
 @preprocessing_options
 @sample_options
 @report_option
@@ -73,9 +81,13 @@ def compile_command(
     quantisers …) stand neurons; what else is not linear is computed exactly, without spikes, and reported.
     The result is one ordinary ONNX file with the same inputs and outputs, which a stock
     onnxruntime runs.
+
+    Options are as you type them, or their defaults. With --max-loss, and nothing that uses it, or with
+    --target-energy, schedule, code, timesteps and sizes that you leave out are chosen by trying.
     """
     from onnx2snn.artifact.artifact import take_apart
-    from onnx2snn.cli.repeat import report
+    from onnx2snn.cli.repeat import is_typed, report
+    from onnx2snn.report.searches import search_line, search_table
 
     target = Path(output or f"{Path(model).stem}.snn.onnx")
     check_outputs([model, calib], {"-o": target, "--json": json_path(json_file), "--report": report_file})
@@ -87,12 +99,18 @@ def compile_command(
             preprocessing=preprocessing,
             max_samples=max_samples,
             progress=advance,
-            **values,
+            **{name: value for name, value in values.items() if is_typed(name)},
         )
         advance("save", 0.0)
         compiled.save(target)
     out = console_for(json_file)
     done = compiled.report
+    repeat = None
+    if done.search is not None:
+        out.print(search_table(done.search))
+        say(out, "search", search_line(done.search))
+        repeat = _repeat(done.search)
+        say(out, "repeat", repeat, whole=True)
     out.print(tables.role_table(done.roles))
     say(out, "work", tables.macs_line(done.macs))
     if done.adaptation is not None:
@@ -106,8 +124,19 @@ def compile_command(
         say(out, "int8", tables.layers_line(done.layers))
     samples = done.calibration.samples
     size = target.stat().st_size / 1e6
-    say(out, f"{target}", f"{size:.2f} MB, T = {values['timesteps']}, calibrated on {samples} samples")
+    say(out, f"{target}", f"{size:.2f} MB, T = {done.options.timesteps}, calibrated on {samples} samples")
     report(out, report_file, model, done, take_apart(compiled.model).record)
     following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
     say(out, "next", shlex.join(following), whole=True)
-    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **done.to_dict()})
+    again = {} if repeat is None else {"repeat": repeat}
+    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **done.to_dict(), **again})
+
+
+def _repeat(found: SearchRecord) -> str:
+    """The line that compiles what a search has chosen, without it."""
+    from onnx2snn.analysis.candidates import command
+    from onnx2snn.cli.repeat import typed_command
+
+    options = found.chosen.options
+    searched = ("max_loss", "loss_measure", *AIM_DECLARATIONS, "json_file", "report_file", *options)
+    return typed_command(leave_out=searched, add=shlex.split(command(options)), write=str)

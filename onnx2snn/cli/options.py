@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from onnx2snn.aim import AIM_DECLARATIONS, Aim
 from onnx2snn.cli.files import ANY_FILE
 from onnx2snn.data.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.errors import OptionError
@@ -21,7 +22,7 @@ DATA_HELP = (
     "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
 )
 Command = Callable[..., Any]
-_TYPES = {item.name: item.type for item in fields(CompileOptions)}
+_FIELDS = {item.name: item for kind in (Aim, CompileOptions) for item in fields(kind)}
 #: Sections of options in a command's help that several have.
 SAMPLES = {
     "Samples": ["max_samples", "batch_size"],
@@ -37,7 +38,7 @@ def _read_spikes(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 def declared(name: str) -> Callable[[Command], Command]:
     """One of the compiler's options, as it is declared."""
-    declared, default = DECLARATIONS[name], next(f.default for f in fields(CompileOptions) if f.name == name)
+    declared, default = (DECLARATIONS | AIM_DECLARATIONS)[name], _FIELDS[name].default
     flag = "--" + name.replace("_", "-")
     names = [f"-{declared.short}", flag] if declared.short else [flag]
     if isinstance(default, bool):
@@ -47,7 +48,7 @@ def declared(name: str) -> Callable[[Command], Command]:
         return click.option(flag, is_flag=True, help=declared.help)
     kind: Any = click.Choice(declared.choices) if declared.choices else None
     if kind is None and (declared.metavar is None or (declared.bounds and AUTO not in declared.metavar)):
-        kind = float if "float" in str(_TYPES[name]) else int
+        kind = float if "float" in str(_FIELDS[name].type) else int
     return click.option(
         *names,
         type=kind,
@@ -64,6 +65,13 @@ def compile_options(command: Command) -> Command:
     for name in reversed(DECLARATIONS):
         if name not in SAMPLES["Samples"]:
             command = declared(name)(command)
+    return command
+
+
+def search_options(command: Command) -> Command:
+    """What a search for options aims at, beside `--max-loss`."""
+    for name in reversed(AIM_DECLARATIONS):
+        command = declared(name)(command)
     return command
 
 

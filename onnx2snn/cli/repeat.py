@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import click
@@ -47,26 +47,40 @@ def report(
     say(out, "report", path)
 
 
-def typed_command() -> str:
-    """What to type to have the current command again: files by their names alone."""
+def typed_command(
+    *, leave_out: Collection[str] = (), add: Sequence[str] = (), write: Callable[[str], str] = file_name
+) -> str:
+    """What to type to have the current command again.
+
+    Args:
+        leave_out: parameters that are not typed again.
+        add: words behind all others.
+        write: what becomes of the name of a file; by default it is named without its folder.
+    """
     context = click.get_current_context()
     arguments, options = [], []
     for parameter in context.command.params:
-        value = context.params.get(str(parameter.name))
-        if value is None or context.get_parameter_source(str(parameter.name)) != ParameterSource.COMMANDLINE:
+        name = str(parameter.name)
+        value = context.params.get(name)
+        if value is None or name in leave_out or not is_typed(name):
             continue
         if isinstance(value, bool):
             options.append(_longest(parameter.opts if value else parameter.secondary_opts))
         elif isinstance(parameter, click.Argument):
-            arguments.append(_written(parameter, value))
+            arguments.append(_written(parameter, value, write))
         else:
-            options += [_longest(parameter.opts), _written(parameter, value)]
-    return shlex.join(["onnx2snn", str(context.info_name), *arguments, *options])
+            options += [_longest(parameter.opts), _written(parameter, value, write)]
+    return shlex.join(["onnx2snn", str(context.info_name), *arguments, *options, *add])
+
+
+def is_typed(name: str) -> bool:
+    """Whether the user has given a parameter of the current command."""
+    return click.get_current_context().get_parameter_source(name) == ParameterSource.COMMANDLINE
 
 
 def _longest(names: list[str]) -> str:
     return max(names, key=len)
 
 
-def _written(parameter: click.Parameter, value: Any) -> str:
-    return file_name(value) if isinstance(parameter.type, click.Path) else str(value)
+def _written(parameter: click.Parameter, value: Any, write: Callable[[str], str]) -> str:
+    return write(value) if isinstance(parameter.type, click.Path) else str(value)
