@@ -1,10 +1,11 @@
 """Whether `--max-loss` keeps its word on test images, and what it takes: `python -m benchmarks.max_loss`.
 
-One row a net: what the search chose on training images, what that loses on test images with its standard error,
-its energy as `evaluate` reports it (the ANN's is 1), and what the search took: passes of the ANN over the
-calibration images by its own count, and by time (seconds over those of a pass). With `--fixed` all settings that
-the search has tried and found cheaper are compiled on the same images and tested as well: the cheapest of them that
-keeps the bound on test images within its standard error is what somebody would take who knew the answers.
+One row a net: what the search chose on training images, what that loses on test images with its standard
+error, its energy as `evaluate` reports it (the ANN's is 1), and what the search took: passes of the ANN over
+the calibration images by its own count, and by time (seconds over those of a pass). With `--fixed` all
+settings that the search has tried and found cheaper are compiled on the same images and tested as well: the
+cheapest of them that keeps the bound on test images within its standard error is what somebody would take who
+knew the answers.
 """
 
 from __future__ import annotations
