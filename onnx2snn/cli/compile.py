@@ -28,7 +28,10 @@ from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.report import tables
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from onnx2snn.artifact.records import SearchRecord
+    from onnx2snn.compiler.report import CompileReport
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -87,7 +90,6 @@ def compile_command(
     """
     from onnx2snn.artifact.artifact import take_apart
     from onnx2snn.cli.repeat import is_typed, report
-    from onnx2snn.report.searches import search_line, search_table
 
     target = Path(output or f"{Path(model).stem}.snn.onnx")
     check_outputs([model, calib], {"-o": target, "--json": json_path(json_file), "--report": report_file})
@@ -105,12 +107,19 @@ def compile_command(
         compiled.save(target)
     out = console_for(json_file)
     done = compiled.report
-    repeat = None
-    if done.search is not None:
-        out.print(search_table(done.search))
-        say(out, "search", search_line(done.search))
-        repeat = _repeat(done.search)
-        say(out, "repeat", repeat, whole=True)
+    repeat = _print_search(out, done.search)
+    _print_report(out, done)
+    size, samples = target.stat().st_size / 1e6, done.calibration.samples
+    say(out, f"{target}", f"{size:.2f} MB, T = {done.options.timesteps}, calibrated on {samples} samples")
+    report(out, report_file, model, done, take_apart(compiled.model).record)
+    following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
+    say(out, "next", shlex.join(following), whole=True)
+    figures = {"output": str(target), "version": onnx2snn.__version__, **done.to_dict()}
+    write_json(json_file, figures if repeat is None else figures | {"repeat": repeat})
+
+
+def _print_report(out: Console, done: CompileReport) -> None:
+    """What became of the nodes, and what each option did."""
     out.print(tables.role_table(done.roles))
     say(out, "work", tables.macs_line(done.macs))
     if done.adaptation is not None:
@@ -122,21 +131,20 @@ def compile_command(
         say(out, "rest", tables.REST_LINE)
     if done.layers is not None:
         say(out, "int8", tables.layers_line(done.layers))
-    samples = done.calibration.samples
-    size = target.stat().st_size / 1e6
-    say(out, f"{target}", f"{size:.2f} MB, T = {done.options.timesteps}, calibrated on {samples} samples")
-    report(out, report_file, model, done, take_apart(compiled.model).record)
-    following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
-    say(out, "next", shlex.join(following), whole=True)
-    again = {} if repeat is None else {"repeat": repeat}
-    write_json(json_file, {"output": str(target), "version": onnx2snn.__version__, **done.to_dict(), **again})
 
 
-def _repeat(found: SearchRecord) -> str:
-    """The line that compiles what a search has chosen, without it."""
+def _print_search(out: Console, found: SearchRecord | None) -> str | None:
+    """What a search tried, and the line that compiles what it has chosen without it; None for no search."""
+    if found is None:
+        return None
     from onnx2snn.analysis.candidates import command
     from onnx2snn.cli.repeat import typed_command
+    from onnx2snn.report.searches import search_line, search_table
 
     options = found.chosen.options
     searched = ("max_loss", "loss_measure", *AIM_DECLARATIONS, "json_file", "report_file", *options)
-    return typed_command(leave_out=searched, add=shlex.split(command(options)), write=str)
+    line = typed_command(leave_out=searched, add=shlex.split(command(options)), write=str)
+    out.print(search_table(found))
+    say(out, "search", search_line(found))
+    say(out, "repeat", line, whole=True)
+    return line

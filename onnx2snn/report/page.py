@@ -21,6 +21,7 @@ from onnx2snn.report.frontier import frontier_section, points_section
 from onnx2snn.report.listings import neurons_section, nodes_section, repeat_section
 from onnx2snn.report.plots import check_extra
 from onnx2snn.report.raster import raster_section
+from onnx2snn.report.searches import search_section
 from onnx2snn.report.spikes import spikes_section
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.summary import summary, tiles
@@ -35,7 +36,7 @@ Maker = Callable[[Subject], Section | None]
 _NETWORK: tuple[Maker, ...] = (neurons_section, nodes_section, repeat_section)
 #: Command → what it is called on the page, and its sections in order.
 PAGES: dict[str, tuple[str, tuple[Maker, ...]]] = {
-    "compile": ("Conversion", (activations_section, exit_section, *_NETWORK)),
+    "compile": ("Conversion", (search_section, activations_section, exit_section, *_NETWORK)),
     "evaluate": (
         "Evaluation",
         (

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from onnx2snn.report.content import Section
 from onnx2snn.report.content import Table as PageTable
+from onnx2snn.report.subject import Subject
 
 if TYPE_CHECKING:
     from onnx2snn.artifact.records import SearchRecord, Trial
@@ -34,15 +36,16 @@ def search_table(found: SearchRecord) -> Table:
     return table
 
 
-def search_page_table(found: SearchRecord) -> PageTable:
-    """The same for a page."""
-    rows = [_cells(trial) for trial in _ordered(found)]
-    return PageTable(
-        f"Settings that the search tried. {LEGEND[0].upper()}{LEGEND[1:]}.",
-        ("setting", "what became of it", *_COLUMNS[1:5]),
-        [(name, verdict, *numbers) for name, *numbers, verdict in rows],
-        text=2,
-    )
+def search_section(subject: Subject) -> Section | None:
+    """The same for a page; None where nothing was searched."""
+    found: SearchRecord | None = subject.figures.search
+    if found is None:
+        return None
+    columns = ("setting", "what became of it", *_COLUMNS[1:5])
+    rows = [(name, verdict, *numbers) for name, *numbers, verdict in map(_cells, _ordered(found))]
+    table = PageTable("Settings by energy", columns, rows, 2)
+    says = [f"Searched: {search_line(found)}.", f"{LEGEND[0].upper()}{LEGEND[1:]}."]
+    return Section("search", "Search", says, tables=[table])
 
 
 def search_line(found: SearchRecord) -> str:
