@@ -158,7 +158,9 @@ class CompileOptions(Record):
         bounds=(1, 1 << 30),
     )
     strict: bool = option(
-        False, "What may be converted", "Refuse nodes that would be computed without spikes."
+        False,
+        "What may be converted",
+        "Refuse nodes that would be computed without spikes, and a --max-loss that nothing keeps.",
     )
     dynamic_timesteps: bool = option(
         False, "What may be converted", "Make T an optional input of the artifact."
