@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
@@ -24,6 +24,7 @@ from onnx2snn.errors import ModelError
 from onnx2snn.exits.in_file import remove_early_exit
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.exits.until_rest import remove_until_rest, stops_at_rest
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.names import LOOP, TIMESTEPS
 from onnx2snn.options import Schedule
@@ -138,7 +139,7 @@ class Artifact:
     def parameters(self, cell: onnx.NodeProto) -> list[Array]:
         """The parameters of a cell, θ last, broadcastable to its output."""
         weights = {item.name: item for item in self.step.graph.initializer}
-        return [numpy_helper.to_array(weights[name]) for name in cell.input if name in weights]
+        return [values_of(weights[name]) for name in cell.input if name in weights]
 
 
 def is_artifact(model: onnx.ModelProto) -> bool:
@@ -176,11 +177,11 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
     after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[position + 1 :]]
     body = helper.get_node_attr_value(loop, "body")
     weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
-    timesteps = int(numpy_helper.to_array(weights.pop(trips)))
+    timesteps = int(values_of(weights.pop(trips)))
     types = _types(model, body)
 
     carried = tuple(
-        Carried(inner.name, outer.name, numpy_helper.to_array(weights[initial]))
+        Carried(inner.name, outer.name, values_of(weights[initial]))
         for inner, outer, initial in zip(body.input[2:], body.output[1:], loop.input[2:], strict=True)
     )
     steps = [node for node in body.node if node.output[0] != body.output[0].name]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import SHAPE_OPS, having
 
@@ -106,7 +107,7 @@ def _reshaped(
         axis = attributes.get("axis", 1)
         return None if axis == 0 else (layout if axis == 1 else TOGETHER)
     shape = constants.get(node.input[1])
-    size = None if shape is None else numpy_helper.to_array(shape)[:1].tolist()
+    size = None if shape is None else values_of(shape)[:1].tolist()
     return None if size == [1] else (layout if size == [0] else TOGETHER)
 
 
@@ -119,7 +120,7 @@ def _shifted(
     """Axes in front of the samples come and go."""
     if len(node.input) < 2 or node.input[1] not in constants:
         return None
-    axes = sorted(numpy_helper.to_array(constants[node.input[1]]).ravel().tolist())
+    axes = sorted(values_of(constants[node.input[1]]).ravel().tolist())
     if not axes or (layout > 0 and axes[0] < 0):
         return None
     if node.op_type == "Unsqueeze":

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 
 
@@ -38,7 +39,7 @@ def neuron_before(
             places = len(helper.get_node_attr_value(node, "kernel_shape"))
         elif node.op_type == "Mul" and places:
             source, factor = node.input if node.input[1] in weights else reversed(node.input)
-            value = numpy_helper.to_array(weights[factor]) if factor in weights else np.zeros(())
+            value = values_of(weights[factor]) if factor in weights else np.zeros(())
             if not (value > 0).all() or any(size != 1 for size in value.shape[-places:]):
                 return None
             factors.append(factor)

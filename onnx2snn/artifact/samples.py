@@ -8,9 +8,10 @@ from typing import Any
 
 import onnx
 import onnx.shape_inference
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onnx2snn.engine.engines import Array
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import standard
 
@@ -62,7 +63,7 @@ class _View:
     def value(self, node: onnx.NodeProto, index: int) -> Array | None:
         """A constant input."""
         item = self._constants.get(node.input[index]) if len(node.input) > index else None
-        return None if item is None else numpy_helper.to_array(item)
+        return None if item is None else values_of(item)
 
     def dims(self, name: str) -> list[int] | None:
         """The dimensions of a tensor, 0 where they are open."""

@@ -13,6 +13,7 @@ from onnx2snn.artifact.artifact import Artifact, Carried
 from onnx2snn.artifact.pools import neuron_before, standard_op
 from onnx2snn.artifact.sums import Words, spike_size
 from onnx2snn.emit.cells import functions_of
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import having
 
@@ -109,7 +110,7 @@ class _CellCounter:
         return _with_events(nodes, size)
 
     def _constant(self, name: str) -> Array | None:
-        return numpy_helper.to_array(self._weights[name]) if name in self._weights else None
+        return values_of(self._weights[name]) if name in self._weights else None
 
     def _unit(self, name: str) -> Array | None:
         """What one spike in a tensor is worth, a number or one a channel [C, 1, …]; None if that differs.

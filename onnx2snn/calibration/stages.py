@@ -24,6 +24,7 @@ from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, is_cell
 from onnx2snn.graph.sections import divide
 from onnx2snn.graph.targets import find_targets
 from onnx2snn.model.tap import tap
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
@@ -158,7 +159,7 @@ class Stage:
     @cached_property
     def weights(self) -> dict[str, Array]:
         """All constants of the stage's linear part."""
-        return {item.name: numpy_helper.to_array(item) for item in self._part.graph.initializer}
+        return {item.name: values_of(item) for item in self._part.graph.initializer}
 
     def replace_weights(self, weights: Mapping[str, Array]) -> None:
         """Go on with other weights; the graph that the stage was cut from keeps its own."""

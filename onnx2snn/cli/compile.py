@@ -104,13 +104,15 @@ def compile_command(
             **{name: value for name, value in values.items() if is_typed(name)},
         )
         advance("save", 0.0)
-        compiled.save(target)
+        written = compiled.save(target)
     out = console_for(json_file)
     done = compiled.report
     repeat = _print_search(out, done.search)
     _print_report(out, done)
     size, samples = target.stat().st_size / 1e6, done.calibration.samples
     say(out, f"{target}", f"{size:.2f} MB, T = {done.options.timesteps}, calibrated on {samples} samples")
+    for weights in written[1:]:
+        say(out, f"{weights}", f"{weights.stat().st_size / 1e6:.2f} MB, its weights: keep it beside it")
     report(out, report_file, model, done, take_apart(compiled.model).record)
     following = ["onnx2snn", "evaluate", str(target), "--data", "DATA", "--reference", model]
     say(out, "next", shlex.join(following), whole=True)

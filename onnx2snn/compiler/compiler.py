@@ -34,7 +34,9 @@ from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.macs import count_macs
 from onnx2snn.memory import peak_memory
 from onnx2snn.model.check import check_model, check_structure
-from onnx2snn.model.file import digest, load_model, serialize, write_atomically
+from onnx2snn.model.file import digest, load_model
+from onnx2snn.model.save import save_model
+from onnx2snn.model.spill import Spill, spilling
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import Code, CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -65,20 +67,26 @@ class CompiledModel:
     """A compiled spiking network.
 
     Attributes:
-        model: the artifact; runs in a stock onnxruntime.
+        model: the artifact; runs in a stock onnxruntime. Weights of more than one file can hold are in files
+            that are there as long as this object is: `save` it to run it elsewhere.
         report: what became of every node, how neurons fire, and what it took.
+        spill: those files.
     """
 
     model: onnx.ModelProto
     report: CompileReport
+    spill: Spill = field(default_factory=Spill, repr=False, compare=False)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path) -> list[Path]:
         """Write the artifact, whole or not at all.
 
+        Returns:
+            The file; and that of its weights, beside it, where one file cannot hold them.
+
         Raises:
-            OutputError: the file cannot be written; an existing one is left as it was.
+            OutputError: a file cannot be written; what was there is left as it was.
         """
-        write_atomically(path, serialize(self.model))
+        return save_model(path, self.model)
 
 
 def convert(
@@ -96,7 +104,22 @@ def convert(
     `chosen` has the options, `measured` the statistics that earlier conversions measured, by the number of
     samples and whether of the targets of graded neurons; what is missing is filled in.
     """
-    phases = _Phases(progress)
+    with spilling() as spill:
+        artifact, report = _convert(
+            model, calibration, chosen, preprocessing, max_samples, _Phases(progress), measured
+        )
+    return CompiledModel(artifact, report, spill)
+
+
+def _convert(
+    model: str | Path | onnx.ModelProto,
+    calibration: Calibration,
+    chosen: CompileOptions,
+    preprocessing: Preprocessing | None,
+    max_samples: int | None,
+    phases: _Phases,
+    measured: dict[tuple[int, bool], Statistics] | None,
+) -> tuple[onnx.ModelProto, CompileReport]:
     with phases.timed("read"):
         source = read_model(model)
         graph, context = begin(source, chosen)
@@ -125,13 +148,12 @@ def convert(
             artifact, report = adapt(graph, context, held_back, finish)
     if chosen.early_exit is not None:
         with phases.timed("early exit"):
-            artifact, report = _exit_early(artifact, report, context, progress)
+            artifact, report = _exit_early(artifact, report, context, phases.progress)
     if chosen.until_rest:
         artifact = add_until_rest(artifact)
         check_structure(artifact, "the artifact (this is a bug, please report it)")
         make_engine(artifact)
-    report = replace(report, seconds=phases.seconds, peak_megabytes=phases.megabytes)
-    return CompiledModel(artifact, report)
+    return artifact, replace(report, seconds=phases.seconds, peak_megabytes=phases.megabytes)
 
 
 def _exit_early(

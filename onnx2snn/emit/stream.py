@@ -23,6 +23,7 @@ from onnx import helper, numpy_helper
 from onnx2snn.emit.cells import functions_of, widen_cells, write_out_quantizers
 from onnx2snn.graph.graph import Array, Graph, clone, unique_name, write_model
 from onnx2snn.graph.sections import Sections, divide
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.names import DIVISOR, LOOP, TIMESTEPS
 
@@ -174,7 +175,7 @@ class _Parts:
 
     def constant(self, name: str) -> Array:
         """The value of an initializer."""
-        return numpy_helper.to_array(self._initializers[name])
+        return values_of(self._initializers[name])
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """The element type of a tensor; float32 where inference left it open."""

@@ -20,11 +20,13 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv, op_conv_transpose
+from packaging.version import Version
 
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.errors import ModelError, OptionError, first_line
+from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import IR_VERSION, serialize
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION, Cell
 
@@ -34,6 +36,9 @@ Array = npt.NDArray[Any]
 Backend = Literal["onnxruntime", "numpy"]
 
 _CPU = "CPUExecutionProvider"
+#: Which folder the weights of a model in memory are in; newer ones take weights from nowhere else.
+_FOLDER = "session.model_external_initializers_file_folder_path"
+_NAMES_FOLDER = Version(onnxruntime.__version__) >= Version("1.21")
 
 # ONNX's reference evaluator lets through what its NumPy code meets.
 _REFERENCE_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -123,9 +128,9 @@ class OnnxruntimeEngine:
             )
         providers = list(options.providers or [_CPU])
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
-        own_layout = states is not None and providers == [_CPU]
+        own_layout = states is not None and providers == [_CPU] and not in_files.references(model)
         blocked = _with_blocks(model, states or {}, options) if own_layout else None
-        self.session = blocked or _load(serialize(model), providers, options)
+        self.session = blocked or _load(model, providers, options)
         self.in_place = _in_place(model, states or {})
         self._inputs = [item.name for item in self.session.get_inputs()]
         self._outputs = [item.name for item in self.session.get_outputs()]
@@ -148,15 +153,37 @@ def running() -> Iterator[None]:
         raise ModelError(f"onnxruntime cannot run the model ({first_line(error)})") from error
 
 
-def _load(model: bytes, providers: list[str], options: EngineOptions) -> onnxruntime.InferenceSession:
+def _load(
+    model: onnx.ModelProto, providers: list[str], options: EngineOptions
+) -> onnxruntime.InferenceSession:
     kernels = find_kernels().path if options.native and providers == [_CPU] else None
+    settings = _settings(options, kernels)
+    light = _leave_in_files(model, settings) if in_files.references(model) else model
     try:
-        return onnxruntime.InferenceSession(model, _settings(options, kernels), providers=providers)
+        return onnxruntime.InferenceSession(serialize(light), settings, providers=providers)
     except RUN_ERRORS as error:
         if kernels is None:
             raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
         logger.warning("the native kernels do not fit the model (%s): its function bodies", first_line(error))
     return _load(model, providers, replace(options, native=False))
+
+
+def _leave_in_files(model: onnx.ModelProto, settings: onnxruntime.SessionOptions) -> onnx.ModelProto:
+    """A copy whose weights onnxruntime maps where they are, as often as sessions read them.
+
+    Packed for its products they would be in memory once more, for each session.
+    """
+    settings.add_session_config_entry("session.disable_prepacking", "1")
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    in_files.let_go()
+    places = [(tensor, *in_files.place_of(tensor)) for tensor in in_files.references(light)]
+    root = Path(places[0][1]).anchor if _NAMES_FOLDER else ""
+    if root:
+        settings.add_session_config_entry(_FOLDER, root)
+    for tensor, path, offset in places:
+        in_files.locate(tensor, path.removeprefix(root), offset)
+    return light
 
 
 def _with_blocks(
@@ -256,6 +283,7 @@ class NumpyEngine:
         plain.CopyFrom(model)
         del plain.functions[:]
         plain.functions.extend(function for function in model.functions if function.name not in CELLS)
+        in_files.inline(plain)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
             self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, QLinearConv, *own])

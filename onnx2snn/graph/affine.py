@@ -21,6 +21,7 @@ from onnx2snn.graph.graph import (
     replace_input,
     unique_name,
 )
+from onnx2snn.model.spill import product, stored_like
 
 Vector = npt.NDArray[np.float64]
 
@@ -86,7 +87,9 @@ def set_constant(graph: Graph, node: Node, index: int, value: Vector, like: Arra
     """Give the node a constant of its own at an input: the old one may be shared with other nodes."""
     old = node.inputs[index].name if len(node.inputs) > index and node.inputs[index].name else ""
     name = unique_name(graph, old or f"{node.name}/bias")
-    replace_input(node, index, Constant(name, np.ascontiguousarray(value, dtype=like.dtype)))
+    replace_input(
+        node, index, Constant(name, stored_like(np.ascontiguousarray(value, dtype=like.dtype), like))
+    )
 
 
 def along(vector: Vector, axis: int, rank: int) -> Vector:
@@ -113,15 +116,15 @@ def scale_outputs(graph: Graph, node: Node, affine: Affine) -> str | None:
     if bias is None:
         return f"the bias '{node.inputs[2].name}' of '{node.name}' is a graph input or not one per channel"
     if node.op == "Conv":
-        scaled = weight * along(affine.scale, 0, weight.ndim)
+        scaled = product(weight, along(affine.scale, 0, weight.ndim))
     elif node.op == "ConvTranspose":
         group = int(node.attrs.get("group", 1))
         # Weights are [C_in, C_out/group, …]: each group of input channels has its own output channels.
         split = weight.reshape(group, weight.shape[0] // group, *weight.shape[1:])
         per_group = affine.scale.reshape(group, 1, -1, *[1] * (weight.ndim - 2))
-        scaled = (split * per_group).reshape(weight.shape)
+        scaled = product(split, per_group).reshape(weight.shape)
     else:
-        scaled = weight * along(affine.scale, 0 if node.attrs.get("transB", 0) else 1, 2)
+        scaled = product(weight, along(affine.scale, 0 if node.attrs.get("transB", 0) else 1, 2))
         node.attrs.pop("beta", None)  # `read_bias` has multiplied it in
     set_constant(graph, node, 1, scaled, weight)
     set_constant(graph, node, 2, bias * affine.scale + affine.shift, weight)
@@ -143,7 +146,7 @@ def _scale_matmul(graph: Graph, node: Node, weight: Array, affine: Affine) -> st
         return f"the weights of '{node.name}' are no matrix with one column per channel"
     if np.any(affine.shift):
         return f"'{node.name}' has no bias to take the shift"
-    set_constant(graph, node, 1, weight * affine.scale, weight)
+    set_constant(graph, node, 1, product(weight, affine.scale), weight)
     return None
 
 

@@ -22,12 +22,14 @@ from onnx_graphsurgeon import Graph as Graph
 from onnx_graphsurgeon import Node as Node
 from onnx_graphsurgeon import Tensor as Tensor
 from onnx_graphsurgeon import Variable as Variable
+from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx2snn.engine.engines import errors_only
+from onnx2snn.engine.engines import OnnxruntimeEngine, errors_only
 from onnx2snn.errors import ModelError, first_line
+from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import IR_VERSION, normalize_model
-from onnx2snn.model.parking import LARGE
+from onnx2snn.model.spill import stored
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
 from onnx2snn.ops.standard import WEIGHTED
@@ -51,7 +53,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     """
     normalized = normalize_model(model)
     graph = gs.import_onnx(normalized)
-    _stand_in_for_weights(graph, normalized)
+    _map_weights(graph, normalized)
     # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
     before = len(graph.nodes) + 1
     refused = any(
@@ -60,9 +62,14 @@ def read_graph(model: onnx.ModelProto) -> Graph:
     while len(graph.nodes) < before and not refused:
         before = len(graph.nodes)
         try:
+            _fold_mapped(tidy(graph))
             with errors_only():
                 for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
-                    tidy(tidy(graph).fold_constants(fold_shapes=False, partitioning=partitioning))
+                    tidy(
+                        tidy(graph).fold_constants(
+                            fold_shapes=False, partitioning=partitioning, should_exclude_node=_reads_mapped
+                        )
+                    )
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
             raise ModelError(
                 f"model: constants cannot be computed ({first_line(error)}); export the model again"
@@ -122,13 +129,46 @@ def _known_dimensions(node: Node) -> Array | None:
     return None if (values < 0).any() else values
 
 
-def _stand_in_for_weights(graph: Graph, model: onnx.ModelProto) -> None:
-    """Zeros, which take no memory, for weights that were left in their files: only `inspect` leaves any."""
+def _map_weights(graph: Graph, model: onnx.ModelProto) -> None:
+    """Maps of their files for weights that are there; zeros, which take no memory, for what was left out."""
     tensors = graph.tensors()
     for item in model.graph.initializer:
-        if uses_external_data(item) and item.name in tensors:
+        if not uses_external_data(item) or item.name not in tensors:
+            continue
+        if in_files.is_present(item):
+            tensors[item.name].values = in_files.values_of(item)
+        else:
             zero = np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(item.data_type))
             tensors[item.name].values = np.broadcast_to(zero, tuple(item.dims))
+
+
+def _is_mapped(tensor: Tensor) -> bool:
+    """Whether a tensor is a constant in a file; one that onnx_graphsurgeon has yet to read is none."""
+    values = tensor._values if isinstance(tensor, Constant) else None
+    return isinstance(values, np.ndarray) and in_files.is_mapped(values)
+
+
+def _reads_mapped(node: Node) -> bool:
+    """Whether a node reads weights in files, which onnx_graphsurgeon would read into memory."""
+    return any(map(_is_mapped, node.inputs))
+
+
+#: Operators whose constants the passes fold themselves: of trained quantisers.
+_KEPT = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+
+
+def _fold_mapped(graph: Graph) -> None:
+    """Compute what depends on constants alone, some of them in files, node by node; it goes to files too."""
+    for node in list(graph.nodes):
+        if node.op in _KEPT or not _reads_mapped(node) or any(True for _ in operands(node)):
+            continue
+        names = [tensor.name for tensor in node.outputs]
+        made = OnnxruntimeEngine(extract(graph, [], names)).run({})
+        for tensor in list(node.outputs):
+            value = made[tensor.name]
+            value = stored(value) if in_files.is_large(value.nbytes) else value
+            reroute(graph, tensor, Constant(unique_name(graph, f"{tensor.name}/computed"), value))
+    tidy(graph)
 
 
 def infer_shapes(graph: Graph) -> None:
@@ -137,7 +177,7 @@ def infer_shapes(graph: Graph) -> None:
     stands_for = {
         name: Variable(name, tensor.values.dtype, tensor.values.shape)
         for name, tensor in light.tensors().items()
-        if isinstance(tensor, Constant) and tensor.values.nbytes > LARGE
+        if isinstance(tensor, Constant) and in_files.is_large(tensor.values.nbytes)
     }
     for node in light.nodes:
         for index, tensor in enumerate(node.inputs):
@@ -155,9 +195,10 @@ def infer_shapes(graph: Graph) -> None:
 def write_model(graph: Graph) -> onnx.ModelProto:
     """The graph as a ModelProto, in topological order, without metadata.
 
-    Cells stand in it without their state; the bodies of other operators of ours come with it.
+    Cells stand in it without their state; the bodies of other operators of ours come with it. Weights in
+    files are references to these, and so are large ones of more than one message can hold.
     """
-    tidy(graph)
+    graph = _with_references(tidy(graph))
     model: onnx.ModelProto
     own = sorted({node.op for node in graph.nodes if node.domain == DOMAIN})
     # A foreign domain gets a version as well: its nodes are refused, but with all the others.
@@ -175,6 +216,24 @@ def write_model(graph: Graph) -> onnx.ModelProto:
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "", ""
     return model
+
+
+def _with_references(graph: Graph) -> Graph:
+    """The graph; a copy with references for weights that are in files, or have to be."""
+    constants = [tensor for tensor in graph.tensors().values() if isinstance(tensor, Constant)]
+    inside = [tensor for tensor in constants if not _is_mapped(tensor)]
+    if sum(tensor._values.nbytes for tensor in inside) > in_files.MOST_BYTES:
+        for tensor in inside:
+            if in_files.is_large(tensor._values.nbytes):
+                tensor.values = stored(np.asarray(tensor.values))
+    elif len(inside) == len(constants):
+        return graph
+    referring = clone(graph)
+    for tensor in filter(_is_mapped, referring.tensors().values()):
+        reference = in_files.refer(tensor.name, tensor.values)
+        if reference is not None and in_files.is_large(tensor.values.nbytes):
+            tensor.values = LazyValues(reference)
+    return referring
 
 
 def clone(graph: Graph) -> Graph:

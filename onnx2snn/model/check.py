@@ -9,11 +9,18 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 import onnx.checker
-from onnx import numpy_helper
-from onnx.external_data_helper import uses_external_data
 
 from onnx2snn.errors import ModelError, first_line
 from onnx2snn.model.parking import park
+from onnx2snn.model.weights import (
+    is_mapped,
+    is_present,
+    let_go,
+    pieces,
+    references,
+    take_references,
+    values_of,
+)
 
 #: Operators whose further inputs may be infinite: bounds, padding, masks.
 _BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
@@ -39,11 +46,8 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
     _check_what_onnx_does_not(model, source)
     try:
-        if any(uses_external_data(tensor) for tensor in model.graph.initializer):
-            light = onnx.ModelProto()
-            light.CopyFrom(model)
-            park(light)
-            onnx.checker.check_model(light)
+        if references(model):
+            onnx.checker.check_model(_without_references(model))
         elif any(node.domain == "ai.onnx" for node in model.graph.node):
             onnx.checker.check_model(without_own_name(model))
         else:
@@ -62,13 +66,25 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
         ) from error
 
 
+def _without_references(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which inputs stand for weights in files, which ONNX would look for."""
+    light = onnx.ModelProto()
+    light.CopyFrom(model)
+    park(light)
+    light.graph.input.extend(
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+        for tensor in take_references(light.graph)
+    )
+    return light
+
+
 def _check_values(model: onnx.ModelProto, source: str) -> None:
     bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
     for name, tensor in _constants(model):
-        if uses_external_data(tensor):
+        if not is_present(tensor):
             continue
         try:
-            values = numpy_helper.to_array(tensor)
+            values = values_of(tensor)
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(
                 f"{source}: constant '{name}': expected as many values as its shape {list(tensor.dims)} and "
@@ -79,7 +95,10 @@ def _check_values(model: onnx.ModelProto, source: str) -> None:
                 f"{source}: constant '{name}': expected numbers of a type that NumPy has, found "
                 f"{_type_name(tensor.data_type)}; export the model in float32"
             )
-        if values.dtype.kind != "f" or np.isfinite(values).all():
+        parts = (part for _, part in pieces(values)) if is_mapped(values) else (values,)
+        finite = values.dtype.kind != "f" or all(np.isfinite(part).all() for part in parts)
+        let_go()
+        if finite:
             continue
         if np.isnan(values).any() or name not in bounds:
             raise ModelError(

@@ -18,14 +18,16 @@ import onnx.defs
 import onnx.inliner
 import onnx.shape_inference
 import onnx.version_converter
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.version_converter import ConvertError
 
 from onnx2snn.errors import ModelError, OutputError, first_line
+from onnx2snn.model import weights as in_files
 from onnx2snn.model.check import check_model, without_own_name
-from onnx2snn.model.parking import LARGE, park, size_of, unpark
+from onnx2snn.model.parking import park, size_of, unpark
+from onnx2snn.model.spill import stored
 from onnx2snn.ops import OPSET_VERSION
 
 logger = logging.getLogger(__name__)
@@ -39,8 +41,6 @@ _BROADCASTING = 7
 _RESIZE_WITH_COORDINATES = 11
 #: The opset from which on Hardmax works along one axis.
 _HARDMAX_ON_ONE_AXIS = 13
-#: What one protobuf message, and so one ONNX file without external data, can hold.
-_MOST_BYTES = (1 << 31) - 1
 #: Domain that marks an operator which ONNX added later, and which has no body in older operators.
 NEWER = "ai.onnx.newer"
 
@@ -48,9 +48,11 @@ NEWER = "ai.onnx.newer"
 def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
     """Load an ONNX file with its external data and check it.
 
+    Large weights of a model that no one message can hold stay in their files (`onnx2snn.model.weights`).
+
     Args:
         path: of the file.
-        weights: read external data; without, tensors of more than `LARGE` bytes stay references to it.
+        weights: read external data; without, tensors of more than `LARGE` bytes are left out.
 
     Raises:
         ModelError: no such file, not ONNX, truncated, missing external data, or invalid by ONNX's checker.
@@ -60,17 +62,7 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
         raise ModelError(f"{path}: expected an ONNX file, found {_what_is(path)}; check the path")
     try:
         model = onnx.load(path, load_external_data=False)
-        total = sum(map(size_of, model.graph.initializer))
-        if weights and total > _MOST_BYTES:
-            raise ModelError(
-                f"{path}: expected less than {_MOST_BYTES / 1e9:.1f} GB of weights, as one file holds, "
-                f"found {total / 1e9:.1f} GB; use a smaller model"
-            )
-        for tensor in model.graph.initializer:
-            if uses_external_data(tensor) and (weights or size_of(tensor) <= LARGE):
-                load_external_data_for_tensor(tensor, str(path.parent))
-                tensor.data_location = onnx.TensorProto.DEFAULT
-                del tensor.external_data[:]
+        _attach_weights(model, path.parent, weights=weights)
     except DecodeError as error:
         raise ModelError(
             f"{path}: expected an ONNX file, found bytes that are not a whole ONNX model; "
@@ -83,6 +75,26 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
         ) from error
     check_model(model, str(path))
     return model
+
+
+def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> None:
+    """Read weights from the files that they are in, or see to it that they can be found there."""
+    huge = in_files.weight_bytes(model) > in_files.MOST_BYTES
+    for tensor in in_files.initializers(model.graph):
+        large = in_files.is_large(size_of(tensor))
+        if uses_external_data(tensor):
+            if large and not weights:
+                del tensor.external_data[:]
+            elif large and huge:
+                in_files.find_external(tensor, folder)
+            else:
+                load_external_data_for_tensor(tensor, str(folder))
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
+        elif large and huge and weights:
+            reference = in_files.refer(tensor.name, stored(numpy_helper.to_array(tensor)))
+            assert reference is not None, "it is in a file of its own"
+            tensor.CopyFrom(reference)
 
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -287,13 +299,24 @@ def _write_out_constants(model: onnx.ModelProto) -> None:
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
-    """The model's bytes, the same every time for the same model."""
-    return model.SerializeToString(deterministic=True)
+    """The model's bytes, the same every time for the same model.
+
+    Raises:
+        ModelError: they are more than one message can hold.
+    """
+    try:
+        return model.SerializeToString(deterministic=True)
+    except (EncodeError, ValueError) as error:
+        raise ModelError(
+            f"model: expected at most {in_files.MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
+            f"{in_files.weight_bytes(model) / 1e9:.1f} GB; save it with external data and give its path"
+        ) from error
 
 
 def digest(model: onnx.ModelProto) -> str:
-    """SHA-256 of the model's bytes, in hexadecimal."""
-    return hashlib.sha256(serialize(model)).hexdigest()
+    """SHA-256 of the model's bytes, in hexadecimal; wherever its weights are."""
+    whole = in_files.with_checksums(model) if in_files.references(model) else model
+    return hashlib.sha256(serialize(whole)).hexdigest()
 
 
 def check_writable(path: str | Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnx2snn.graph.affine import Affine, add_bias, along, read_batchnorm, set_constant
+from onnx2snn.graph.affine import Affine, Vector, add_bias, along, read_batchnorm, set_constant
 from onnx2snn.graph.graph import (
     Array,
     Constant,
@@ -22,6 +22,8 @@ from onnx2snn.graph.graph import (
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros
+from onnx2snn.model.spill import product
+from onnx2snn.model.weights import is_mapped, pieces
 from onnx2snn.ops.standard import standard
 from onnx2snn.passes.base import Context, Pass, fold_each
 
@@ -170,22 +172,32 @@ def _absorb(graph: Graph, consumer: Node, affine: Affine) -> None:
     if consumer.op == "Conv":
         _absorb_conv(graph, consumer, weight, affine)
         return
-    rows = weight.T if consumer.op == "Gemm" and consumer.attrs.get("transB", 0) else weight
-    shift = affine.shift @ rows.astype(np.float64)
-    scaled = rows * affine.scale[:, None]
-    set_constant(graph, consumer, 1, scaled.T if rows is not weight else scaled, weight)
+    axis = 1 if consumer.op == "Gemm" and consumer.attrs.get("transB", 0) else 0
+    shift = _through(affine.shift, weight, axis)
+    set_constant(graph, consumer, 1, product(weight, along(affine.scale, axis, 2)), weight)
     if consumer.op == "Gemm":
         shift = shift * float(consumer.attrs.get("alpha", 1.0))
     add_bias(graph, consumer, shift)
 
 
-def _absorb_product(graph: Graph, product: Node, affine: Affine) -> None:
-    index = next(i for i, tensor in enumerate(product.inputs) if constant(tensor) is not None)
-    value = constant(product.inputs[index])
-    dims = rank(product.outputs[0])
+def _through(shift: Vector, weight: Array, axis: int) -> Vector:
+    """What weights make of a shift of what they read, whose channels lie along one of their two axes."""
+    if not is_mapped(weight) or not shift.any():
+        rows = weight.T if axis == 1 else weight
+        return np.zeros(rows.shape[1]) if is_mapped(weight) else np.asarray(shift @ rows.astype(np.float64))
+    parts = ((place, part.astype(np.float64)) for place, part in pieces(weight))
+    if axis == 1:
+        return np.concatenate([part @ shift for _, part in parts])
+    return np.asarray(np.sum([shift[place] @ part for place, part in parts], axis=0))
+
+
+def _absorb_product(graph: Graph, node: Node, affine: Affine) -> None:
+    index = next(i for i, tensor in enumerate(node.inputs) if constant(tensor) is not None)
+    value = constant(node.inputs[index])
+    dims = rank(node.outputs[0])
     assert value is not None
     assert dims is not None
-    set_constant(graph, product, index, value * along(affine.scale, 1, dims), value)
+    set_constant(graph, node, index, value * along(affine.scale, 1, dims), value)
 
 
 def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> None:
@@ -194,9 +206,15 @@ def _absorb_conv(graph: Graph, conv: Node, weight: Array, affine: Affine) -> Non
     # Input channel of weight[m, i]: group m // (M/group), channel i in it.
     channel = np.arange(outputs)[:, None] // (outputs // group) * inputs + np.arange(inputs)
     spread = (slice(None), slice(None), *[None] * (weight.ndim - 2))
-    kernel = (weight * affine.shift[channel][spread]).sum(axis=1, keepdims=True, dtype=np.float64)
+    parts = pieces(weight) if is_mapped(weight) else [(slice(None), weight)]
+    kernel = np.concatenate(
+        [
+            (part * affine.shift[channel[place]][spread]).sum(axis=1, keepdims=True, dtype=np.float64)
+            for place, part in parts
+        ]
+    )
     source, result = conv.inputs[0], conv.outputs[0]
-    set_constant(graph, conv, 1, weight * affine.scale[channel][spread], weight)
+    set_constant(graph, conv, 1, product(weight, affine.scale[channel][spread]), weight)
     if not _is_padded(conv) or not kernel.any():
         add_bias(graph, conv, kernel.reshape(outputs, -1).sum(axis=1))
         return

@@ -21,13 +21,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.artifact.sums import gives_sums
 from onnx2snn.engine.engines import Array, NumpyEngine
 from onnx2snn.graph.graph import import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops.graded_if import grades, next_word, zone_at
 from onnx2snn.ops.standard import SHAPE_OPS, standard
 
@@ -98,7 +99,7 @@ class _Net:
     def __init__(self, artifact: Artifact, feeds: Mapping[str, Array]) -> None:
         self._opsets = artifact.step.opset_import
         prefix = {} if artifact.prefix is None else NumpyEngine(artifact.prefix).run(feeds)
-        weights = {item.name: numpy_helper.to_array(item) for item in artifact.step.graph.initializer}
+        weights = {item.name: values_of(item) for item in artifact.step.graph.initializer}
         self.rest: Values = {name: _wide(value) for name, value in {**weights, **feeds, **prefix}.items()}
         self.moving: set[str] = set()
         self.acting: list[onnx.NodeProto] = []

@@ -22,12 +22,13 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.engine.engines import Array, NumpyEngine, requantize
 from onnx2snn.graph.graph import Node, import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
+from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN, graded_fire
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.ops.standard import SHAPE_OPS
@@ -77,7 +78,7 @@ class _Walk:
         self._opsets = artifact.model.opset_import
         graph = artifact.model.graph
         self._protos = {node.output[0]: node for node in graph.node}
-        weights = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+        weights = {item.name: values_of(item) for item in graph.initializer}
         self._still: dict[str, Array] = {**weights, **feeds}
         self._trains: dict[str, _Train] = {}
         self._sums: dict[str, _Train] = {}  # what was computed from sums; what is no float has no other train

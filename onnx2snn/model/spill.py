@@ -1,0 +1,122 @@
+"""Files for weights that the compiler makes of weights in files: memory need not hold these either."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnx2snn.errors import OutputError, first_line
+from onnx2snn.model.weights import is_large, is_mapped, let_go, map_file, pieces
+
+Array = npt.NDArray[Any]
+
+#: Where systems keep large files for the time being; what is in /tmp may be in memory.
+_LARGE_FILES = Path("/var/tmp")
+
+
+class Spill:
+    """A folder of files that are gone with this object, or with the process.
+
+    It is made when the first file is.
+    """
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files = 0
+
+    def store(self, parts: Iterable[Array], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        """Write an array that comes in parts along its first axis.
+
+        Returns:
+            A map of the file.
+
+        Raises:
+            OutputError: there is no room.
+        """
+        path = None
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(
+                    prefix="onnx2snn-", dir=_temporary(), ignore_cleanup_errors=True
+                )
+            path = Path(os.path.realpath(self._folder.name)) / f"{self._files}.bin"
+            self._files += 1
+            with path.open("xb") as file:
+                for part in parts:
+                    file.write(np.ascontiguousarray(part, dtype).data)
+        except OSError as error:
+            if path is not None:
+                path.unlink(missing_ok=True)
+            raise OutputError(
+                f"{_temporary()}: weights of more than memory should hold cannot be written there "
+                f"({first_line(error)}); make room, or name another folder in TMPDIR"
+            ) from error
+        return map_file(str(path), dtype, shape)
+
+    def close(self) -> None:
+        """Remove the files."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def _temporary() -> str:
+    """TMPDIR where it is set."""
+    usable = _LARGE_FILES.is_dir() and os.access(_LARGE_FILES, os.W_OK)
+    return str(_LARGE_FILES) if usable and "TMPDIR" not in os.environ else tempfile.gettempdir()
+
+
+#: For whoever does not say how long files are needed: until the process ends.
+_otherwise = Spill()
+_current: ContextVar[Spill] = ContextVar("spill", default=_otherwise)
+
+
+@contextmanager
+def spilling() -> Iterator[Spill]:
+    """Let weights that are stored meanwhile live as long as what this gives; after an error they are gone."""
+    spill = Spill()
+    token = _current.set(spill)
+    try:
+        yield spill
+    except BaseException:
+        spill.close()
+        raise
+    finally:
+        _current.reset(token)
+
+
+def store(parts: Iterable[Array], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    """Write an array to a file; see `Spill.store`."""
+    return _current.get().store(parts, dtype, shape)
+
+
+def stored(array: Array) -> Array:
+    """The array, in a file."""
+    return store((part for _, part in pieces(array)), array.dtype, array.shape)
+
+
+def stored_like(array: Array, like: Array) -> Array:
+    """The array; in a file, if it is large and another is there, of which it was made."""
+    return stored(array) if is_large(array.nbytes) and is_mapped(like) and not is_mapped(array) else array
+
+
+def product(array: Array, factor: Array) -> Array:
+    """array·factor: of an array in a file an array of its type in a file, computed piece by piece.
+
+    Args:
+        array: of any shape.
+        factor: broadcasts to that.
+    """
+    if not is_mapped(array):
+        return np.asarray(array * factor)
+    spread = np.broadcast_to(factor, array.shape)
+    made = store((part * spread[place] for place, part in pieces(array)), array.dtype, array.shape)
+    let_go()
+    return made
