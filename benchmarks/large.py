@@ -39,7 +39,7 @@ _PIECE = 1 << 22
 Weights = list[tuple[str, tuple[int, ...], float]]
 
 
-def _mlp(gigabytes: float, width: int = 8192) -> tuple[str, str, Weights]:
+def _mlp(gigabytes: float, width: int = 12_288) -> tuple[str, str, Weights]:
     """Gemm, BatchNormalization and ReLU over and over."""
     layers = max(1, round(gigabytes * 1e9 / (4 * width**2)))
     lines, weights, last = [], Weights(), "x"
@@ -203,7 +203,9 @@ def main(
                 stock = _apart("run_stock", place, f"{schedule}.snn.onnx", "stock.npy")
                 session = _apart("run_session", place, schedule)
                 command = ["run", f"{place}/{schedule}.snn.onnx", "--input", f"{place}/x.npy", "-o"]
-                subprocess.run([sys.executable, "-m", "onnx2snn", "-q", *command, f"{place}/run.npz"], check=True)
+                subprocess.run(
+                    [sys.executable, "-m", "onnx2snn", "-q", *command, f"{place}/run.npz"], check=True
+                )
                 np.save(f"{place}/run.npy", np.load(f"{place}/run.npz")["y"])
                 numbers = (size / 1e9, made["peak"] / 1e9, made["peak"] / size, made["seconds"])
                 peaks = (stock["peak"] / 1e9, session["peak"] / 1e9)
@@ -212,7 +214,10 @@ def main(
                     schedule,
                     *(f"{number:.2f}" for number in (*numbers, *peaks)),
                     f"{_difference(Path(place), 'stock.npy', 'ann.npy'):.3%}",
-                    *(f"{_difference(Path(place), f'{way}.npy', 'stock.npy'):.1e}" for way in ("session", "run")),
+                    *(
+                        f"{_difference(Path(place), f'{way}.npy', 'stock.npy'):.1e}"
+                        for way in ("session", "run")
+                    ),
                 )
     Console(width=130).print(table)
 
