@@ -1,9 +1,10 @@
 """Nets of gigabytes: `python -m benchmarks.large --gigabytes 3`.
 
-Writes nets with seeded weights straight to disk, compiles each in a process of its own, and prints what memory
-that took as a share of the weights (the most that the process had in memory, mapped files included). Then the
-artifact runs in a stock onnxruntime, by `SpikingSession` and by `onnx2snn run`, each in its own process, and
-what they give is compared. Takes four times as much disk as the weights, in the folder and in TMPDIR.
+Writes nets with seeded weights straight to disk, compiles each in a process of its own, and prints what
+memory that took as a share of the weights (the most that the process had in memory, mapped files included).
+Then the artifact runs in a stock onnxruntime, by `SpikingSession` and by `onnx2snn run`, each in its own
+process, and what they give is compared. It takes four times as much disk as the weights, in the folder and in
+TMPDIR.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from onnx2snn.calibration.stage_step import RESULT, SHIFT, initial_states, step_model, threshold, widened
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
@@ -24,7 +23,7 @@ from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, is_cell
 from onnx2snn.graph.sections import divide
 from onnx2snn.graph.targets import find_targets
 from onnx2snn.model.tap import tap
-from onnx2snn.model.weights import values_of
+from onnx2snn.model.weights import to_tensor, values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
@@ -165,7 +164,7 @@ class Stage:
         """Go on with other weights; the graph that the stage was cut from keeps its own."""
         for item in self._part.graph.initializer:
             if item.name in weights:
-                item.CopyFrom(numpy_helper.from_array(weights[item.name], item.name))
+                item.CopyFrom(to_tensor(item.name, weights[item.name]))
         self.__dict__.pop("weights", None)
         self.release()
 

@@ -37,6 +37,7 @@ from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.model.save import save_model
 from onnx2snn.model.spill import Spill, spilling
+from onnx2snn.model.weights import initializers, is_present
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import Code, CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -316,6 +317,10 @@ def read_model(model: object, *, weights: bool = True) -> onnx.ModelProto:
     elif isinstance(model, onnx.ModelProto):
         source, loaded = "model", model
         check_model(model, source)
+        if weights and not all(map(is_present, initializers(model.graph))):
+            raise ModelError(
+                f"{source}: expected its weights, found some left out; give the path of its file"
+            )
     else:
         found = type(model).__name__
         raise ModelError(f"model: expected a path or an onnx.ModelProto, found {found}; use onnx.load")

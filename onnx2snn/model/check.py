@@ -11,8 +11,9 @@ import onnx
 import onnx.checker
 
 from onnx2snn.errors import ModelError, first_line
-from onnx2snn.model.parking import park
+from onnx2snn.model.parking import park, size_of
 from onnx2snn.model.weights import (
+    MOST_BYTES,
     is_mapped,
     is_present,
     let_go,
@@ -20,6 +21,7 @@ from onnx2snn.model.weights import (
     references,
     take_references,
     values_of,
+    weight_bytes,
 )
 
 #: Operators whose further inputs may be infinite: bounds, padding, masks.
@@ -45,6 +47,12 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
     if not model.graph.node:
         raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
     _check_what_onnx_does_not(model, source)
+    inside = weight_bytes(model) - sum(map(size_of, references(model)))
+    if inside > MOST_BYTES:
+        raise ModelError(
+            f"{source}: expected at most {MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
+            f"{inside / 1e9:.1f} GB; save it with external data and give its path"
+        )
     try:
         if references(model):
             onnx.checker.check_model(_without_references(model))

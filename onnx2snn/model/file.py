@@ -18,7 +18,7 @@ import onnx.defs
 import onnx.inliner
 import onnx.shape_inference
 import onnx.version_converter
-from google.protobuf.message import DecodeError, EncodeError
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.version_converter import ConvertError
@@ -92,9 +92,7 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
                 tensor.data_location = onnx.TensorProto.DEFAULT
                 del tensor.external_data[:]
         elif large and huge and weights:
-            reference = in_files.refer(tensor.name, stored(numpy_helper.to_array(tensor)))
-            assert reference is not None, "it is in a file of its own"
-            tensor.CopyFrom(reference)
+            tensor.CopyFrom(in_files.to_tensor(tensor.name, stored(numpy_helper.to_array(tensor))))
 
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -299,18 +297,8 @@ def _write_out_constants(model: onnx.ModelProto) -> None:
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
-    """The model's bytes, the same every time for the same model.
-
-    Raises:
-        ModelError: they are more than one message can hold.
-    """
-    try:
-        return model.SerializeToString(deterministic=True)
-    except (EncodeError, ValueError) as error:
-        raise ModelError(
-            f"model: expected at most {in_files.MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
-            f"{in_files.weight_bytes(model) / 1e9:.1f} GB; save it with external data and give its path"
-        ) from error
+    """The model's bytes, the same every time for the same model."""
+    return model.SerializeToString(deterministic=True)
 
 
 def digest(model: onnx.ModelProto) -> str:

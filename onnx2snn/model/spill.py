@@ -107,7 +107,7 @@ def stored_like(array: Array, like: Array) -> Array:
     return stored(array) if is_large(array.nbytes) and is_mapped(like) and not is_mapped(array) else array
 
 
-def product(array: Array, factor: Array) -> Array:
+def product(array: Array, factor: Array | np.float64) -> Array:
     """array·factor: of an array in a file an array of its type in a file, computed piece by piece.
 
     Args:

@@ -70,6 +70,11 @@ def weight_bytes(model: onnx.ModelProto) -> int:
     return sum(map(size_of, initializers(model.graph)))
 
 
+def model_bytes(model: onnx.ModelProto) -> int:
+    """Bytes of a model with what it refers to."""
+    return model.ByteSize() + sum(map(size_of, references(model)))
+
+
 def is_present(tensor: onnx.TensorProto) -> bool:
     """Whether the values can be had: not so of large weights that `load_model` was told to leave alone."""
     return not uses_external_data(tensor) or bool(tensor.external_data)
@@ -89,6 +94,12 @@ def refer(name: str, array: Array) -> onnx.TensorProto | None:
     _files.add(place[0])
     locate(tensor, *place)
     return tensor
+
+
+def to_tensor(name: str, array: Array) -> onnx.TensorProto:
+    """An initializer of an array's values; a reference where these are large and in a file."""
+    reference = refer(name, array) if is_large(array.nbytes) else None
+    return numpy_helper.from_array(array, name) if reference is None else reference
 
 
 def locate(tensor: onnx.TensorProto, location: str, offset: int) -> None:

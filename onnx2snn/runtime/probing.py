@@ -22,6 +22,7 @@ from onnx2snn.artifact.probe_graphs import (
     taught,
 )
 from onnx2snn.engine.engines import Array
+from onnx2snn.model.weights import model_bytes
 from onnx2snn.runtime.runner import Network, Runner, Step
 
 Values = Mapping[str, Array]
@@ -121,7 +122,7 @@ class Prober:
             shifts: neuron → what is added to its current, [N, …], in ANN units.
             timesteps: T.
         """
-        together = max(1, _MEMORY // max(1, self._artifact.model.ByteSize()))
+        together = max(1, _MEMORY // max(1, model_bytes(self._artifact.model)))
         for start in range(0, len(exact), together):
             yield from self._outputs_with_some(exact[start : start + together], feeds, shifts, timesteps)
             if together < len(exact):  # each has weights of its own

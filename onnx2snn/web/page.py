@@ -12,10 +12,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError, OutputError
 from onnx2snn.model.file import load_model, serialize, write_atomically
+from onnx2snn.model.weights import model_bytes, references
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.web.onnxruntime_web import VERSION, OnnxruntimeWeb
 from onnx2snn.web.samples import batch_size, describe_layers, describe_samples, observe
@@ -120,18 +123,20 @@ def make_page(
 
 def _models(source: Path, stepping: Stepping, reference: Reference | None) -> dict[str, bytes]:
     """Every model of the page as a file: the artifact's bytes as they are, its parts, the ANN."""
-    models = {"artifact": source.read_bytes()}
-    models |= {name: serialize(part) for name, part in stepping.models.items()}
+    loaded = {"artifact": load_model(source), **stepping.models}
     if reference is not None:
-        models["ann"] = serialize(load_model(reference.source))
-    for name, content in models.items():
-        if len(content) > _LARGEST:
+        loaded["ann"] = load_model(reference.source)
+    for name, model in loaded.items():
+        size = model_bytes(model)
+        if size > _LARGEST:
             where = reference.source if reference is not None and name == "ann" else source
             raise ModelError(
                 f"{where}: expected at most {_LARGEST / 1e6:.0f} MB for a page, found "
-                f"{len(content) / 1e6:.0f} MB; use a smaller model"
+                f"{size / 1e6:.0f} MB; use a smaller model"
             )
-    return models
+    files = {name: serialize(model) for name, model in loaded.items()}
+    content = source.read_bytes()
+    return files if references(onnx.ModelProto.FromString(content)) else files | {"artifact": content}
 
 
 def _describe_exit(source: Path, session: SpikingSession) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from onnx2snn.graph.rectifiers import IDENTITY, Rectifier, rectifier
 from onnx2snn.graph.targets import find_targets, neuron_name
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
+from onnx2snn.model.weights import model_bytes
 from onnx2snn.passes.pipeline import prepare
 from onnx2snn.runtime.session import SpikingSession
 
@@ -72,7 +73,7 @@ class PreparedReference:
         source = load_model(path)
         check_source(path, source, session)
         (self._graph, _), self._options = prepare(source), EngineOptions(threads=threads)
-        self._small = source.ByteSize() * len(session.neurons) <= _MEMORY
+        self._small = model_bytes(source) * len(session.neurons) <= _MEMORY
         places = _targets(self._graph) if session.artifact.sums else _activations(self._graph)
         self._places = {name: places[name] for name in session.neurons if name in places}
         self.kinds = {name: place.kind for name, place in self._places.items()}
