@@ -31,7 +31,7 @@ import onnx2snn
 from onnx2snn.compiler.memory import peak_memory
 
 #: Samples to calibrate on, and how many of them are run.
-SAMPLES, RUN = 32, 8
+SAMPLES, RUN = 8, 4
 CLASSES = 1000
 #: Values that are drawn and written at a time.
 _PIECE = 1 << 22

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from onnx2snn.model import parking, weights
 from tests.browser import browser, browser_page, page_problems  # noqa: F401  (fixtures)
 
 # The same examples in every run; ONNX2SNN_EXPLORE=1 draws new ones.
@@ -17,3 +18,10 @@ settings.load_profile("explore" if os.environ.get("ONNX2SNN_EXPLORE") == "1" els
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def small_messages(monkeypatch) -> None:
+    """Let one message hold so few bytes of weights that those of tiny nets stay in files."""
+    monkeypatch.setattr(weights, "MOST_BYTES", 2000)
+    monkeypatch.setattr(parking, "LARGE", 500)

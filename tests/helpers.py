@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -23,6 +24,14 @@ def parse(text: str, **weights: np.ndarray) -> onnx.ModelProto:
     model = onnx.parser.parse_model('<ir_version: 10, opset_import: ["" : 21, "onnx2snn" : 1]> g' + text)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     return model
+
+
+def save_outside(model: onnx.ModelProto, path: Path) -> Path:
+    """Save a model with all its weights in a file beside it, which bears its name."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)  # saving changes it
+    onnx.save(copy, path, save_as_external_data=True, location=f"{path.stem}.data", size_threshold=0)
+    return path
 
 
 def graph_of(model: onnx.ModelProto) -> Graph:

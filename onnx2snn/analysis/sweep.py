@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -21,8 +22,10 @@ from onnx2snn.analysis.evaluation import evaluate, open_reference
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model.file import digest, write_atomically
+from onnx2snn.model.spill import spilling
 from onnx2snn.options import EXPONENTS, CompileOptions
 from onnx2snn.records import Record
+from onnx2snn.runtime.session import SpikingSession
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +206,17 @@ def _measure(
     options: Mapping[str, Any],
     batch_size: int,
 ) -> Point:
-    session = candidates.session(options)
+    with spilling() as spill, closing(spill):
+        return _figures(candidates.session(options), reference, dataset, options, batch_size)
+
+
+def _figures(
+    session: SpikingSession,
+    reference: str | Path,
+    dataset: Dataset,
+    options: Mapping[str, Any],
+    batch_size: int,
+) -> Point:
     figures = evaluate(
         session, dataset, [session.timesteps], open_reference(reference, session), batch_size=batch_size
     )

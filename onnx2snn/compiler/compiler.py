@@ -36,8 +36,8 @@ from onnx2snn.memory import peak_memory
 from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.model.save import save_model
-from onnx2snn.model.spill import Spill, spilling
-from onnx2snn.model.weights import initializers, is_present
+from onnx2snn.model.spill import spilling
+from onnx2snn.model.weights import initializers, is_present, place_of, references
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import Code, CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -69,14 +69,12 @@ class CompiledModel:
 
     Attributes:
         model: the artifact; runs in a stock onnxruntime. Weights of more than one file can hold are in files
-            that are there as long as this object is: `save` it to run it elsewhere.
+            that only this process knows: `save` it to run it elsewhere.
         report: what became of every node, how neurons fire, and what it took.
-        spill: those files.
     """
 
     model: onnx.ModelProto
     report: CompileReport
-    spill: Spill = field(default_factory=Spill, repr=False, compare=False)
 
     def save(self, path: str | Path) -> list[Path]:
         """Write the artifact, whole or not at all.
@@ -109,7 +107,8 @@ def convert(
         artifact, report = _convert(
             model, calibration, chosen, preprocessing, max_samples, _Phases(progress), measured
         )
-    return CompiledModel(artifact, report, spill)
+        spill.keep_only({place_of(tensor)[0] for tensor in references(artifact)})
+    return CompiledModel(artifact, report)
 
 
 def _convert(

@@ -52,7 +52,7 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
 
     Args:
         path: of the file.
-        weights: read external data; without, tensors of more than `LARGE` bytes are left out.
+        weights: read external data; without, tensors of more than `LARGE` bytes stay what they are.
 
     Raises:
         ModelError: no such file, not ONNX, truncated, missing external data, or invalid by ONNX's checker.
@@ -81,18 +81,17 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
     """Read weights from the files that they are in, or see to it that they can be found there."""
     huge = in_files.weight_bytes(model) > in_files.MOST_BYTES
     for tensor in in_files.initializers(model.graph):
-        large = in_files.is_large(size_of(tensor))
-        if uses_external_data(tensor):
-            if large and not weights:
-                del tensor.external_data[:]
-            elif large and huge:
-                in_files.find_external(tensor, folder)
-            else:
-                load_external_data_for_tensor(tensor, str(folder))
-                tensor.data_location = onnx.TensorProto.DEFAULT
-                del tensor.external_data[:]
-        elif large and huge and weights:
+        large, outside = in_files.is_large(size_of(tensor)), uses_external_data(tensor)
+        if large and not weights:
+            continue
+        if large and huge and outside:
+            in_files.find_external(tensor, folder)
+        elif large and huge:
             tensor.CopyFrom(in_files.to_tensor(tensor.name, stored(numpy_helper.to_array(tensor))))
+        elif outside:
+            load_external_data_for_tensor(tensor, str(folder))
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
 
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:

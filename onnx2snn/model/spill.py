@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,14 +25,12 @@ _LARGE_FILES = Path("/var/tmp")
 
 
 class Spill:
-    """A folder of files that are gone with this object, or with the process.
-
-    It is made when the first file is.
-    """
+    """A folder of files, made when the first one is; it is gone when it is closed, or with the process."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._files = 0
+        self._adopted: list[Spill] = []
 
     def store(self, parts: Iterable[Array], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """Write an array that comes in parts along its first axis.
@@ -44,10 +44,10 @@ class Spill:
         path = None
         try:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(
-                    prefix="onnx2snn-", dir=_temporary(), ignore_cleanup_errors=True
-                )
-            path = Path(os.path.realpath(self._folder.name)) / f"{self._files}.bin"
+                made = tempfile.mkdtemp(prefix="onnx2snn-", dir=_temporary())
+                self._remove = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+                self._folder = Path(os.path.realpath(made))
+            path = self._folder / f"{self._files}.bin"
             self._files += 1
             with path.open("xb") as file:
                 for part in parts:
@@ -61,10 +61,23 @@ class Spill:
             ) from error
         return map_file(str(path), dtype, shape)
 
+    def keep_only(self, used: Collection[str]) -> None:
+        """Remove all files but those with these paths."""
+        for path in [] if self._folder is None else self._folder.iterdir():
+            if str(path) not in used:
+                path.unlink()
+
+    def adopt(self, other: Spill) -> None:
+        """Keep another's files for as long as one's own."""
+        if other._folder is not None or other._adopted:
+            self._adopted.append(other)
+
     def close(self) -> None:
         """Remove the files."""
         if self._folder is not None:
-            self._folder.cleanup()
+            self._remove()
+        for other in self._adopted:
+            other.close()
 
 
 def _temporary() -> str:
@@ -80,8 +93,12 @@ _current: ContextVar[Spill] = ContextVar("spill", default=_otherwise)
 
 @contextmanager
 def spilling() -> Iterator[Spill]:
-    """Let weights that are stored meanwhile live as long as what this gives; after an error they are gone."""
-    spill = Spill()
+    """Keep weights that are stored meanwhile apart.
+
+    They are gone when what this gives is closed, or after an error; otherwise they live as long as those that
+    were stored before.
+    """
+    spill, outer = Spill(), _current.get()
     token = _current.set(spill)
     try:
         yield spill
@@ -90,6 +107,7 @@ def spilling() -> Iterator[Spill]:
         raise
     finally:
         _current.reset(token)
+    outer.adopt(spill)
 
 
 def store(parts: Iterable[Array], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

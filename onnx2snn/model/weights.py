@@ -76,8 +76,8 @@ def model_bytes(model: onnx.ModelProto) -> int:
 
 
 def is_present(tensor: onnx.TensorProto) -> bool:
-    """Whether the values can be had: not so of large weights that `load_model` was told to leave alone."""
-    return not uses_external_data(tensor) or bool(tensor.external_data)
+    """Whether the values can be had: not so of external data that `load_model` did not look for."""
+    return not uses_external_data(tensor) or _location(tensor) in _files
 
 
 def refer(name: str, array: Array) -> onnx.TensorProto | None:
@@ -115,14 +115,21 @@ def place_of(tensor: onnx.TensorProto) -> tuple[str, int]:
     Raises:
         ModelError: the file is none that this process has looked at, or it is gone.
     """
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    path = entries.get("location", "")
+    path = _location(tensor)
     if path not in _files or not Path(path).is_file():
         raise ModelError(
             f"weights '{tensor.name}': expected them in the model or in a file that is still there, found a "
             "reference to none; give the path of the model's file"
         )
-    return path, int(entries.get("offset", 0))
+    return path, int(_entries(tensor)["offset"])
+
+
+def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _location(tensor: onnx.TensorProto) -> str:
+    return _entries(tensor).get("location", "")
 
 
 def find_external(tensor: onnx.TensorProto, folder: Path) -> None:
@@ -136,7 +143,7 @@ def find_external(tensor: onnx.TensorProto, folder: Path) -> None:
         ValueError, OSError, onnx.checker.ValidationError: no such file, one that is too short, or one that is
             not in the folder.
     """
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = _entries(tensor)
     offset = int(entries.get("offset", 0))
     # ONNX says itself which files it opens: it is asked for the first byte.
     probe = onnx.TensorProto(name=tensor.name, data_location=onnx.TensorProto.EXTERNAL)
@@ -241,7 +248,7 @@ def inline(model: onnx.ModelProto) -> None:
     """Read all references of a model into it."""
     for tensor in references(model):
         tensor.raw_data = b"".join(contents(tensor))
-        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.ClearField("data_location")
         del tensor.external_data[:]
 
 
