@@ -20,9 +20,9 @@ import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops import op_conv, op_conv_transpose
-from packaging.version import Version
 
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN, keep_blocked
+from onnx2snn.engine.left_in_files import Weights, leave_in_files
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.errors import ModelError, OptionError, first_line
@@ -36,9 +36,6 @@ Array = npt.NDArray[Any]
 Backend = Literal["onnxruntime", "numpy"]
 
 _CPU = "CPUExecutionProvider"
-#: Which folder the weights of a model in memory are in; newer ones take weights from nowhere else.
-_FOLDER = "session.model_external_initializers_file_folder_path"
-_NAMES_FOLDER = Version(onnxruntime.__version__) >= Version("1.21")
 
 # ONNX's reference evaluator lets through what its NumPy code meets.
 _REFERENCE_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -130,7 +127,7 @@ class OnnxruntimeEngine:
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
         own_layout = states is not None and providers == [_CPU] and not in_files.references(model)
         blocked = _with_blocks(model, states or {}, options) if own_layout else None
-        self.session = blocked or _load(model, providers, options)
+        self.session, self._weights = (blocked, Weights()) if blocked else _load(model, providers, options)
         self.in_place = _in_place(model, states or {})
         self._inputs = [item.name for item in self.session.get_inputs()]
         self._outputs = [item.name for item in self.session.get_outputs()]
@@ -155,35 +152,19 @@ def running() -> Iterator[None]:
 
 def _load(
     model: onnx.ModelProto, providers: list[str], options: EngineOptions
-) -> onnxruntime.InferenceSession:
+) -> tuple[onnxruntime.InferenceSession, Weights]:
+    """A session, and the weights in files that it reads, which must live as long as it does."""
     kernels = find_kernels().path if options.native and providers == [_CPU] else None
-    settings = _settings(options, kernels)
-    light = _leave_in_files(model, settings) if in_files.references(model) else model
+    settings, weights = _settings(options, kernels), Weights()
+    if in_files.references(model):
+        model, weights = leave_in_files(model, settings, share=providers == [_CPU])
     try:
-        return onnxruntime.InferenceSession(serialize(light), settings, providers=providers)
+        return onnxruntime.InferenceSession(serialize(model), settings, providers=providers), weights
     except RUN_ERRORS as error:
         if kernels is None:
             raise ModelError(f"onnxruntime cannot load the model ({first_line(error)})") from error
         logger.warning("the native kernels do not fit the model (%s): its function bodies", first_line(error))
     return _load(model, providers, replace(options, native=False))
-
-
-def _leave_in_files(model: onnx.ModelProto, settings: onnxruntime.SessionOptions) -> onnx.ModelProto:
-    """A copy whose weights onnxruntime maps where they are, as often as sessions read them.
-
-    Packed for its products they would be in memory once more, for each session.
-    """
-    settings.add_session_config_entry("session.disable_prepacking", "1")
-    light = onnx.ModelProto()
-    light.CopyFrom(model)
-    in_files.let_go()
-    places = [(tensor, *in_files.place_of(tensor)) for tensor in in_files.references(light)]
-    root = Path(places[0][1]).anchor if _NAMES_FOLDER else ""
-    if root:
-        settings.add_session_config_entry(_FOLDER, root)
-    for tensor, path, offset in places:
-        in_files.locate(tensor, path.removeprefix(root), offset)
-    return light
 
 
 def _with_blocks(

@@ -36,6 +36,7 @@ PIECE = 1 << 24
 #: Files that were looked at before anything refers to them; a model cannot make others be read.
 _files: set[str] = set()
 _maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+_arrays: weakref.WeakValueDictionary[tuple[object, ...], Array] = weakref.WeakValueDictionary()
 
 
 def initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -175,10 +176,14 @@ def values_of(tensor: onnx.TensorProto) -> Array:
 
 
 def map_file(path: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> Array:
-    """A file's values as an array."""
-    array: Array = np.memmap(path, dtype, "r", offset, shape)
-    base: Any = array.base
-    _maps.add(base)
+    """A file's values as an array, the same one as long as anybody has it: each would count as memory."""
+    key = (path, str(dtype), shape, offset)
+    array = _arrays.get(key)
+    if array is None:
+        array = np.memmap(path, dtype, "r", offset, shape)
+        base: Any = array.base
+        _maps.add(base)
+        _arrays[key] = array
     return array
 
 

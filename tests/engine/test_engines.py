@@ -19,8 +19,9 @@ from onnx2snn.engine.engines import (
     running,
 )
 from onnx2snn.errors import ModelError, OptionError
+from onnx2snn.model.file import load_model
 from onnx2snn.ops import CELLS
-from tests.helpers import feeds, normal, parse
+from tests.helpers import feeds, normal, parse, save_outside
 
 TWO = """(float[N,2] x, float[N,2] z) => (float[N,2] sum, float[N,2] apart) {
     sum = Add(x, z) apart = Sub(x, z) }"""
@@ -192,3 +193,20 @@ def test_numpy_convolves_integers_as_onnxruntime_does(shape, kernel, rng):
     found, expected = (make_engine(model, backend).run(x)["y"] for backend in ("numpy", "onnxruntime"))
     np.testing.assert_array_equal(found, expected)
     assert len(np.unique(expected)) > 5
+
+
+@pytest.mark.usefixtures("small_messages")
+@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
+def test_weights_in_files(backend, rng, tmp_path):
+    text = "(float[N,16] x) => (float[N,32] y) { y = MatMul(x, w) }"
+    whole = parse(text, **normal(rng, w=(16, 32)))
+    model = load_model(save_outside(whole, tmp_path / "net.onnx"))
+    before = model.SerializeToString()
+    x = rng.standard_normal((3, 16)).astype(np.float32)
+    engine = make_engine(model, backend, states={})
+    (tmp_path / "net.data").unlink()  # it is open
+    expected = make_engine(whole, backend).run({"x": x})["y"]
+    np.testing.assert_allclose(engine.run({"x": x})["y"], expected, rtol=1e-5, atol=1e-6)
+    assert model.SerializeToString() == before
+    with pytest.raises(ModelError, match=r"weights 'w': .* give the path"):
+        make_engine(model, backend)

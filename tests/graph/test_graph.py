@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.graph.graph import (
     Constant,
     Node,
@@ -30,7 +31,9 @@ from onnx2snn.graph.graph import (
     unique_name,
     write_model,
 )
-from tests.helpers import graph_of, parse, run
+from onnx2snn.model import parking, weights
+from onnx2snn.model.file import load_model
+from tests.helpers import graph_of, parse, run, save_outside
 
 CHAIN = "(float[N,2] x) => (float[N,2] y) { a = Neg(x) b = Identity(a) y = Abs(b) }"
 X = {"x": np.float32([[1, -2]])}
@@ -169,3 +172,66 @@ def test_what_is_known_of_a_tensor():
     assert is_float(Variable("x", np.int64)) is False
     assert is_float(Variable("x", int(onnx.TensorProto.FLOAT8E5M2))) is False
     assert is_float(Variable("x")) is None
+
+
+FILED = """(float[N,16] x) => (float[N,32] y) {
+    h = Cast<to = 1>(w) t = Transpose<perm = [1, 0]>(h) a = MatMul(x, t) s = Slice(t, zero, one)
+    b = Reshape(s, shape) y = Add(a, b) }"""
+
+
+def filed(rng, folder):
+    """A net whose weights are in a file, and are computed with before they are read."""
+    constants = {"zero": np.int64([0]), "one": np.int64([1]), "shape": np.int64([32])}
+    model = parse(FILED, w=rng.standard_normal((32, 16)).astype(np.float16), **constants)
+    return model, load_model(save_outside(model, folder / "net.onnx"))
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """So few bytes of weights that they stay in files."""
+    monkeypatch.setattr(weights, "MOST_BYTES", 1000)
+    monkeypatch.setattr(parking, "LARGE", 500)
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_computed_from_weights_in_files_goes_to_files(rng, tmp_path):
+    whole, model = filed(rng, tmp_path)
+    graph = graph_of(model)
+    assert ops(graph) == ["MatMul", "Add"]
+    mapped = [weights.is_mapped(constant(node.inputs[1])) for node in graph.nodes]
+    assert mapped == [True, False]  # one row of them is small
+    x = {"x": rng.standard_normal((3, 16)).astype(np.float32)}
+    np.testing.assert_allclose(
+        OnnxruntimeEngine(write_model(graph)).run(x)["y"], run(whole, x)[0], rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.usefixtures("few")
+def test_weights_in_files_are_written_as_references(rng, tmp_path):
+    graph = graph_of(filed(rng, tmp_path)[1])
+    matrix = graph.nodes[0].inputs[1]
+    for model in (write_model(graph), extract(graph, ["x"], [graph.nodes[0].outputs[0].name])):
+        (tensor,) = weights.references(model)
+        assert tensor.name == matrix.name
+        np.testing.assert_array_equal(weights.values_of(tensor), matrix.values)
+    assert weights.is_mapped(matrix.values)  # the graph keeps arrays
+
+
+def test_more_than_a_message_holds_is_written_to_files(rng, tmp_path, monkeypatch):
+    graph = graph_of(filed(rng, tmp_path)[0])
+    whole = write_model(graph)
+    assert weights.references(whole) == []
+    monkeypatch.setattr(weights, "MOST_BYTES", 1000)
+    monkeypatch.setattr(parking, "LARGE", 500)
+    model = write_model(graph)
+    assert len(weights.references(model)) == 1
+    weights.inline(model)
+    assert model.SerializeToString(deterministic=True) == whole.SerializeToString(deterministic=True)
+
+
+@pytest.mark.usefixtures("few")
+def test_weights_that_were_left_alone_are_zeros(rng, tmp_path):
+    filed(rng, tmp_path)
+    graph = graph_of(load_model(tmp_path / "net.onnx", weights=False))
+    assert not any(constant(tensor).any() for node in graph.nodes for tensor in node.inputs[1:2])
+    assert [str(node.op) for node in graph.nodes] == ["MatMul", "Add"]

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnx2snn.errors import ModelError
+from onnx2snn.model import check
 from onnx2snn.model.check import check_model, check_structure, without_own_name
 from tests.helpers import parse
 
@@ -203,3 +204,14 @@ def test_the_domain_of_onnx_spelled_out():
     assert model.graph.node[0].domain == "ai.onnx"
     model.graph.node[0].input[1] = "gone"
     assert "expected 'gone' to be an input" in message(model)
+
+
+def test_more_weights_than_a_message_holds(monkeypatch):
+    monkeypatch.setattr(check, "MOST_BYTES", 100)
+    model = net(w=np.ones((2, 20)))
+    assert message(model) == (
+        "net.onnx: expected at most 0.0 GB of weights in one message, found 0.0 GB; "
+        "save it with external data and give its path"
+    )
+    monkeypatch.setattr(check, "MOST_BYTES", 320)
+    check_model(model, "net.onnx")

@@ -9,6 +9,7 @@ import gc
 import json
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -19,6 +20,7 @@ import onnx2snn
 from onnx2snn.model import spill
 from onnx2snn.model.spill import spilling
 from onnx2snn.model.weights import model_bytes, references
+from onnx2snn.web import page
 from tests.cli.calls import call, refused, snapshot
 from tests.helpers import batchnorm, normal, parse, save_outside
 
@@ -247,3 +249,14 @@ def test_another_reference(place):
     values.tofile("net.data")
     said = refused(place, "evaluate net.snn.onnx --data data.npz --reference net.onnx")
     assert "expected the ANN that the network was compiled from" in said
+
+
+@pytest.mark.usefixtures("place")
+def test_no_page_of_a_large_net():
+    call("compile", "net.onnx", "--calib", "data.npz")
+    session = onnx2snn.SpikingSession("net.snn.onnx")
+    stepping = SimpleNamespace(models={"step": session.artifact.step})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "_LARGEST", 5000)
+        with pytest.raises(onnx2snn.ModelError, match=r"net\.snn\.onnx: expected at most 0 MB for a page"):
+            page._models(Path("net.snn.onnx"), stepping, None)
