@@ -17,8 +17,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from onnx2snn.errors import OutputError, first_line
+from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import check_writable, serialize, write_atomically
-from onnx2snn.model.weights import contents, locate, place_of, references
+from onnx2snn.model.weights import contents, inline, locate, place_of, references, weight_bytes
 
 #: Offsets of weights are multiples of it, since systems map whole pages.
 _PAGE = 1 << 12
@@ -29,8 +30,9 @@ _DIGITS = 16
 def save_model(path: str | Path, model: onnx.ModelProto) -> list[Path]:
     """Write a model, whole or not at all.
 
-    One whose weights are in files gets a file of weights beside it, named after its content: what a model's
-    file refers to is never overwritten by other weights. The one that it replaces is removed at the end.
+    One of more weights than one file can hold gets a file of these beside it, named after its content: what a
+    model's file refers to is never overwritten by other weights. The one that it replaces is removed at the
+    end.
 
     Returns:
         The files: the model's, and that of its weights if it has one.
@@ -41,14 +43,24 @@ def save_model(path: str | Path, model: onnx.ModelProto) -> list[Path]:
     check_writable(path)
     before = _weight_files(Path(os.path.realpath(path)))
     written = [Path(path)]
-    if references(model):
+    if references(model) and weight_bytes(model) > in_files.MOST_BYTES:
         written.append(_write_pair(path, model))
     else:
-        write_atomically(path, serialize(model))
+        write_atomically(path, serialize(_whole(model)))
     for file in before:
         if file.name != written[-1].name:
             file.unlink(missing_ok=True)
     return written
+
+
+def _whole(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with what it refers to."""
+    if not references(model):
+        return model
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    inline(whole)
+    return whole
 
 
 def _write_pair(path: str | Path, model: onnx.ModelProto) -> Path:

@@ -10,6 +10,8 @@ from onnx.reference import ReferenceEvaluator
 
 from onnx2snn.graph.affine import along, read_bias
 from onnx2snn.graph.graph import Graph, Node, Tensor, constant, extract, producer, sole_consumer
+from onnx2snn.model.spill import stored_like
+from onnx2snn.model.weights import inline, pieces
 from onnx2snn.ops.standard import standard
 from onnx2snn.passes.normalize_weights import is_normalized
 from onnx2snn.rules import MOST_SPIKES
@@ -50,7 +52,9 @@ def retire(node: Node) -> None:
 
 def evaluate_constant(graph: Graph, tensor: Tensor) -> Array:
     """The value of a tensor that depends on constants alone."""
-    (value,) = ReferenceEvaluator(extract(graph, [], [tensor.name])).run(None, {})
+    model = extract(graph, [], [tensor.name])
+    inline(model)
+    (value,) = ReferenceEvaluator(model).run(None, {})
     return np.asarray(value)
 
 
@@ -60,10 +64,12 @@ def _outputs_first(layer: Node) -> bool:
 
 def whole_weights(layer: Node, step: Array) -> Array:
     """Weights as int8; of a product [inputs, outputs]."""
-    weight = np.asarray(constant(layer.inputs[1]), np.float64)
+    weight = np.asarray(constant(layer.inputs[1]))
     rows = weight if _outputs_first(layer) else weight.T
-    whole = np.rint(rows / along(step, 0, rows.ndim)).astype(np.int8)
-    return whole if layer.op == "Conv" else whole.T
+    steps, whole = along(step, 0, rows.ndim), np.empty(rows.shape, np.int8)
+    for place, part in pieces(rows):
+        whole[place] = np.rint(part.astype(np.float64) / steps[place])
+    return stored_like(np.ascontiguousarray(whole if layer.op == "Conv" else whole.T), weight)
 
 
 def bias_of(layer: Node) -> Array | None:

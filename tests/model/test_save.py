@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 
 from onnx2snn.errors import ModelError, OutputError
-from onnx2snn.model import save
+from onnx2snn.model import save, weights
 from onnx2snn.model.file import load_model, serialize
 from onnx2snn.model.save import save_model
 from onnx2snn.model.weights import references
@@ -96,6 +96,15 @@ def test_one_file_replaces_a_pair(models, tmp_path):
     whole = parse(NET, **normal(np.random.default_rng(0), w1=(16, 32), w2=(32, 4)))
     assert save_model(path, whole) == [path]
     assert snapshot(tmp_path) == {"net.onnx": serialize(whole)}
+
+
+def test_what_one_file_holds_is_one_file(models, tmp_path, monkeypatch):
+    expected = parse(NET, **normal(np.random.default_rng(0), w1=(16, 32), w2=(32, 4)))
+    before = serialize(models[0])
+    monkeypatch.setattr(weights, "MOST_BYTES", 1 << 20)
+    assert save_model(tmp_path / "net.onnx", models[0]) == [tmp_path / "net.onnx"]
+    assert snapshot(tmp_path) == {"net.onnx": serialize(expected)}
+    assert serialize(models[0]) == before
 
 
 def test_other_files_stay(models, tmp_path):
