@@ -58,8 +58,13 @@ class CompileOptions(Record):
         short="G",
         metavar="INTEGER|auto",
     )
-    levels: int | None = option(
-        None, "Neurons", "For burst: spikes a timestep that stand for R.  [default: Γ]", bounds=(1, 255)
+    levels: int | str | None = option(
+        None,
+        "Neurons",
+        "For burst: spikes a timestep that stand for R.  [default: Γ]  For radix: auto, each layer gets its "
+        "own T, with --timesteps on average.",
+        bounds=(1, 255),
+        metavar="INTEGER|auto",
     )
     signed: bool = option(False, "Neurons", "For burst: neurons that can take spikes back.")
     schedule: Schedule = option(
@@ -210,6 +215,8 @@ class CompileOptions(Record):
             value = getattr(self, name)
             if declaration.bounds is None or (value is None and name in ("levels", "exponents")):
                 continue
+            if name == "levels" and self.varies_timesteps:
+                continue
             low, high = declaration.bounds
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise OptionError(
@@ -220,7 +227,7 @@ class CompileOptions(Record):
             rules.check_layer(self)
         if self.weights == "int8":
             rules.check_integers(self)
-        if self.levels is not None and self.levels > self.max_spikes:
+        if isinstance(self.levels, int) and self.levels > self.max_spikes:
             raise OptionError(
                 f"--levels: expected at most --max-spikes = {self.max_spikes}, found {self.levels}; "
                 "a range of more spikes than a neuron can send would always be clipped"
@@ -239,7 +246,7 @@ class CompileOptions(Record):
     @property
     def range_levels(self) -> int:
         """Spikes a timestep that stand for R: `levels`, or Γ where `levels` is None."""
-        return self.max_spikes if self.levels is None else self.levels
+        return self.levels if isinstance(self.levels, int) else self.max_spikes
 
     @property
     def total_levels(self) -> int:
@@ -259,7 +266,12 @@ class CompileOptions(Record):
     @property
     def adapts(self) -> bool:
         """Whether layers choose how they fire."""
-        return self.spike_budget is not None or self.compress != "none"
+        return self.spike_budget is not None or self.compress != "none" or self.varies_timesteps
+
+    @property
+    def varies_timesteps(self) -> bool:
+        """Whether every layer has a T of its own, and `timesteps` is their mean."""
+        return self.code == "radix" and self.levels == AUTO
 
     def to_dict(self) -> dict[str, Any]:
         """All options, in the order of their definition; less those of a code that was not chosen."""

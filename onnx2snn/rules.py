@@ -50,6 +50,11 @@ def check_savings(options: CompileOptions) -> None:
 
 def check_radix(options: CompileOptions, max_spikes: int | None) -> None:
     """What the radix code asks for; `max_spikes` as it was given."""
+    if options.varies_timesteps and options.compress != "none":
+        raise OptionError(
+            "--compress: expected none with --levels auto, which chooses levels by itself, found one; "
+            "leave out one of the two"
+        )
     if options.schedule != "layer":
         raise OptionError(
             f"--code: expected graded or burst with --schedule {options.schedule}, found radix; a "
@@ -83,7 +88,10 @@ def check_layer(options: CompileOptions) -> None:
     """What the schedule `layer` has no use for."""
     refused = {
         "signed": (options.signed, "a neuron that has seen all of its input has nothing to take back"),
-        "levels": (options.levels is not None, "there is nothing to catch up with, so no headroom"),
+        "levels": (
+            options.levels is not None and not options.varies_timesteps,
+            "there is nothing to catch up with, so no headroom",
+        ),
         "dynamic_timesteps": (options.dynamic_timesteps, "its neurons are made for one T"),
         "early_exit": (options.early_exit is not None, "its output is there only after the last timestep"),
         "until_rest": (options.until_rest, "there is nothing to stop before the last timestep"),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx2snn.artifact.pools import neuron_before
+from onnx2snn.artifact.pools import most_bits, neuron_before
 from onnx2snn.artifact.records import Metadata
 from onnx2snn.artifact.sums import gives_sums, pools_of_sums
 from onnx2snn.data.readers import InputSpec
@@ -237,7 +237,7 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
     bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed]
     return Artifact(
         model=model,
-        timesteps=int(metadata["options"]["timesteps"]),
+        timesteps=max(int(metadata["options"]["timesteps"]), most_bits(graph.node)),
         prefix=part("prefix", before, bridges) if bridges else None,
         step=step,
         head=head,

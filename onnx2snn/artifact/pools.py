@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import onnx
@@ -53,3 +53,9 @@ def standard_op(node: onnx.NodeProto) -> str:
     """The standard operator that a node is, on sums over time."""
     ours = CELLS.get(node.op_type) if node.domain == DOMAIN else None
     return (ours.acts_as if ours else "") or node.op_type
+
+
+def most_bits(nodes: Iterable[onnx.NodeProto]) -> int:
+    """The timesteps that the longest radix code of a flat graph takes; 0 where there is none."""
+    attributes = ({item.name: helper.get_attribute_value(item) for item in node.attribute} for node in nodes)
+    return max((int(a["levels"]).bit_length() for a in attributes if a.get("code") == b"radix"), default=0)

@@ -131,7 +131,7 @@ class Adaptation(Record):
     """What a search for ways of firing traded.
 
     Attributes:
-        mode: a budget of spikes, or compression.
+        mode: a budget of spikes, timesteps that differ with a given mean, or compression.
         saves: what compression saves: `spikes` or `energy`.
         max_loss, loss: the bound, and what was lost, in points.
         measure: of what.
@@ -142,7 +142,7 @@ class Adaptation(Record):
         layers: neuron layer → its change.
     """
 
-    mode: Literal["spike_budget", "compress"]
+    mode: Literal["spike_budget", "timesteps", "compress"]
     saves: str | None = None
     max_loss: float | None = None
     loss: float | None = None

@@ -224,7 +224,8 @@ class _Sweep:
         mean = currents[-1] if stage.grades else np.mean(currents, axis=0, dtype=np.float32)
         corrected = mean + along_axis(shift, axis, mean.ndim).astype(mean.dtype)
         ideal = stage.activate(corrected) if kind is None else kind(corrected)
-        feed = {stage.target.name: Train(currents, None)}
+        # A relay reads spikes, as they are.
+        feed = {stage.target.name: snn.get(stage.target.name, Train(currents, None))}
         errors: dict[int, Array] = {}
         own: Train | Array | None = None
         for way, trial in enumerate(self._trials[stage.key]):

@@ -28,10 +28,11 @@ from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import OptionError
-from onnx2snn.graph.firing import Firing, choices, is_adaptable
-from onnx2snn.graph.graph import Graph, clone
+from onnx2snn.graph.firing import Firing, choices, is_adaptable, timestep_choices
+from onnx2snn.graph.graph import Graph, Node, clone
 from onnx2snn.options import LossMeasure
 from onnx2snn.passes.base import Context
+from onnx2snn.passes.replace_relu import ranges
 from onnx2snn.rules import MOST_SPIKES
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.thresholds.budget import parse_budget
@@ -45,7 +46,7 @@ Finished = tuple[onnx.ModelProto, CompileReport]
 Finish = Callable[[Graph, Context], Finished]
 
 #: What searches for ways of firing.
-_SEARCHES = "--max-spikes auto, --exponents auto and --compress"
+_SEARCHES = "--max-spikes auto, --exponents auto, --levels auto and --compress"
 #: Points that compression may cost where the user names none.
 _MAX_LOSS = 0.3
 #: Networks that compression tries.
@@ -57,6 +58,8 @@ _NEAR = 0.98
 _COPIES = 6
 #: How far layers differ: 1 as the frontier has it, 0 for one factor on all thresholds.
 _BLENDS = (1.0, 0.5, 0.0)
+#: What the loss of a layer of fewer timesteps than the mean counts, against that of one of more.
+_DEARNESS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ def adapt(graph: Graph, context: Context, held_back: Dataset, finish: Finish) ->
     search = _Search(graph, context, finish)
     if context.options.compress != "none":
         trial, adaptation = _compress(search, held_back)
+    elif context.options.varies_timesteps:
+        trial, adaptation = _distribute(search)
     else:
         trial, adaptation = _spend(search)
     artifact, report = trial.finished
@@ -126,15 +131,27 @@ class _Search:
         stride = -(-samples // most) if fixed is None else samples // max(most, fixed)
         self.dataset = context.dataset.every(max(1, stride))
         self._ways = {
-            node.name: choices(node, context.rectifiers.get(node.name), self.options)
+            node.name: self._choices(node)
             for node in graph.nodes
-            if is_adaptable(node, context.rectifiers.get(node.name))
+            if is_adaptable(node, context.rectifiers.get(node.name), relays=self.options.varies_timesteps)
         }
         if not self._ways:
             raise OptionError(
                 f"{_SEARCHES}: expected neurons whose thresholds are free, found none, "
                 "as the net was trained with its own levels; leave the option out"
             )
+
+    def _choices(self, node: Node) -> list[Firing]:
+        """In which ways a neuron may fire."""
+        kind = self._context.rectifiers.get(node.name)
+        if kind is None or not self.options.varies_timesteps:
+            return choices(node, kind, self.options)
+        if node.attrs["levels"] != self.options.total_levels:  # a shortcut's
+            return [Firing(int(node.attrs["levels"]), 1.0)]
+        name = node.outputs[0].name
+        return timestep_choices(
+            node, self.options.timesteps, lambda levels: ranges(name, kind, self._context, levels) / levels
+        )
 
     def sensitivity(self) -> dict[str, Sensitivity]:
         """Of every neuron that has a choice."""
@@ -146,10 +163,16 @@ class _Search:
             self._context.rectifiers,
             self._ways,
             timesteps,
-            digits=self.options.timesteps if layered and self.options.code != "burst" else 0,
+            digits=self._digits if layered and self.options.code != "burst" else 0,
             batch_size=self._context.batch(timesteps + _COPIES, TOGETHER),
             advance=self._context.advance,
         )
+
+    @property
+    def _digits(self) -> int:
+        """The most timesteps of any layer."""
+        most = (way.limit for ways in self._ways.values() for way in ways)
+        return max(most).bit_length() if self.options.varies_timesteps else self.options.timesteps
 
     def try_out(self, firing: dict[str, Firing]) -> tuple[_Trial, SpikingSession]:
         """The network in which the neurons fire so, and what it costs on the samples of the search."""
@@ -235,6 +258,33 @@ def _spend(search: _Search) -> tuple[_Trial, Adaptation]:
         logger.warning("--spike-budget: no network was found that keeps to %.0f spikes a sample", budget)
     best = min(fitting or trials, key=lambda trial: trial.divergence if fitting else trial.total)
     return best, _savings(base, best, Adaptation("spike_budget", budget=budget, met=bool(fitting)))
+
+
+def _distribute(search: _Search) -> tuple[_Trial, Adaptation]:
+    """The least divergence with a T for every layer, and the mean that was asked for."""
+    mean = search.options.timesteps
+    base, _ = search.try_out({})
+    measured = {name: found for name, found in search.sensitivity().items() if len(found.ways) > 1}
+    lengths = [[float(way.limit.bit_length()) for way in found.ways] for found in measured.values()]
+    trials, tried = [base], [{}]
+    for dearness in _DEARNESS:
+        losses = [
+            [
+                loss * (dearness if length < mean else 1.0)
+                for loss, length in zip(found.divergence, times, strict=True)
+            ]
+            for found, times in zip(measured.values(), lengths, strict=True)
+        ]
+        frontier = make_frontier(lengths, losses)
+        point = frontier.best(mean * len(measured))
+        assert point is not None, "all may take as many as the mean"
+        firing = search.firing(measured, frontier, point)
+        if firing not in tried:
+            tried.append(firing)
+            trials.append(search.try_out(firing)[0])
+    best = min(trials, key=lambda trial: trial.divergence)
+    taken = [best.firing.get(name, found.ways[0]).limit.bit_length() for name, found in measured.items()]
+    return best, _savings(base, best, Adaptation("timesteps", budget=float(np.mean(taken)), met=True))
 
 
 def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, Adaptation]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, constant, is_cell, neuron_of, producer, unique_name
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops import CELLS
@@ -22,6 +24,8 @@ MORE, FEWER = 2, 5
 BETWEEN = (1.0, math.sqrt(2))
 #: Spikes a timestep that may stand for the range where Γ is chosen layer by layer.
 LEVELS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+#: Timesteps that a layer of the code radix may have fewer than the mean, and more; and the most.
+SHORTER, LONGER, MOST_BITS = 2, 3, 8
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,20 @@ class Firing:
     Attributes:
         limit: the most spikes: Γ a timestep, or N a run in the schedule `layer`; n of a graded neuron.
         scale: the factor on the thresholds that calibration chose.
+        thresholds: these thresholds, one a channel, where a layer of another limit has others.
     """
 
     limit: int
     scale: float
+    thresholds: tuple[float, ...] = ()
 
 
 def set_firing(graph: Graph, node: Node, firing: Firing) -> None:
     """Let a neuron fire in another way than calibration chose."""
     theta, neuron = np.asarray(constant(node.inputs[-1])), CELLS[node.op].neuron
     assert neuron is not None
+    if firing.thresholds:
+        theta = broadcastable(np.asarray(firing.thresholds), node.outputs[0], theta.dtype)
     value = theta * theta.dtype.type(firing.scale)
     changed: dict[str, Any] = {neuron.limit: firing.limit}
     if neuron.tune is not None:
@@ -50,10 +58,11 @@ def set_firing(graph: Graph, node: Node, firing: Firing) -> None:
     node.inputs[-1] = Constant(unique_name(graph, f"{node.name}/threshold"), value)
 
 
-def is_adaptable(node: Node, kind: Rectifier | None) -> bool:
+def is_adaptable(node: Node, kind: Rectifier | None, *, relays: bool = False) -> bool:
     """Whether a node is a neuron that may fire otherwise.
 
-    Not one of a trained quantiser, whose levels are exact, nor one that nothing but spikes of another reach.
+    Not one of a trained quantiser, whose levels are exact, nor, unless it is a relay (`relays`), one that
+    nothing but spikes of another reach.
     """
     source = producer(node.inputs[0]) if node.inputs else None
     fed_spikes = source is not None and is_cell(source) and CELLS[source.op].sends_units
@@ -61,7 +70,7 @@ def is_adaptable(node: Node, kind: Rectifier | None) -> bool:
     if neuron is None or not neuron.adaptable:
         return False
     free = CELLS[node.op].sums if kind is None else kind.step is None
-    return free and not fed_spikes
+    return free and (relays or not fed_spikes)
 
 
 def choices(node: Node, kind: Rectifier | None, options: CompileOptions) -> list[Firing]:
@@ -95,3 +104,21 @@ def choices(node: Node, kind: Rectifier | None, options: CompileOptions) -> list
         firings = (Firing(count, limit / count) for count in sorted(whole, reverse=True))
     most = MOST_SPIKES if options.weights == "int8" else math.inf
     return list(dict.fromkeys([base, *(firing for firing in firings if firing.limit <= most)]))
+
+
+def timestep_choices(
+    node: Node, mean: int, thresholds: Callable[[int], npt.NDArray[np.float64]]
+) -> list[Firing]:
+    """A neuron of the code radix with fewer timesteps than the mean, or more; first with as many.
+
+    Args:
+        node: the neuron.
+        mean: T on average.
+        thresholds: θ of every channel for N levels.
+    """
+    least = max(1, mean - SHORTER)
+    lengths = range(least, max(mean, min(MOST_BITS, mean + LONGER)) + 1)
+    firings = [
+        Firing(most := (1 << bits) - 1, 1.0, tuple(thresholds(most))) for bits in lengths if bits != mean
+    ]
+    return [Firing(int(node.attrs["levels"]), 1.0), *firings]

@@ -34,6 +34,8 @@ class AdaptFiring(Pass):
                     context.neurons[node.name] = replace(after, exponents=chosen.limit)
                     continue
                 per_step = context.options.timesteps if neuron.fires_once else 1
+                if context.options.varies_timesteps:
+                    per_step = chosen.limit  # one spike a timestep
                 levels = chosen.limit if neuron.fires_once else round(before.levels / chosen.scale, 3)
                 context.neurons[node.name] = replace(
                     after, max_spikes=-(-chosen.limit // per_step), levels=levels

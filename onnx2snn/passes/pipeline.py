@@ -51,6 +51,7 @@ CONVERSION = _load(
     "calibrate",
     "grade_activations",
     "replace_relu",
+    "relay_shortcuts",
     "replace_maxpool",
     "enclose_islands",
 )

@@ -57,6 +57,7 @@ PROPERTIES: dict[str, Property] = {
     "ranges_measured": Property("the histogram of every activation is known", _not_measured),
     "activations_graded": Property("activations have graded neurons behind them where that was asked for"),
     "rectifiers_replaced": Property("every rectifier is a neuron", _rectifier_left),
+    "shortcuts_relayed": Property("shortcuts have neurons of their own where that was asked for"),
     "pools_replaced": Property("pools of what changes over time inhibit laterally", _pool_left),
     "islands_enclosed": Property("analog islands compute on running means"),
     "firing_chosen": Property("thresholds and limits are those of the artifact, in the units of the ANN"),

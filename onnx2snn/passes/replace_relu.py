@@ -66,7 +66,8 @@ def _convert(
     )
     setting = neuron.set_up(kind, options)
     if kind.step is None:
-        values = _representable(setting.threshold(_ranges(node, kind, context)), dtype)
+        reach = ranges(node.outputs[0].name, kind, context, context.options.total_levels)
+        values = _representable(setting.threshold(reach), dtype)
         theta = broadcastable(values, node.outputs[0], dtype)
     else:
         theta = np.asarray(setting.threshold(np.asarray(kind.step, np.float64)), dtype)
@@ -99,14 +100,15 @@ def _too_few_levels(node: Node, levels: int, options: CompileOptions) -> str:
     )
 
 
-def _ranges(node: Node, kind: Rectifier, context: Context) -> Vector:
+def ranges(activation: str, kind: Rectifier, context: Context, levels: int) -> Vector:
+    """The range R of every channel of an activation, for so many levels that stand for it."""
     options = context.options
     assert context.statistics is not None, "Calibrate runs first"
-    histogram = context.statistics.histograms[node.outputs[0].name]
+    histogram = context.statistics.histograms[activation]
     if options.granularity == "layer":
         histogram = histogram.merged()
-    levels = options.total_levels
-    most = options.most_levels if math.isinf(kind.ceiling) else levels
+    headroom = options.most_levels - options.total_levels
+    most = levels + headroom if math.isinf(kind.ceiling) else levels
     transfer = Transfer(levels, most, options.percentile)
     return choose_ranges(histogram, options.threshold, transfer, kind.ceiling)
 

@@ -260,6 +260,8 @@ def adaptation_line(adaptation: Adaptation) -> str:
         f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations a "
         f"sample ({percent(less / operations)})"
     )
+    if adaptation.mode == "timesteps":
+        return f"{traded}, with {adaptation.budget:g} timesteps a layer"
     if adaptation.mode == "spike_budget":
         met = "" if adaptation.met else "; NOT within"
         return f"{traded}{met} the budget of {adaptation.budget:,.0f} spikes" if met else traded
