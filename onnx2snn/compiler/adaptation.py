@@ -190,7 +190,12 @@ class _Search:
             samples += count
         mean = {name: count / samples for name, count in spikes.items()}
         trial = _Trial(finished, firing, mean, operations / samples, moved / samples)
-        logger.info("trial: %.0f spikes, %.0f synaptic operations a sample", trial.total, trial.operations)
+        logger.info(
+            "trial: %.0f spikes, %.0f synaptic operations a sample, divergence %.4g",
+            trial.total,
+            trial.operations,
+            trial.divergence,
+        )
         return trial, session
 
     def blended(self, firing: Mapping[str, Firing], share: float) -> dict[str, Firing]:

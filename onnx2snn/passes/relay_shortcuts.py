@@ -62,6 +62,8 @@ def _splits(graph: Graph, node: Node, context: Context) -> bool:
     kind = context.rectifiers.get(node.name) if neuron_of(node) is not None else None
     if kind is None or kind.step is not None or kind.slope is not None or is_output(graph, node.outputs[0]):
         return False
+    if node.attrs["levels"] != context.options.total_levels:
+        return False
     readers = node.outputs[0].outputs
     return any(map(_adds, readers)) and not all(map(_adds, readers))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.artifact.pools import neuron_before, standard_op
+from onnx2snn.artifact.pools import most_bits, neuron_before, standard_op
 from tests.helpers import parse
 
 POOL = "MaxPool<kernel_shape=[2,2]>"
@@ -71,3 +71,12 @@ def test_a_pool_that_inhibits_acts_as_a_maximum_pool():
         "(float[N] x) => (float[N] y) { a = onnx2snn.LIPool(x) b = onnx2snn.BurstIF(x) y = Relu(x) }"
     ).graph
     assert [standard_op(node) for node in graph.node] == ["MaxPool", "BurstIF", "Relu"]
+
+
+def test_the_longest_radix_code_of_a_graph():
+    text = """(float[N,2] x) => (float[N,2] z) {
+        y = onnx2snn.AccumulateFire<levels=31, code="radix", potential=0.5>(x, theta)
+        z = onnx2snn.AccumulateFire<levels=255, code="burst", potential=0.5>(y, theta) }"""
+    nodes = parse(text, theta=np.float32(1)).graph.node
+    assert most_bits(nodes) == 5
+    assert most_bits(nodes[1:]) == 0

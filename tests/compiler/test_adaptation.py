@@ -243,3 +243,40 @@ def test_a_net_that_gives_nothing_but_zeros_loses_nothing(rng):
         "adaptation"
     ]
     assert (said["measure"], said["loss"]) == ("error", 0)
+
+
+BLOCKS = """(float[N,3,6,6] x) => (float[N,5] y) {
+    c = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(c)
+    d = Conv<pads=[1,1,1,1]>(r, w2) s = Relu(d) e = Conv<pads=[1,1,1,1]>(s, w3) a = Add(e, r) t = Relu(a)
+    f = Flatten(t) y = Gemm(f, w4) }"""
+
+
+def blocks(rng):
+    shapes = {"w1": (4, 3, 3, 3), "w2": (4, 4, 3, 3), "w3": (4, 4, 3, 3), "w4": (144, 5)}
+    return parse(BLOCKS, **normal(rng, **shapes)), normal(rng, x=(64, 3, 6, 6))["x"]
+
+
+def test_timesteps_differ_and_their_mean_is_kept(rng):
+    model, x = blocks(rng)
+    compiled = onnx2snn.compile(model, x, levels="auto", **RADIX)
+    neurons, said = compiled.report.neurons, compiled.report.adaptation
+    bits = {name: int(record.levels).bit_length() for name, record in neurons.items()}
+    assert bits.pop("r") == 8  # read over the shortcut, beside the other layers
+    assert set(bits) == {"r/relay", "s", "t"}
+    assert sum(bits.values()) <= 4 * len(bits)
+    assert said.mode == "timesteps"
+    assert said.budget == np.mean(list(bits.values()))
+
+
+def test_timesteps_that_differ_are_those_of_the_explicit_simulation(rng):
+    model, x = blocks(rng)
+    artifact = onnx2snn.compile(model, x, levels="auto", **RADIX).model
+    fast, slow = (onnx2snn.SpikingSession(artifact, backend=name) for name in ("onnxruntime", "numpy"))
+    assert fast.timesteps == 8
+    expected = fast.run(x[:8], record=True)
+    found = slow.run(x[:8], record=True)
+    np.testing.assert_allclose(found.outputs["y"], expected.outputs["y"], rtol=1e-4, atol=1e-4)
+    for name, train in expected.spikes.items():
+        np.testing.assert_array_equal(found.spikes[name], train)
+        counted = fast.run_counted({"x": x[:8]}, [8])[-1].spikes[name]
+        assert int(counted.sum()) == int(np.abs(train).sum())

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from onnx2snn.graph.firing import Firing, choices, is_adaptable, set_firing
+from onnx2snn.graph.firing import Firing, choices, is_adaptable, set_firing, timestep_choices
 from onnx2snn.graph.graph import constant
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.ops.graded_if import dead_zone
@@ -126,3 +126,14 @@ def test_who_may_fire_otherwise(kind, behind, yes):
 def test_what_is_no_neuron_does_not_fire():
     graph = graph_of(parse("(float[N,2] x) => (float[N,2] y) { y = Relu(x) }"))
     assert not is_adaptable(graph.nodes[0], Rectifier())
+
+
+def test_a_radix_neuron_has_fewer_timesteps_or_more_with_thresholds_of_their_own():
+    graph, node = nets("AccumulateFire", "levels=15")
+    ways = timestep_choices(node, 4, lambda levels: np.asarray([30.0, 60.0]) / levels)
+    assert [way.limit for way in ways] == [15, 3, 7, 31, 63, 127]
+    assert ways[1] == Firing(3, 1.0, (10.0, 20.0))
+    set_firing(graph, node, ways[1])
+    assert node.attrs["levels"] == 3
+    assert constant(node.inputs[-1]).ravel().tolist() == [10, 20]
+    assert [way.limit for way in timestep_choices(node, 1, lambda _: np.ones(2))[1:]] == [3, 7, 15]
