@@ -24,11 +24,11 @@ import onnx
 import onnx.parser
 import onnxruntime
 from onnx import TensorProto
+from onnx2snn.compiler.memory import peak_memory
 from rich.console import Console
 from rich.table import Table
 
 import onnx2snn
-from onnx2snn.compiler.memory import peak_memory
 
 #: Samples to calibrate on, and how many of them are run.
 SAMPLES, RUN = 8, 4

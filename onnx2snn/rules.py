@@ -88,10 +88,7 @@ def check_layer(options: CompileOptions) -> None:
     """What the schedule `layer` has no use for."""
     refused = {
         "signed": (options.signed, "a neuron that has seen all of its input has nothing to take back"),
-        "levels": (
-            options.levels is not None and not options.varies_timesteps,
-            "there is nothing to catch up with, so no headroom",
-        ),
+        "levels": (isinstance(options.levels, int), "there is nothing to catch up with, so no headroom"),
         "dynamic_timesteps": (options.dynamic_timesteps, "its neurons are made for one T"),
         "early_exit": (options.early_exit is not None, "its output is there only after the last timestep"),
         "until_rest": (options.until_rest, "there is nothing to stop before the last timestep"),

@@ -70,6 +70,16 @@ REFUSED = [
         "or give --compress to save spikes",
     ),
     (
+        RADIX | {"levels": "auto", "compress": "energy"},
+        "--compress: expected none with --levels auto, which chooses levels by itself, found one; leave out "
+        "one of the two",
+    ),
+    (
+        BURST | {"levels": "auto"},
+        "--levels: expected an integer from 1 to 255, found 'auto'; leave it out for the value of "
+        "--max-spikes",
+    ),
+    (
         AUTO | {"levels": 2},
         "--levels: expected none with --max-spikes auto, which chooses thresholds by itself, found one; "
         "leave out one of the two",
@@ -288,6 +298,7 @@ def test_what_the_command_line_asks():
     assert [name for name, item in DECLARATIONS.items() if item.switch] == ["correct_bias", "refit"]
     assert {name: item.metavar for name, item in DECLARATIONS.items() if item.metavar} == {
         "max_spikes": "INTEGER|auto",
+        "levels": "INTEGER|auto",
         "exponents": "INTEGER|auto",
         "spike_budget": "N|P%",
         "early_exit": "auto|confidence|entropy[:X]",

@@ -22,6 +22,7 @@ from onnx2snn.artifact.records import Adaptation, LayerAdaptation
 from onnx2snn.calibration.frontier import Frontier, make_frontier
 from onnx2snn.calibration.sensitivity import TOGETHER, Sensitivity, divergence, measure_sensitivity
 from onnx2snn.calibration.statistics import fixed_batch
+from onnx2snn.calibration.timesteps import share_timesteps, timesteps_of
 from onnx2snn.compiler.report import CompileReport
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
@@ -58,8 +59,6 @@ _NEAR = 0.98
 _COPIES = 6
 #: How far layers differ: 1 as the frontier has it, 0 for one factor on all thresholds.
 _BLENDS = (1.0, 0.5, 0.0)
-#: What the loss of a layer of fewer timesteps than the mean counts, against that of one of more.
-_DEARNESS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -267,28 +266,11 @@ def _spend(search: _Search) -> tuple[_Trial, Adaptation]:
 
 def _distribute(search: _Search) -> tuple[_Trial, Adaptation]:
     """The least divergence with a T for every layer, and the mean that was asked for."""
-    mean = search.options.timesteps
     base, _ = search.try_out({})
     measured = {name: found for name, found in search.sensitivity().items() if len(found.ways) > 1}
-    lengths = [[float(way.limit.bit_length()) for way in found.ways] for found in measured.values()]
-    trials, tried = [base], [{}]
-    for dearness in _DEARNESS:
-        losses = [
-            [
-                loss * (dearness if length < mean else 1.0)
-                for loss, length in zip(found.divergence, times, strict=True)
-            ]
-            for found, times in zip(measured.values(), lengths, strict=True)
-        ]
-        frontier = make_frontier(lengths, losses)
-        point = frontier.best(mean * len(measured))
-        assert point is not None, "all may take as many as the mean"
-        firing = search.firing(measured, frontier, point)
-        if firing not in tried:
-            tried.append(firing)
-            trials.append(search.try_out(firing)[0])
-    best = min(trials, key=lambda trial: trial.divergence)
-    taken = [best.firing.get(name, found.ways[0]).limit.bit_length() for name, found in measured.items()]
+    shares = share_timesteps(measured, search.options.timesteps)
+    best = min([base, *(search.try_out(share)[0] for share in shares)], key=lambda trial: trial.divergence)
+    taken = [timesteps_of(best.firing.get(name, found.ways[0])) for name, found in measured.items()]
     return best, _savings(base, best, Adaptation("timesteps", budget=float(np.mean(taken)), met=True))
 
 
