@@ -1,9 +1,14 @@
 """Few timesteps, spent where they count: `python -m benchmarks.fine`.
 
 One row a net and setting: the code radix with one T for all layers and with a T for each; graded spikes with
-one n and with one for each layer, within a budget. Energy as `evaluate` reports it (45 nm, the first layer once,
-the ANN's = 1). *T* is the mean over the layers that `--timesteps` bounds, and over all neurons, which has the
-shortcuts' own as well.
+one n and with one for each layer, within a budget. Energy as `evaluate` reports it (45 nm, the first layer
+<<<<<<< HEAD
+once, the ANN's = 1). *T* is the mean over the layers that `--timesteps` bounds, and over all neurons, which
+has the shortcuts' own as well.
+=======
+once, the ANN's = 1). *T* is the mean over the layers that `--timesteps` bounds, and over all neurons, so with
+the shortcuts' own.
+>>>>>>> b60554e (Weights on a shortcut read all bits as well)
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class _Search:
                 high = middle
                 for tried in self.trials.all:
                     if tried.options == rungs[middle] and tried.loss is None:
-                        tried.verdict = "dearer than what keeps the bound"
+                        tried.verdict, tried.session = "dearer than what keeps the bound", None
                 continue
             tried = self.trials.measure(rungs[middle])
             self.trials.lose(tried, self.bound)
@@ -206,7 +206,7 @@ class _Search:
         return self.trials.measure(options).energy
 
     def _latency(self, options: Options) -> float:
-        return latency(options, len(self.trials.all[0].session.neurons))
+        return latency(options, self.trials.all[0].layers)
 
     def _by_energy(self) -> tuple[Tried, bool]:
         """What loses least of the highest rungs within the energy; the cheapest where none is."""
@@ -219,9 +219,11 @@ class _Search:
                     middle = (low + high) // 2
                     tried = self.trials.measure(rungs[middle])
                     if tried.energy <= most:
+                        if highest is not None:
+                            highest.session = None
                         low, highest, tried.verdict = middle + 1, tried, "within the energy"
                     else:
-                        high, tried.verdict = middle, "too dear"
+                        high, tried.verdict, tried.session = middle, "too dear", None
             finalists += [] if highest is None else [highest]
         for tried in finalists:
             self.trials.lose(tried)

@@ -53,7 +53,8 @@ class Tried:
 
     Attributes:
         options: those that the search chose.
-        session: its network.
+        layers: neuron layers of its network.
+        session: the network; None once nothing more is asked of it, so that few are held.
         energy: the ANN's is 1.
         latency: timesteps until the output is there, where a neuron layer takes one.
         loss, error: points and their standard error; None until they are measured.
@@ -62,7 +63,8 @@ class Tried:
     """
 
     options: Options
-    session: SpikingSession
+    layers: int
+    session: SpikingSession | None
     energy: float
     latency: int
     loss: float | None = None
@@ -144,7 +146,8 @@ class Trials:
         self.spend(_CONVERSION[options["schedule"]] * len(self.candidates.calibration))
         self.spend(_COUNTING * len(counted))
         energy = float(figures.energy.ratio[0] or 0.0)
-        tried = Tried(options, session, energy, latency(options, len(session.neurons)))
+        layers = len(session.neurons)
+        tried = Tried(options, layers, session, energy, latency(options, layers))
         self.all.append(tried)
         logger.info("search: %s: energy %.3f", describe(options), tried.energy)
         return tried
@@ -153,7 +156,8 @@ class Trials:
         """Measure what a setting loses, on no more samples than it takes to see that it is too much."""
         if tried.loss is not None:
             return
-        session, output = tried.session, tried.session.artifact.outputs[0]
+        session = tried.session or self.candidates.session(self.given | tried.options)
+        output = session.artifact.outputs[0]
         meter = self._meter(session)
         run = _LAYER_RUN if tried.options["schedule"] == "layer" else session.timesteps
         parts: list[Any] = []
@@ -170,6 +174,7 @@ class Trials:
         scores = np.concatenate(parts)
         tried.loss, tried.error = meter.loss(scores)
         tried.changed = meter.changed(scores)
+        tried.session = None
 
     def convert_all(self, options: Mapping[str, Any]) -> None:
         """Count the last conversion, on all samples."""

@@ -202,8 +202,9 @@ class _Sweep:
 
     def _fire(self, stage: Stage, name: str, shift: Vector) -> None:
         """What the SNN makes of every batch."""
-        # In one timestep the mean current is all that there is.
+        # In one timestep the mean current is all there is, unless another cell sends it as spikes.
         known = self._timesteps == 1 and stage.cell is not None and _CURRENT in self._shelf
+        known = known and stage.target.name not in stage.sources
         firing = stage.behind() if known else stage
         for batch in range(self._batches):
             feeds: dict[str, Train | Array]

@@ -15,12 +15,12 @@ from onnx2snn.graph.graph import (
     Node,
     Variable,
     constant,
-    is_cell,
     is_output,
     neuron_of,
     tidy,
     unique_name,
 )
+from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.replace_relu import ranges
 
@@ -31,13 +31,16 @@ _FINER = 4
 class RelayShortcuts(Pass):
     """Where every layer has a T of its own: give residual connections a share of their own.
 
-    A spike over a shortcut reaches one neuron, one into weights hundreds. So the neuron sends all its bits
-    over the shortcut, and a relay, which reads them, sends on fewer.
+    A spike over a shortcut reaches one neuron, or the few of a 1x1 convolution, one into other weights
+    hundreds. So the neuron sends all its bits over the shortcut, and a relay, which reads them, sends on
+    fewer.
 
     Cases:
         1. A neuron without a slope that an Add reads, and something else → that one with 4 timesteps more (8
-           at most), and a relay of T timesteps for whatever is no Add.
-        2. Keeps a neuron that the graph's outputs, or nothing but Adds, read, and one of a trained quantiser.
+           at most), and a relay of T timesteps for whatever is no shortcut.
+        2. The same over weights whose result is added with no neuron between.
+        3. Keeps a neuron that the graph's outputs, or nothing but shortcuts, read, and one of a trained
+           quantiser.
     """
 
     requires = frozenset({"rectifiers_replaced"})
@@ -65,11 +68,18 @@ def _splits(graph: Graph, node: Node, context: Context) -> bool:
     if node.attrs["levels"] != context.options.total_levels:
         return False
     readers = node.outputs[0].outputs
-    return any(map(_adds, readers)) and not all(map(_adds, readers))
+    return any(map(_is_shortcut, readers)) and not all(map(_is_shortcut, readers))
+
+
+def _is_shortcut(node: Node) -> bool:
+    """Whether what a node reads is added to something with no neuron between."""
+    if node.op in WEIGHTED:
+        return bool(node.outputs[0].outputs) and all(map(_adds, node.outputs[0].outputs))
+    return _adds(node)
 
 
 def _adds(node: Node) -> bool:
-    return not is_cell(node) and node.op == "Add" and all(constant(tensor) is None for tensor in node.inputs)
+    return node.op == "Add" and all(constant(tensor) is None for tensor in node.inputs)
 
 
 def _relay(graph: Graph, node: Node, bits: int, context: Context) -> None:
@@ -80,7 +90,7 @@ def _relay(graph: Graph, node: Node, bits: int, context: Context) -> None:
     passed = Variable(unique_name(graph, f"{sent.name}/relayed"), sent.dtype, sent.shape)
     coarse = Constant(unique_name(graph, f"{name}/threshold"), np.asarray(constant(node.inputs[-1])))
     relay = Node(node.op, name, dict(node.attrs), [sent, coarse], [passed], domain=node.domain)
-    for reader in [reader for reader in sent.outputs if reader is not relay and not _adds(reader)]:
+    for reader in [reader for reader in sent.outputs if reader is not relay and not _is_shortcut(reader)]:
         reader.inputs = [passed if tensor is sent else tensor for tensor in reader.inputs]
     graph.nodes.append(relay)
     histogram = context.statistics.histograms[sent.name]

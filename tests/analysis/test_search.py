@@ -126,3 +126,5 @@ def test_on_the_command_line_the_line_that_repeats_it_does(net, data, tmp_path, 
     assert onnx.load("a.onnx").graph == onnx.load("b.onnx").graph
     message = refused(tmp_path, "compile net.onnx --calib x.npy --max-loss 0.01 --strict -T 1 --exponents 1")
     assert message.startswith("--max-loss: expected at most 0.01 points, found ")
+    message = refused(tmp_path, "compile net.onnx --calib x.npy --prefer latency")
+    assert message.startswith("--prefer: expected only with --max-loss")

@@ -180,8 +180,7 @@ def test_a_second_output_would_not_be_looked_at(rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_loss": 0.5}, "--max-loss: expected only with --compress or --early-exit auto"),
-        ({"max_loss": 0.5, "early_exit": "confidence"}, "--max-loss: expected only with --compress"),
+        ({"max_loss": 0.5, "early_exit": "confidence"}, "--early-exit: expected none where --max-loss choo"),
         ({"loss_measure": "agreement"}, "--loss-measure: expected only with --compress"),
         ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
         ({"spike_budget": "50%", **BURST}, "--spike-budget: expected only with --max-spikes auto"),

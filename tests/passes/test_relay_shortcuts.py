@@ -14,15 +14,16 @@ from onnx2snn.passes.replace_relu import ReplaceRelu
 from onnx2snn.thresholds.histogram import ChannelHistogram
 from tests.helpers import graph_of, parse
 
-BLOCK = "r = Relu(x) c = MatMul(r, w) y = Add(c, r)"
+BLOCK = "r = Relu(x) c = MatMul(r, w) s = Relu(c) y = Add(s, r)"
 
 
 def relayed(body, **options):
     """The graph behind the pass, with an activation r of which the largest is 2 and 4."""
     model = parse(f"(float[N,2] x) => (float[N,2] y) {{ {body} }}", w=np.eye(2, dtype="f"), b=np.ones(2, "f"))
     graph, statistics = graph_of(model), Statistics()
-    statistics.histograms["r"] = ChannelHistogram(2)
-    statistics.histograms["r"].add(np.float32([[0, 1, 2], [0, 3, 4]]))
+    for name in ("r", "s"):
+        statistics.histograms[name] = ChannelHistogram(2)
+        statistics.histograms[name].add(np.float32([[0, 1, 2], [0, 3, 4]]))
     chosen = {"schedule": "layer", "code": "radix", "timesteps": 2, "levels": "auto", "threshold": "max"}
     context = Context(CompileOptions(**chosen | options), statistics=statistics)
     ReplaceRelu().run(graph, context)
@@ -51,13 +52,20 @@ def test_no_code_has_more_than_eight_bits():
     assert not relayed(BLOCK, timesteps=8)[0]
 
 
+def test_weights_on_the_shortcut_read_all_bits_too():
+    body = "r = Relu(x) d = MatMul(r, w) s = Relu(d) e = MatMul(s, w) c = MatMul(r, w) y = Add(e, c)"
+    _, nodes, _ = relayed(body)
+    assert [nodes[name].inputs[0].name for name in ("c", "d")] == ["r", nodes["r/relay"].outputs[0].name]
+    assert nodes["s"].attrs["levels"] == 3
+
+
 @pytest.mark.parametrize(
     ("body", "options"),
     [
         (BLOCK, {"levels": None}),
         ("r = Relu(x) y = MatMul(r, w)", {}),
         ("r = Relu(x) y = Add(r, r)", {}),
-        ("r = Relu(x) c = MatMul(r, w) d = Add(r, b) y = Mul(c, d)", {}),
+        ("r = Relu(x) c = MatMul(r, w) s = Relu(c) d = Add(r, b) y = Mul(s, d)", {}),
     ],
     ids=["not asked for", "no shortcut", "nothing but a shortcut", "a constant added"],
 )
