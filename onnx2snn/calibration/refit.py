@@ -25,6 +25,7 @@ from onnx import helper
 from onnx2snn.calibration.stages import Stage
 from onnx2snn.graph.channels import channels_first
 from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.model.spill import stored_like
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,8 @@ class Refitting:
             weight = self._stage.weights[layer.input[1]]
             # [groups, fan-in, outputs of a group]: a Conv stores outputs first, MatMul and most Gemms last.
             new = change if _outputs_last(layer) else change.swapaxes(1, 2)
-            refitted[layer.input[1]] = (weight + new.reshape(weight.shape)).astype(weight.dtype)
+            changed = (weight + new.reshape(weight.shape)).astype(weight.dtype)
+            refitted[layer.input[1]] = stored_like(changed, weight)
         self._stage.replace_weights(refitted)
         return refitted
 

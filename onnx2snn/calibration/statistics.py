@@ -20,7 +20,9 @@ from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import Graph, write_model
 from onnx2snn.memory import write_memory
+from onnx2snn.model.spill import stored
 from onnx2snn.model.tap import tap
+from onnx2snn.model.weights import let_go, references
 from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 logger = logging.getLogger(__name__)
@@ -95,14 +97,14 @@ def collect_statistics(
     tensors = graph.tensors()
     axes = {name: channel_axis(tensors[activation.tensor]) for name, activation in activations.items()}
     read = [activation.tensor for activation in activations.values()]
-    engine = OnnxruntimeEngine(tap(write_model(graph), read, only=True))
+    model = tap(write_model(graph), read, only=True)
+    engine, huge = OnnxruntimeEngine(model), bool(references(model))
     statistics = Statistics()
 
     def add(name: str) -> None:
         activation, axis = activations[name], axes[name]
         outputs = results[activation.tensor]
-        channels = 1 if axis is None else outputs.shape[axis]
-        histogram = statistics.histograms.setdefault(name, ChannelHistogram(channels))
+        histogram = statistics.histograms[name]
         slope = activation.slope
         weights = None if slope is None or np.all(slope == 1) else np.where(outputs < 0, slope**2, 1.0)
         whole = histogram.add(outputs if slope is None else np.abs(outputs), weights, axis=axis)
@@ -116,10 +118,23 @@ def collect_statistics(
         for batch, count in calibration_batches(graph, dataset, batch_size):
             results = _run(engine, batch)
             statistics.samples += count
+            let_go()
+            for name in activations.keys() - statistics.histograms.keys():
+                given = results[activations[name].tensor]
+                statistics.histograms[name] = _histogram(given, axes[name], in_file=huge)
             list(pool.map(add, activations))
+            let_go()
             advance(statistics.samples / len(dataset))
     logger.info("statistics of %d tensors from %d samples", len(activations), statistics.samples)
     return statistics
+
+
+def _histogram(outputs: npt.NDArray[Any], axis: int | None, *, in_file: bool) -> ChannelHistogram:
+    """An empty one; of a net whose weights are in files, as they are many, it may be as much as these."""
+    histogram = ChannelHistogram(1 if axis is None else outputs.shape[axis])
+    if in_file:
+        histogram.counts = stored(histogram.counts, writable=True)
+    return histogram
 
 
 def _sample_bytes(engine: OnnxruntimeEngine, graph: Graph, dataset: Dataset) -> list[int]:

@@ -37,7 +37,7 @@ from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.model.save import save_model
 from onnx2snn.model.spill import spilling
-from onnx2snn.model.weights import initializers, is_present, place_of, references
+from onnx2snn.model.weights import initializers, is_present, let_go, place_of, references
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import Code, CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -220,6 +220,7 @@ class _Phases:
         """A phase; one that comes again adds to what it was."""
         started = time.perf_counter()
         yield
+        let_go()
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
         peak = peak_memory()
         if peak is not None:  # the kernel adds it up roughly: it can come back a page lower than it was

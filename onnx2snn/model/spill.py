@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.errors import OutputError, first_line
-from onnx2snn.model.weights import is_large, is_mapped, let_go, map_file, pieces
+from onnx2snn.model.weights import is_large, is_mapped, let_go, map_file, pieces, place_in_file
 
 Array = npt.NDArray[Any]
 
@@ -115,9 +115,11 @@ def store(parts: Iterable[Array], dtype: np.dtype[Any], shape: tuple[int, ...]) 
     return _current.get().store(parts, dtype, shape)
 
 
-def stored(array: Array) -> Array:
-    """The array, in a file."""
-    return store((part for _, part in pieces(array)), array.dtype, array.shape)
+def stored(array: Array, *, writable: bool = False) -> Array:
+    """The array, in a file; with `writable` what is written into it goes there."""
+    made = store((part for _, part in pieces(array)), array.dtype, array.shape)
+    place = place_in_file(made) if writable else None
+    return made if place is None else map_file(place[0], array.dtype, array.shape, place[1], writable=True)
 
 
 def stored_like(array: Array, like: Array) -> Array:

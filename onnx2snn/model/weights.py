@@ -175,12 +175,14 @@ def values_of(tensor: onnx.TensorProto) -> Array:
     return map_file(path, dtype, tuple(tensor.dims), offset)
 
 
-def map_file(path: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> Array:
+def map_file(
+    path: str, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0, *, writable: bool = False
+) -> Array:
     """A file's values as an array, the same one as long as anybody has it: each would count as memory."""
-    key = (path, str(dtype), shape, offset)
+    key = (path, str(dtype), shape, offset, writable)
     array = _arrays.get(key)
     if array is None:
-        array = np.memmap(path, dtype, "r", offset, shape)
+        array = np.memmap(path, dtype, "r+" if writable else "r", offset, shape)
         base: Any = array.base
         _maps.add(base)
         _arrays[key] = array

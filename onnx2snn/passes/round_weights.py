@@ -10,6 +10,7 @@ from onnx2snn.graph.affine import Vector, add_bias, read_bias, set_constant
 from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import Array, Graph, Node, constant, tidy
 from onnx2snn.graph.sections import divide
+from onnx2snn.model.spill import product
 from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.normalize_weights import is_normalized
@@ -165,7 +166,7 @@ def _multiples(rows: Array, step: Vector, most: int) -> Array:
 def _seen(vector: Vector, rows: Array) -> Array:
     """A moment of the input channels, as each output channel meets them: [outputs, inputs of one]."""
     outputs, inputs = rows.shape[:2]
-    if vector.size == 1:
+    if vector.size in (1, inputs):
         return np.broadcast_to(vector, (outputs, inputs))
     by_group = vector.reshape(-1, inputs)
     return np.repeat(by_group, outputs // len(by_group), axis=0)
@@ -179,7 +180,7 @@ def _fold_factors(graph: Graph, layer: Node) -> Vector | None:
     bias = read_bias(layer, channels)
     if layer.op == "Gemm":
         weight = np.asarray(constant(layer.inputs[1]))
-        set_constant(graph, layer, 1, weight * np.float64(layer.attrs.pop("alpha", 1.0)), weight)
+        set_constant(graph, layer, 1, product(weight, np.float64(layer.attrs.pop("alpha", 1.0))), weight)
         if bias is not None and layer.attrs.pop("beta", 1.0) != 1:
             set_constant(graph, layer, 2, bias, weight)
     return bias

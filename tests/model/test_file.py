@@ -26,7 +26,7 @@ MANY, ENOUGH = (24_000, 24_000), (60_000, 1_000)
 MEASURE = """
 import json, sys
 import onnx2snn
-from onnx2snn.compiler.memory import peak_memory
+from onnx2snn.memory import peak_memory
 from onnx2snn.model import weights
 before = peak_memory()
 if sys.argv[2] == "inspect":

@@ -68,6 +68,16 @@ def test_those_that_nobody_needs_go_earlier(folder):
         empty.close()
 
 
+def test_an_array_that_is_written_to(folder):
+    with spilling():
+        array = stored(np.zeros((3, 4)), writable=True)
+        array[1] += 2
+        weights.let_go()
+        assert array.sum() == 8
+        assert np.fromfile(next(folder.rglob("0.bin"))).sum() == 8
+        assert not stored(np.zeros(3)).flags.writeable
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_nothing_is_left_after_an_error_or_ctrl_c(folder, error):
     def stop() -> None:

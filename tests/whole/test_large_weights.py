@@ -91,13 +91,21 @@ def test_the_numbers_are_those_of_one_file(name, setting, tmp_path, request):
     artifact, data = compiled.save(tmp_path / "net.snn.onnx")
     assert artifact.stat().st_size + data.stat().st_size < 1.5 * model_bytes(whole.model)
     onnx.checker.check_model(artifact)
-    np.testing.assert_allclose(stock(artifact, x), stock(onnx2snn_bytes(whole), x), rtol=1e-4, atol=1e-5)
+    assert_close(stock(artifact, x), stock(onnx2snn_bytes(whole), x), setting)
     expected = onnx2snn.SpikingSession(whole.model).run(x)
     for given in (artifact, compiled.model):
         session = onnx2snn.SpikingSession(given)
-        np.testing.assert_allclose(session.run(x).outputs["y"], expected.outputs["y"], rtol=1e-4, atol=1e-5)
+        assert_close(session.run(x).outputs["y"], expected.outputs["y"], setting)
         counted = session.run_counted(x[:4], [session.timesteps])[-1]
         assert all(sent.sum() > 0 for sent in counted.spikes.values())
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray, setting: str) -> None:
+    """Sums in another order; where they decide how integers are rounded, few may be rounded the other way."""
+    if setting == "int8":
+        assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def onnx2snn_bytes(compiled: onnx2snn.CompiledModel) -> bytes:
