@@ -138,9 +138,13 @@ def _histogram(outputs: npt.NDArray[Any], axis: int | None, *, in_file: bool) ->
 
 
 def _sample_bytes(engine: OnnxruntimeEngine, graph: Graph, dataset: Dataset) -> list[int]:
-    """Bytes of each output for one sample."""
+    """Bytes of each output for one sample; of nothing, where a constant ties the model to another batch."""
     batch, count = next(calibration_batches(graph, dataset, 1))
-    return [-(-result.nbytes // count) for result in _run(engine, batch).values()]
+    try:
+        return [-(-result.nbytes // count) for result in engine.run(batch).values()]
+    except ModelError as error:
+        logger.info("one sample alone cannot be run, so batches stay as they are: %s", error)
+        return [0]
 
 
 def batch_within(memory: int, sample: int, most: int, fixed: int | None) -> int:

@@ -47,13 +47,13 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
     if not model.graph.node:
         raise ModelError(f"{source}: expected an ONNX model, found no graph with nodes; export it again")
     _check_what_onnx_does_not(model, source)
-    inside = weight_bytes(model) - sum(map(size_of, references(model)))
-    if inside > MOST_BYTES:
-        raise ModelError(
-            f"{source}: expected at most {MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
-            f"{inside / 1e9:.1f} GB; save it with external data and give its path"
-        )
     try:
+        inside = weight_bytes(model) - sum(map(size_of, references(model)))
+        if inside > MOST_BYTES:
+            raise ModelError(
+                f"{source}: expected at most {MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
+                f"{inside / 1e9:.1f} GB; save it with external data and give its path"
+            )
         if references(model):
             onnx.checker.check_model(_without_references(model))
         elif any(node.domain == "ai.onnx" for node in model.graph.node):

@@ -49,6 +49,7 @@ def size_of(tensor: onnx.TensorProto) -> int:
     Raises:
         ValueError: an element type that ONNX does not define.
     """
-    if tensor.data_type not in onnx.TensorProto.DataType.values():
+    types = set(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
+    if tensor.data_type not in types:
         raise ValueError(f"constant '{tensor.name}' has the element type {tensor.data_type}, which is none")
     return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
