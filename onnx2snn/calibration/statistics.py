@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _THREADS = 2
 
 #: Of the memory that a compilation may use, what one batch may take of it.
-BATCH_SHARE = 0.25
+BATCH_SHARE = 1 / 8
 
 
 def ignore(done: float) -> None:

@@ -68,7 +68,7 @@ class CorrectBias(Pass):
             _batch_size(graph, context, timesteps),
             timesteps,
             context.advance,
-            memory=context.options.memory_bytes // 2,
+            memory=context.options.memory_bytes // 4,
             sample_bytes=0 if context.statistics is None else context.statistics.total,
             refit=layered and context.options.refit,
         )

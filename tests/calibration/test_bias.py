@@ -201,7 +201,7 @@ def test_what_waits_on_disk_is_the_same(net, schedule, rng, monkeypatch):
     spilled = []
 
     def shelf(memory):
-        assert memory == held.options.memory_bytes // 2
+        assert memory == held.options.memory_bytes // 4
         spilled.append(Shelf(0))
         return spilled[0]
 
@@ -224,7 +224,7 @@ def test_little_memory_makes_small_batches_of_the_same_samples(net, rng, monkeyp
         return run(self, feeds)
 
     monkeypatch.setattr(OnnxruntimeEngine, "run", counted)
-    *_, split = convert(model, x, memory=whole.statistics.largest * (8 + 2 * 4) * 2 * 4)
+    *_, split = convert(model, x, memory=whole.statistics.largest * (8 + 2 * 4) * 2 * 8)
     assert 2 in sizes  # of the sweep
     for name, histogram in whole.statistics.histograms.items():
         assert split.statistics.histograms[name].counts.tolist() == histogram.counts.tolist()

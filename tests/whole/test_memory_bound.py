@@ -48,7 +48,7 @@ def test_little_memory_gives_the_same_network(setting, rng, monkeypatch):
         return shelves[-1]
 
     monkeypatch.setattr(bias, "Shelf", shelf)
-    memory = 4 * LARGEST * (8 + 2 * (1 if options.get("schedule") == "layer" else options["timesteps"]))
+    memory = 8 * LARGEST * (8 + 2 * (1 if options.get("schedule") == "layer" else options["timesteps"]))
     narrow = onnx2snn.compile(model, x, memory=memory, **options)
     assert any(shelf.spilled for shelf in shelves)
     runs = [onnx2snn.SpikingSession(made.model).run(x).outputs["y"] for made in (wide, narrow)]
@@ -73,7 +73,7 @@ def test_too_little_for_one_sample_says_how_much(rng, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --memory: expected at least 64KiB, since one sample takes 16KiB of activations, found 1KiB; "
+        "error: --memory: expected at least 128KiB, since one sample takes 16KiB of activations, found 1KiB; "
         "give more\n",
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "x.npy"]
