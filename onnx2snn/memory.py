@@ -41,7 +41,7 @@ def write_memory(size: float) -> str:
 
 
 def default_memory() -> int:
-    """What a compilation may hold beyond the model where the user names no bound."""
+    """What a compilation may hold of activations and spikes where the user names no bound."""
     try:
         system = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows, or a system that does not tell

@@ -175,8 +175,8 @@ class CompileOptions(Record):
     memory: str | int | None = option(
         None,
         "Samples",
-        "What compiling may hold beside the model, such as 2GiB; what is more waits on disk.  [default: an "
-        "eighth of the system's, at most 1.5GiB]",
+        "Activations and spikes that compiling may hold, such as 2GiB; what is more waits on disk.  "
+        "[default: an eighth of the system's memory, at most 1.5GiB]",
         metavar="SIZE",
     )
 
@@ -240,7 +240,7 @@ class CompileOptions(Record):
 
     @property
     def memory_bytes(self) -> int:
-        """What compiling may hold beside the model."""
+        """Activations and spikes that compiling may hold, in bytes."""
         return parse_memory(default_memory() if self.memory is None else self.memory)
 
     @property
