@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from onnx2snn.errors import OptionError
@@ -15,8 +16,47 @@ _SHARE, _MOST = 8, 3 << 29
 #: Where the system does not tell.
 _UNKNOWN = 1 << 30
 
+#: Of the bound, for the activations of a batch; and for those of one sample, where they are more.
+BATCH_SHARE, _LEAST_SHARE = 1 / 8, 1 / 2
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MemoryBound:
+    """What a compilation may hold of activations and spikes.
+
+    Attributes:
+        size: bytes.
+        strict: whether the user named it; what one sample alone takes may else go beyond it.
+    """
+
+    size: int
+    strict: bool = True
+
+    def batch(self, sample: int, most: int, fixed: int | None = None, share: float = BATCH_SHARE) -> int:
+        """The largest batch of at most `most` samples, or of the model's own number, that a share holds.
+
+        Where that does not hold one, one is taken: half of all holds it, or the bound is too small.
+
+        Args:
+            sample: bytes that one sample takes.
+            most: samples, where the model takes any number.
+            fixed: the only number that the model takes; None for any.
+            share: of the bound, for a batch.
+
+        Raises:
+            OptionError: the user's bound does not hold one batch.
+        """
+        least = sample * (fixed or 1)
+        if self.strict and least > self.size * _LEAST_SHARE:
+            what = "one sample takes" if fixed is None else f"one batch of {fixed} samples takes"
+            raise OptionError(
+                f"--memory: expected at least {write_memory(least / _LEAST_SHARE)}, since {what} "
+                f"{write_memory(least)} of activations, found {write_memory(self.size)}; give more"
+            )
+        return fixed or max(1, min(most, int(self.size * share) // max(1, sample)))
 
 
 def parse_memory(size: object) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from onnx2snn import rules
 from onnx2snn.declaration import Declaration, Section, option
 from onnx2snn.errors import OptionError
-from onnx2snn.memory import default_memory, parse_memory
+from onnx2snn.memory import MemoryBound, default_memory, parse_memory
 from onnx2snn.records import Record
 from onnx2snn.rules import MOST_BITS, flag, is_number
 from onnx2snn.thresholds.budget import parse_budget
@@ -181,7 +181,8 @@ class CompileOptions(Record):
     )
 
     def __post_init__(self) -> None:
-        parse_memory(default_memory() if self.memory is None else self.memory)
+        if self.memory is not None:
+            parse_memory(self.memory)
         for name in ("code", "threshold"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, self._default(name))
@@ -239,9 +240,11 @@ class CompileOptions(Record):
             )
 
     @property
-    def memory_bytes(self) -> int:
-        """Activations and spikes that compiling may hold, in bytes."""
-        return parse_memory(default_memory() if self.memory is None else self.memory)
+    def memory_bound(self) -> MemoryBound:
+        """Activations and spikes that compiling may hold."""
+        if self.memory is None:
+            return MemoryBound(default_memory(), strict=False)
+        return MemoryBound(parse_memory(self.memory))
 
     @property
     def range_levels(self) -> int:

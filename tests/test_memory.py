@@ -10,7 +10,7 @@ import pytest
 
 from onnx2snn import memory
 from onnx2snn.errors import OptionError
-from onnx2snn.memory import default_memory, parse_memory, peak_memory, write_memory
+from onnx2snn.memory import MemoryBound, default_memory, parse_memory, peak_memory, write_memory
 
 MEGABYTE = 1 << 20
 CODE = """
@@ -107,3 +107,32 @@ def test_the_default_is_a_share_of_what_the_system_has(pages, size, monkeypatch)
 
     monkeypatch.setattr(memory.os, "sysconf", sysconf, raising=False)
     assert default_memory() == size
+
+
+@pytest.mark.parametrize(
+    ("sample", "most", "fixed", "batch"),
+    [
+        (1, 64, None, 64),
+        (4, 64, None, 32),
+        (128, 64, None, 1),
+        (512, 64, None, 1),
+        (0, 64, None, 64),
+        (64, 9, 8, 8),
+    ],
+)
+def test_a_batch_takes_its_share_and_one_sample_up_to_half(sample, most, fixed, batch):
+    assert MemoryBound(1024).batch(sample, most, fixed) == batch
+
+
+@pytest.mark.parametrize(
+    ("sample", "fixed", "what"),
+    [(600 << 10, None, "one sample takes"), (75 << 10, 8, "one batch of 8 samples takes")],
+)
+def test_a_bound_below_one_sample_says_how_much(sample, fixed, what):
+    with pytest.raises(OptionError) as caught:
+        MemoryBound(MEGABYTE).batch(sample, 64, fixed)
+    assert str(caught.value) == (
+        f"--memory: expected at least 2MiB, since {what} 600KiB of activations, found 1024KiB; give more"
+    )
+    assert MemoryBound(2 * MEGABYTE).batch(sample, 64, fixed) == (fixed or 1)
+    assert MemoryBound(MEGABYTE, strict=False).batch(sample, 64, fixed) == (fixed or 1)

@@ -16,10 +16,10 @@ from onnx import helper
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset
 from onnx2snn.engine.engines import OnnxruntimeEngine
-from onnx2snn.errors import ModelError, OptionError
+from onnx2snn.errors import ModelError
 from onnx2snn.graph.channels import channel_axis
 from onnx2snn.graph.graph import Graph, write_model
-from onnx2snn.memory import write_memory
+from onnx2snn.memory import MemoryBound
 from onnx2snn.model.spill import stored
 from onnx2snn.model.tap import tap
 from onnx2snn.model.weights import let_go, references
@@ -29,9 +29,6 @@ logger = logging.getLogger(__name__)
 
 #: Threads that fill histograms; each has some memory of its own.
 _THREADS = 2
-
-#: Of the memory that a compilation may use, what one batch may take of it.
-BATCH_SHARE = 1 / 8
 
 
 def ignore(done: float) -> None:
@@ -77,7 +74,7 @@ def collect_statistics(
     activations: Mapping[str, Activation],
     advance: Callable[[float], None] = ignore,
     *,
-    memory: int,
+    memory: MemoryBound,
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
 
@@ -87,7 +84,7 @@ def collect_statistics(
         batch_size: the most samples of a batch; the model's own batch size where that is fixed.
         activations: by the name of their output.
         advance: called after each batch with the share of the samples that is done.
-        memory: bytes that a batch's activations may take; batches get smaller where they take more.
+        memory: of which a batch's activations take a share; batches get smaller where they would take more.
 
     Raises:
         ModelError: an activation becomes NaN or infinite, or onnxruntime fails.
@@ -113,7 +110,7 @@ def collect_statistics(
     if read:
         sizes = _sample_bytes(engine, graph, dataset)
         statistics.largest, statistics.total = max(sizes), sum(sizes)
-        batch_size = batch_within(memory, statistics.total, batch_size, fixed_batch(graph))
+        batch_size = memory.batch(statistics.total, batch_size, fixed_batch(graph))
     with ThreadPoolExecutor(_THREADS) as pool:  # NumPy's loops let other threads run
         for batch, count in calibration_batches(graph, dataset, batch_size):
             results = _run(engine, batch)
@@ -147,28 +144,6 @@ def _sample_bytes(engine: OnnxruntimeEngine, graph: Graph, dataset: Dataset) -> 
         return [0]
 
 
-def batch_within(memory: int, sample: int, most: int, fixed: int | None) -> int:
-    """The largest batch of at most `most` samples, or of the model's own number, that memory holds.
-
-    Args:
-        memory: bytes.
-        sample: bytes that one sample takes.
-        most: samples, where the model takes any number.
-        fixed: the only number that the model takes; None for any.
-
-    Raises:
-        OptionError: not even one fits.
-    """
-    least = sample * (fixed or 1)
-    if least > memory:
-        what = "one sample takes" if fixed is None else f"one batch of {fixed} samples takes"
-        raise OptionError(
-            f"--memory: expected at least {write_memory(least / BATCH_SHARE)}, since {what} "
-            f"{write_memory(least)} of activations, found {write_memory(memory / BATCH_SHARE)}; give more"
-        )
-    return fixed or max(1, min(most, memory // max(1, sample)))
-
-
 def collect_ranges(
     graph: Graph,
     dataset: Dataset,
@@ -176,7 +151,7 @@ def collect_ranges(
     tensors: Collection[str],
     advance: Callable[[float], None] = ignore,
     *,
-    memory: int,
+    memory: MemoryBound,
 ) -> dict[str, ChannelHistogram]:
     """Histograms of whole tensors: of the positive part (channel 0) and the negative part (channel 1).
 
@@ -187,7 +162,7 @@ def collect_ranges(
     histograms = {name: ChannelHistogram(2) for name in tensors}
     done = 0
     sizes = _sample_bytes(engine, graph, dataset)
-    batch_size = batch_within(memory, sum(sizes), batch_size, fixed_batch(graph))
+    batch_size = memory.batch(sum(sizes), batch_size, fixed_batch(graph))
     for batch, count in calibration_batches(graph, dataset, batch_size):
         results = _run(engine, batch)
         done += count

@@ -64,7 +64,7 @@ class ApproximateActivations(Pass):
             context.options.batch_size,
             {activation.source.name for activation in activations},
             context.advance,
-            memory=context.batch_memory,
+            memory=context.options.memory_bound,
         )
         for activation in activations:
             histogram = ranges[activation.source.name]

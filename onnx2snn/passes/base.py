@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import onnx
 
 from onnx2snn.artifact.records import ActivationRecord, NeuronRecord
-from onnx2snn.calibration.statistics import BATCH_SHARE, Statistics, ignore
+from onnx2snn.calibration.statistics import Statistics, ignore
 from onnx2snn.data.readers import Dataset
 from onnx2snn.graph.firing import Firing
 from onnx2snn.graph.graph import Graph, Node, tidy
@@ -71,15 +71,10 @@ class Context:
     established: set[str] = field(default_factory=set)
     advance: Callable[[float], None] = ignore
 
-    @property
-    def batch_memory(self) -> int:
-        """Bytes that one batch of calibration samples may take."""
-        return int(self.options.memory_bytes * BATCH_SHARE)
-
     def batch(self, copies: int, most: int | None = None) -> int:
         """Samples that may go through the whole net together where each holds its activations so often."""
         sample = copies * (0 if self.statistics is None else self.statistics.total)
-        return max(1, min(most or self.options.batch_size, self.batch_memory // max(1, sample)))
+        return self.options.memory_bound.batch(sample, most or self.options.batch_size)
 
     @property
     def last_notes(self) -> dict[str, Note]:

@@ -40,6 +40,6 @@ class Calibrate(Pass):
             context.options.batch_size,
             activations,
             context.advance,
-            memory=context.batch_memory,
+            memory=context.options.memory_bound,
         )
         return False

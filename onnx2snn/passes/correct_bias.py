@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from onnx2snn.calibration.bias import measure_corrections
-from onnx2snn.calibration.statistics import batch_within, fixed_batch
+from onnx2snn.calibration.statistics import fixed_batch
 from onnx2snn.graph.affine import add_bias
 from onnx2snn.graph.channels import broadcastable, channel_axis, channel_count, written
 from onnx2snn.graph.graph import (
@@ -68,7 +68,7 @@ class CorrectBias(Pass):
             _batch_size(graph, context, timesteps),
             timesteps,
             context.advance,
-            memory=context.options.memory_bytes // 4,
+            memory=context.options.memory_bound.size // 4,
             sample_bytes=0 if context.statistics is None else context.statistics.total,
             refit=layered and context.options.refit,
         )
@@ -96,7 +96,7 @@ def _batch_size(graph: Graph, context: Context, timesteps: int) -> int:
     """Samples that go through a layer together: with spikes of all timesteps, in and out."""
     largest = 0 if context.statistics is None else context.statistics.largest
     sample = largest * (_COPIES + 2 * timesteps)
-    return batch_within(context.batch_memory, sample, context.options.batch_size, fixed_batch(graph))
+    return context.options.memory_bound.batch(sample, context.options.batch_size, fixed_batch(graph))
 
 
 def _correct_input(graph: Graph, current: Tensor, readers: Sequence[Node], correction: Vector) -> None:

@@ -201,7 +201,7 @@ def test_what_waits_on_disk_is_the_same(net, schedule, rng, monkeypatch):
     spilled = []
 
     def shelf(memory):
-        assert memory == held.options.memory_bytes // 4
+        assert memory == held.options.memory_bound.size // 4
         spilled.append(Shelf(0))
         return spilled[0]
 

@@ -19,10 +19,10 @@ from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.graph import extract
+from onnx2snn.memory import MemoryBound
 from tests.helpers import graph_of, parse
 
-#: Bytes.
-PLENTY = 1 << 20
+PLENTY = MemoryBound(1 << 20)
 
 X = np.float32([[1, -1], [2, 0], [3, -3], [4, 4], [90, 90]])
 
@@ -110,7 +110,7 @@ def test_batches_are_as_large_as_memory_allows(monkeypatch):
         return run(self, feeds)
 
     monkeypatch.setattr(OnnxruntimeEngine, "run", counted)
-    found = collected(net(), dataset(), 64, memory=2 * 8)
+    found = collected(net(), dataset(), 64, memory=MemoryBound(2 * 8 * 8))
     assert (found.largest, found.total) == (8, 8)
     assert sizes == [1, 2, 2, 1]  # the first tells what one sample takes
     assert (
@@ -122,7 +122,7 @@ def test_batches_are_as_large_as_memory_allows(monkeypatch):
 @pytest.mark.parametrize(("batch", "what"), [("N", "one sample takes"), (2, "one batch of 2 samples takes")])
 def test_memory_for_less_than_one_sample_says_how_much(batch, what):
     with pytest.raises(OptionError) as caught:
-        collected(net(batch=batch), dataset(None if batch == "N" else batch), memory=7)
+        collected(net(batch=batch), dataset(None if batch == "N" else batch), memory=MemoryBound(7))
     assert str(caught.value) == (
         f"--memory: expected at least 1KiB, since {what} 1KiB of activations, found 1KiB; give more"
     )

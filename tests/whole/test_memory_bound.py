@@ -73,7 +73,7 @@ def test_too_little_for_one_sample_says_how_much(rng, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --memory: expected at least 128KiB, since one sample takes 16KiB of activations, found 1KiB; "
+        "error: --memory: expected at least 32KiB, since one sample takes 16KiB of activations, found 1KiB; "
         "give more\n",
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "x.npy"]
