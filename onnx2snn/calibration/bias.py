@@ -14,6 +14,7 @@ otherwise shift the values that it does send.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.calibration.places import Places, at_places
 from onnx2snn.calibration.refit import Refitting
 from onnx2snn.calibration.shelf import Shelf
 from onnx2snn.calibration.stages import Stage, Train, make_stages
@@ -47,9 +49,12 @@ LOAD = 1 << 33
 #: But no fewer samples than these, below which a mean is no better than a guess.
 FEWEST = 16
 
-#: Rows of the shelf: by tensor, what the ANN has there and the SNN sends; of the stage at hand, the ANN's
-#: pre-activations and the SNN's mean currents.
-_ANN, _SNN, _EXACT, _CURRENT = "ann/", "snn/", "exact", "current"
+#: Places of a channel that a shift is found from: far more than its mean needs.
+_PLACES = 1 << 15
+
+#: Rows of the shelf: by tensor, what the ANN has there and the SNN sends; of the stage at hand, the SNN's
+#: mean currents, and at some places these and what they should come to.
+_ANN, _SNN, _CURRENT, _SOME, _WANTED = "ann/", "snn/", "current", "some", "wanted"
 
 #: Newton steps to a channel's shift; the equation is piecewise linear, so few are enough.
 _ITERATIONS = 3
@@ -101,7 +106,7 @@ def measure_corrections(
         OutputError: no room for the temporary files.
     """
     stages = make_stages(graph, _output_layers(graph))
-    dataset = dataset.every(_stride(graph, len(dataset), timesteps, sample_bytes))
+    dataset = dataset.spread(_samples(graph, len(dataset), timesteps, sample_bytes))
     with Shelf(memory) as shelf:
         sweep = _Sweep(stages, shelf, rectifiers, timesteps, memory if refit else None)
         for inputs, count in calibration_batches(graph, dataset, batch_size):
@@ -160,8 +165,9 @@ class _Sweep:
         )
         shift = np.zeros(1)
         if corrects:
-            wanted = self._shelf.row(_EXACT if kind is None else _ANN + str(stage.yields))
-            shift = rectified_shift(wanted, self._shelf.row(_CURRENT), kind, stage.axis)
+            wanted = _WANTED if _WANTED in self._shelf else _ANN + str(stage.yields)
+            current = _SOME if _SOME in self._shelf else _CURRENT
+            shift = rectified_shift(self._shelf.row(wanted), self._shelf.row(current), kind, stage.axis)
             if not np.isfinite(shift).all():
                 raise ModelError(
                     f"'{stage.key}': expected currents that float32 can add up, found too large ones; "
@@ -170,41 +176,56 @@ class _Sweep:
             self.corrections.shifts[stage.key] = shift
         if stage.yields is not None:
             self._fire(stage, stage.yields, shift)
-        self._shelf.drop(_EXACT)
-        self._shelf.drop(_CURRENT)
+        for label in (_CURRENT, _SOME, _WANTED):
+            self._shelf.drop(label)
 
     def _follow(self, stage: Stage, kind: Rectifier | None, *, corrects: bool, refits: bool) -> None:
         """What the ANN makes of every batch, and, where it is corrected, the SNN's mean current.
 
         What lies between cells is affine, or exact on means, so means over time go in and the mean comes out.
         """
-        refitting = None
+        refitting, places, chosen = None, Places(self.samples, _PLACES), []
         for batch in range(self._batches):
             exact = stage.current(self._exact(stage, batch))
+            wanted = exact
             if stage.yields is not None:
-                activated = (
-                    exact if stage.cell is None else stage.activate(exact) if kind is None else kind(exact)
-                )
-                self._shelf.put(_ANN + stage.yields, activated)
-            if corrects and kind is None:
-                self._shelf.put(_EXACT, exact)
+                if stage.cell is not None:
+                    wanted = stage.activate(exact) if kind is None else kind(exact)
+                self._shelf.put(_ANN + stage.yields, wanted)
+            chosen.append(_choose(places, exact.shape, stage.axis, kind))
+            if corrects and chosen[-1] is not None:
+                assert stage.axis is not None, "places are those of channels"
+                self._shelf.put(_WANTED, at_places(exact if kind is None else wanted, stage.axis, chosen[-1]))
+            elif corrects and kind is None:
+                self._shelf.put(_WANTED, exact)
             if refits and self._memory is not None:
                 assert kind is not None, "a free neuron has one"
                 means = self._means(stage, batch)
                 refitting = refitting or Refitting(stage, means, kind, self.samples, self._memory)
                 refitting.add(means, exact)
             elif corrects:
-                self._shelf.put(_CURRENT, stage.current(self._means(stage, batch)))
+                self._take_in(stage, batch, chosen[-1])
         if refitting is not None:
             self.corrections.weights.update(refitting.solve())
             for batch in range(self._batches):
-                self._shelf.put(_CURRENT, stage.current(self._means(stage, batch)))
+                self._take_in(stage, batch, chosen[batch])
+
+    def _take_in(self, stage: Stage, batch: int, places: npt.NDArray[np.int64] | None) -> None:
+        """The SNN's mean current, at some places, or everywhere where all is wanted or will be."""
+        current = stage.current(self._means(stage, batch))
+        if places is None or self._is_all(stage):
+            self._shelf.put(_CURRENT, current)
+        if places is not None:
+            assert stage.axis is not None, "places are those of channels"
+            self._shelf.put(_SOME, at_places(current, stage.axis, places))
+
+    def _is_all(self, stage: Stage) -> bool:
+        """Whether the mean current is all there is: in one timestep, where no other cell sends it."""
+        return self._timesteps == 1 and stage.cell is not None and stage.target.name not in stage.sources
 
     def _fire(self, stage: Stage, name: str, shift: Vector) -> None:
         """What the SNN makes of every batch."""
-        # In one timestep the mean current is all there is, unless another cell sends it as spikes.
-        known = self._timesteps == 1 and stage.cell is not None and _CURRENT in self._shelf
-        known = known and stage.target.name not in stage.sources
+        known = self._is_all(stage) and _CURRENT in self._shelf
         firing = stage.behind() if known else stage
         for batch in range(self._batches):
             feeds: dict[str, Train | Array]
@@ -241,11 +262,21 @@ class _Sweep:
         return any(name in self._trains for name in stage.sources)
 
 
-def _stride(graph: Graph, samples: int, timesteps: int, sample_bytes: int) -> int:
-    """Which share of the samples `BUDGET` and `LOAD` allow: one in so many."""
+def _samples(graph: Graph, samples: int, timesteps: int, sample_bytes: int) -> int:
+    """How many samples `BUDGET` and `LOAD` allow."""
     simulated = min(BUDGET, LOAD // max(1, sample_bytes))
-    needed = max(FEWEST, simulated // timesteps, fixed_batch(graph) or 1)
-    return max(1, samples // needed)
+    return min(samples, max(FEWEST, simulated // timesteps, fixed_batch(graph) or 1))
+
+
+def _choose(
+    places: Places, shape: tuple[int, ...], axis: int | None, kind: Rectifier | None
+) -> npt.NDArray[np.int64] | None:
+    """Some places of a batch; None for all, as where each has a slope of its own."""
+    slope = None if kind is None else kind.slope
+    if axis is None or (slope is not None and slope.size not in (1, shape[axis])):
+        return None
+    chosen = places.choose(shape, axis)
+    return None if len(chosen) * shape[axis] == math.prod(shape) else chosen
 
 
 def rectified_shift(

@@ -22,6 +22,7 @@ import onnx
 from numpy.lib.stride_tricks import sliding_window_view
 from onnx import helper
 
+from onnx2snn.calibration.places import Places, at_places
 from onnx2snn.calibration.stages import Stage
 from onnx2snn.graph.channels import channels_first
 from onnx2snn.graph.rectifiers import Rectifier
@@ -33,8 +34,9 @@ Array = npt.NDArray[Any]
 
 #: λ in units of the mean square of what the layer reads.
 RIDGE = 0.05
-#: Places in the calibration data that a problem takes in for each of its unknowns, and at least.
-_PLACES_EACH, _PLACES = 32, 1 << 16
+#: Places in the calibration data that a problem takes in for each of its unknowns, and for a few in all; so
+#: many more than are needed, up to a number, that weights do not learn the samples.
+_PLACES_EACH, _PLACES, _MORE, _WITH_MORE = 32, 1 << 13, 4, 1 << 16
 #: Up to so many, moments add up in float64; more take long, and λ makes float32 enough.
 _FEW_UNKNOWNS = 1 << 10
 #: Weights of one output channel, beyond which a problem is too large to be solved.
@@ -59,31 +61,31 @@ class Refitting:
     def __init__(
         self, stage: Stage, feeds: Mapping[str, Array], kind: Rectifier, samples: int, memory: int
     ) -> None:
-        self._stage, self._kind, self._samples = stage, kind, samples
+        self._stage, self._kind = stage, kind
         most = min(_MOST_UNKNOWNS, math.isqrt(memory // _BYTES))
         self._layers = [] if stage.axis is None else _solvable(stage, feeds, most)
         self._sizes = [_fan_in(layer, stage) for layer in self._layers]
-        self._most = max(_PLACES, _PLACES_EACH * sum(self._sizes))
-        self._seen = 0
+        self._places = Places(samples, _wanted_places(sum(self._sizes)))
         self._squares: Array | None = None
         self._products: Array | None = None
 
     def add(self, feeds: Mapping[str, Array], exact: Array) -> None:
         """Take in a batch: what the stage reads of the SNN, and the ANN's pre-activations."""
         stage, axis = self._stage, self._stage.axis
-        if not self._layers:
+        if not self._layers or axis is None:
             return
         reads = list(dict.fromkeys(layer.input[0] for layer in self._layers))
         given = stage.values([stage.target.name, *reads], feeds)
         current = given[stage.target.name]
-        gaps = channels_first(self._kind.nearest(current, exact) - current, axis).T
-        if self._squares is None and _is_negligible(gaps, current, axis, len(exact)):
+        if self._squares is None and _is_negligible(self._kind, current[:1], exact[:1], axis):
             self._layers = []
             return
-        places = self._places(len(gaps), len(exact))
+        places = self._places.choose(current.shape, axis)
+        current, exact = at_places(current, axis, places), at_places(exact, axis, places)
+        gaps = (self._kind.nearest(current, exact) - current).reshape(len(places), -1)
         rows = [_rows(given[layer.input[0]], layer, stage, places) for layer in self._layers]
         x = np.concatenate([*rows, np.ones_like(rows[0][:, :, :1])], axis=2).swapaxes(0, 1)
-        z = gaps[places].reshape(len(places), len(x), -1).swapaxes(0, 1)
+        z = gaps.reshape(len(places), len(x), -1).swapaxes(0, 1)
         squares, products = x.swapaxes(1, 2) @ x, x.swapaxes(1, 2) @ z
         if self._squares is None or self._products is None:
             wide = np.float64 if squares.shape[1] <= _FEW_UNKNOWNS else np.float32
@@ -108,12 +110,10 @@ class Refitting:
         self._stage.replace_weights(refitted)
         return refitted
 
-    def _places(self, count: int, samples: int) -> npt.NDArray[np.int64]:
-        """Which places of a batch are taken in: evenly over all batches, whatever their size."""
-        stride = max(1, count * self._samples // (samples * self._most))
-        first = -self._seen % stride
-        self._seen += count
-        return np.arange(first, count, stride)
+
+def _wanted_places(unknowns: int) -> int:
+    needed = _PLACES_EACH * unknowns
+    return max(_PLACES, needed, min(_MORE * needed, _WITH_MORE))
 
 
 def _solve(squares: Array, products: Array) -> Array:
@@ -130,11 +130,11 @@ def _solve(squares: Array, products: Array) -> Array:
     return np.asarray(np.linalg.solve(squares, products))
 
 
-def _is_negligible(gaps: Array, current: Array, axis: int | None, samples: int) -> bool:
-    """Whether what a refit could remove at most is nothing beside the current, by the first sample."""
-    first = slice(len(gaps) // samples)
-    whole = channels_first(current, axis).T[first]
-    return float(np.square(gaps[first]).mean()) < _NEGLIGIBLE * float(whole.var(axis=0).mean())
+def _is_negligible(kind: Rectifier, current: Array, exact: Array, axis: int) -> bool:
+    """Whether what a refit could remove at most is nothing beside the current of a sample."""
+    gaps = kind.nearest(current, exact) - current
+    spread = channels_first(current, axis).var(axis=1)
+    return float(np.square(gaps).mean()) < _NEGLIGIBLE * float(spread.mean())
 
 
 def _solvable(stage: Stage, feeds: Mapping[str, Array], most: int) -> list[onnx.NodeProto]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,16 +37,23 @@ class Part:
     """Consecutive samples that are stored together: a file, or the arrays of a caller.
 
     Attributes:
-        samples: how many of its first samples belong to the data set.
+        samples: how many of its samples belong to the data set: the first, or those `taken`.
         where: for each input, what to call its array in a message.
         sample_shapes: for each input, the shape of one sample in the model's layout.
         read: gives the stored arrays [at least `samples`, ...] by input name, in their stored dtype.
+        taken: int64 [samples], numbers of stored samples in order; None for the first ones.
     """
 
     samples: int
     where: Mapping[str, str]
     sample_shapes: Mapping[str, tuple[int, ...]]
     read: Callable[[], Mapping[str, NDArray[Any]]]
+    taken: NDArray[np.int64] | None = None
+
+    def some(self, numbers: NDArray[np.int64]) -> Part:
+        """Some of its samples, by their numbers among those that belong to the data set."""
+        taken = numbers if self.taken is None else self.taken[numbers]
+        return replace(self, samples=len(taken), taken=taken)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +94,21 @@ class Dataset:
 
     def every(self, stride: int, start: int = 0) -> Dataset:
         """Every `stride`-th sample, from number `start` on."""
+        return self._take(np.arange(start, len(self), stride))
+
+    def spread(self, count: int) -> Dataset:
+        """So many samples, evenly over all."""
+        return self._take(np.arange(count) * len(self) // max(1, count))
+
+    def _take(self, numbers: NDArray[np.int64]) -> Dataset:
+        """Some samples, by their numbers in order."""
         parts, seen = [], 0
         for part in self.parts:
-            first = start - seen if seen <= start else (start - seen) % stride
+            taken = numbers[(numbers >= seen) & (numbers < seen + part.samples)] - seen
             seen += part.samples
-            if first < part.samples:
-                count = len(range(first, part.samples, stride))
-                parts.append(replace(part, samples=count, read=partial(_read_every, part, first, stride)))
-        labels = None if self.labels is None else self.labels[start::stride]
+            if len(taken):
+                parts.append(part.some(taken))
+        labels = None if self.labels is None else self.labels[numbers]
         return replace(self, parts=tuple(parts), labels=labels)
 
     def _batches(self, batch_size: int) -> Iterator[dict[str, NDArray[Any]]]:
@@ -106,14 +119,12 @@ class Dataset:
             start = 0
             while start < part.samples:
                 stop = min(start + batch_size - filled, part.samples)
+                rows = np.arange(start, stop) if part.taken is None else part.taken[start:stop]
+                wanted = slice(start, stop) if part.taken is None else rows  # a slice makes no copy
                 pending.append(
                     {
                         spec.name: _convert(
-                            stored[spec.name][start:stop],
-                            spec,
-                            self.preprocessing,
-                            part.where[spec.name],
-                            start,
+                            stored[spec.name][wanted], spec, self.preprocessing, part.where[spec.name], rows
                         )
                         for spec in self.inputs
                     }
@@ -127,10 +138,6 @@ class Dataset:
                     yield batch
         if pending:
             yield _join(pending)
-
-
-def _read_every(part: Part, first: int, stride: int) -> dict[str, NDArray[Any]]:
-    return {name: array[first : part.samples : stride] for name, array in part.read().items()}
 
 
 def fit_array(
@@ -193,9 +200,13 @@ def _layout_axes(
 
 
 def _convert(
-    stored: NDArray[Any], spec: InputSpec, preprocessing: Preprocessing, where: str, first: int
+    stored: NDArray[Any],
+    spec: InputSpec,
+    preprocessing: Preprocessing,
+    where: str,
+    numbers: NDArray[np.int64],
 ) -> NDArray[Any]:
-    """Stored samples [n, ...], the first of them number `first`, as a new array of the input's dtype."""
+    """Stored samples [n, ...] as a new array of the input's dtype; `numbers` are theirs in messages."""
     array = stored
     if stored.dtype.kind in INTEGER_KINDS:
         axes = _layout_axes(stored.shape, spec, preprocessing)
@@ -209,7 +220,7 @@ def _convert(
     bad_samples = np.flatnonzero(~good.reshape(len(good), -1).all(axis=1))
     if bad_samples.size:
         raise DataError(
-            f"{where}, sample {first + bad_samples[0]}: expected finite values in the range of {spec.dtype} "
+            f"{where}, sample {numbers[bad_samples[0]]}: expected finite values in the range of {spec.dtype} "
             f"for input '{spec.name}', found NaN, infinity or a value past it; repair or remove the sample"
         )
     return result

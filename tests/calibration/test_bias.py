@@ -243,9 +243,9 @@ def test_as_many_spikes_as_fit_a_byte(max_spikes, rng):
     ("batch", "samples", "timesteps", "used"),
     [
         ("N", 24, 4, 24),
-        ("N", 24, 512, 24),
+        ("N", 24, 512, 16),
         ("N", 64, 512, 16),
-        ("N", 600, 8, 86),
+        ("N", 600, 8, 80),
         ("N", 1200, 8, 80),
         (8, 64, 512, 16),
     ],
