@@ -357,7 +357,8 @@ def insert_after(graph: Graph, tensor: Tensor, node: Node) -> Tensor:
 
 def unique_name(graph: Graph, wanted: str) -> str:
     """`wanted`, with the first number that makes it differ from every name in the graph."""
-    taken = set(graph.tensors()) | {node.name for node in graph.nodes}
+    taken = {tensor.name for node in graph.nodes for tensor in (*node.inputs, *node.outputs)}
+    taken |= {tensor.name for tensor in (*graph.inputs, *graph.outputs)} | {node.name for node in graph.nodes}
     candidate, number = wanted, 1
     while candidate in taken:
         candidate, number = f"{wanted}_{number}", number + 1

@@ -50,6 +50,30 @@ def test_every_so_many_samples_are_taken_across_the_parts(sizes: list[int], stri
     assert len(data) == len(samples[::stride])
 
 
+@given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4).filter(any), data=st.data())
+def test_so_many_samples_are_spread_across_the_parts(sizes: list[int], data: st.DataObject) -> None:
+    samples = floats(sum(sizes), 2)
+    pieces = np.split(samples, np.cumsum(sizes)[:-1])
+    parts = [part for piece in pieces for part in dataset_from_arrays_or_nothing(piece)]
+    whole_set = Dataset(tuple(VECTOR), tuple(parts), Preprocessing(), "parts", np.arange(len(samples)))
+    count = data.draw(st.integers(1, len(samples)))
+    found = whole_set.spread(count)
+    assert len(found) == count
+    np.testing.assert_array_equal(whole(found, 2), samples[found.labels])
+    assert {len(part) for part in np.split(np.arange(len(samples)), found.labels)[1:]} <= {
+        len(samples) // count,
+        -(-len(samples) // count),
+    }
+    np.testing.assert_array_equal(whole(found.every(2), 2), samples[found.labels[::2]])
+
+
+def test_a_bad_sample_is_named_by_its_number_whatever_was_taken() -> None:
+    samples = floats(10, 2)
+    samples[6] = np.nan
+    with pytest.raises(DataError, match=r"sample 6: expected finite values"):
+        list(dataset_from_arrays(samples, VECTOR).every(3).batches(2))
+
+
 def dataset_from_arrays_or_nothing(piece: np.ndarray) -> tuple[Any, ...]:
     return dataset_from_arrays(piece, VECTOR).parts if len(piece) else ()
 
