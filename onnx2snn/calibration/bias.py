@@ -14,7 +14,6 @@ otherwise shift the values that it does send.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,9 +191,8 @@ class _Sweep:
                 if stage.cell is not None:
                     wanted = stage.activate(exact) if kind is None else kind(exact)
                 self._shelf.put(_ANN + stage.yields, wanted)
-            chosen.append(_choose(places, exact.shape, stage.axis, kind))
+            chosen.append(places.some(exact.shape, stage.axis, None if kind is None else kind.slope))
             if corrects and chosen[-1] is not None:
-                assert stage.axis is not None, "places are those of channels"
                 self._shelf.put(_WANTED, at_places(exact if kind is None else wanted, stage.axis, chosen[-1]))
             elif corrects and kind is None:
                 self._shelf.put(_WANTED, exact)
@@ -266,17 +264,6 @@ def _samples(graph: Graph, samples: int, timesteps: int, sample_bytes: int) -> i
     """How many samples `BUDGET` and `LOAD` allow."""
     simulated = min(BUDGET, LOAD // max(1, sample_bytes))
     return min(samples, max(FEWEST, simulated // timesteps, fixed_batch(graph) or 1))
-
-
-def _choose(
-    places: Places, shape: tuple[int, ...], axis: int | None, kind: Rectifier | None
-) -> npt.NDArray[np.int64] | None:
-    """Some places of a batch; None for all, as where each has a slope of its own."""
-    slope = None if kind is None else kind.slope
-    if axis is None or (slope is not None and slope.size not in (1, shape[axis])):
-        return None
-    chosen = places.choose(shape, axis)
-    return None if len(chosen) * shape[axis] == math.prod(shape) else chosen
 
 
 def rectified_shift(

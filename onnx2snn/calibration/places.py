@@ -34,9 +34,20 @@ class Places:
         self._seen += count
         return np.arange(first, count, stride)
 
+    def some(
+        self, shape: tuple[int, ...], axis: int | None, slope: Array | None = None
+    ) -> npt.NDArray[np.int64] | None:
+        """As `choose`; None for all, as where there are no more, or each has a slope of its own."""
+        if axis is None or not math.prod(shape) or (slope is not None and slope.size not in (1, shape[axis])):
+            return None
+        chosen = self.choose(shape, axis)
+        return None if len(chosen) * shape[axis] == math.prod(shape) else chosen
 
-def at_places(values: Array, axis: int, places: npt.NDArray[np.int64]) -> Array:
-    """Values at some places: these along the first axis, channels along their own, 1 elsewhere."""
+
+def at_places(values: Array, axis: int | None, places: npt.NDArray[np.int64] | None) -> Array:
+    """Values at some places: these along the first axis, channels along their own, 1 elsewhere; or all."""
+    if axis is None or places is None:
+        return values
     moved = np.moveaxis(values, axis, -1)
     shape = [1] * values.ndim
     shape[0], shape[axis] = len(places), values.shape[axis]

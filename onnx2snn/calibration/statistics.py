@@ -13,6 +13,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
+from onnx2snn.calibration.places import Places, at_places
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset
 from onnx2snn.engine.engines import OnnxruntimeEngine
@@ -23,12 +24,15 @@ from onnx2snn.memory import MemoryBound
 from onnx2snn.model.spill import stored
 from onnx2snn.model.tap import tap
 from onnx2snn.model.weights import let_go, references
-from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
+from onnx2snn.thresholds.histogram import ChannelHistogram, Vector, around
 
 logger = logging.getLogger(__name__)
 
 #: Threads that fill histograms; each has some memory of its own.
 _THREADS = 2
+
+#: Values of a channel that a histogram counts, at least, of a larger number.
+_PLACES = 1 << 17
 
 
 def ignore(done: float) -> None:
@@ -78,6 +82,8 @@ def collect_statistics(
 ) -> Statistics:
     """Run the ANN once over all batches; memory holds one batch's activations and the statistics.
 
+    All activations count for a channel's maximum, and `_PLACES` of each channel at least for the rest.
+
     Args:
         graph: the ANN.
         dataset: calibration samples.
@@ -97,14 +103,16 @@ def collect_statistics(
     model = tap(write_model(graph), read, only=True)
     engine, huge = OnnxruntimeEngine(model), bool(references(model))
     statistics = Statistics()
+    places = {name: Places(len(dataset), _PLACES) for name in activations}
 
     def add(name: str) -> None:
         activation, axis = activations[name], axes[name]
-        outputs = results[activation.tensor]
-        histogram = statistics.histograms[name]
-        slope = activation.slope
-        weights = None if slope is None or np.all(slope == 1) else np.where(outputs < 0, slope**2, 1.0)
-        whole = histogram.add(outputs if slope is None else np.abs(outputs), weights, axis=axis)
+        outputs, slope = results[activation.tensor], activation.slope
+        some = at_places(outputs, axis, places[name].some(outputs.shape, axis, slope))
+        weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
+        magnitudes = some if slope is None else np.abs(some)
+        highest = _highest(outputs, axis, signed=slope is not None)
+        whole = statistics.histograms[name].add(magnitudes, weights, axis=axis, highest=highest)
         _check(activation.tensor, outputs, finite=whole)
 
     if read:
@@ -183,6 +191,17 @@ def evaluate_elementwise(part: onnx.ModelProto, points: Vector) -> Vector:
         item.type.tensor_type.ClearField("shape")
     values = OnnxruntimeEngine(part).run({source.name: points.astype(dtype)})[result.name]
     return np.asarray(values, np.float64)
+
+
+def _highest(values: npt.NDArray[Any], axis: int | None, *, signed: bool) -> Vector:
+    """Of each channel, the largest magnitude; [C]."""
+    if not values.size:
+        return np.zeros(0)
+    whole = values.reshape(around(values.shape, axis))
+    highest = whole.max(axis=(0, 2))
+    if signed:
+        highest = np.maximum(highest, -whole.min(axis=(0, 2)))
+    return np.asarray(highest, np.float64)
 
 
 def _check(name: str, values: npt.NDArray[Any], *, finite: bool) -> None:

@@ -48,6 +48,7 @@ class ChannelHistogram:
         weights: npt.NDArray[np.floating] | None = None,
         *,
         axis: int | None = 0,
+        highest: Vector | None = None,
     ) -> bool:
         """Count a batch of activations, none below zero, each with a weight (one).
 
@@ -55,6 +56,7 @@ class ChannelHistogram:
             values: any shape with C along `axis`.
             weights: of the same shape; what is zero counts as one.
             axis: of the channels; None where all is one channel.
+            highest: [C], the largest of each channel, where `values` are only some; not below theirs.
 
         Returns:
             Whether all of them are finite; nothing is counted otherwise.
@@ -63,7 +65,7 @@ class ChannelHistogram:
             return True
         shape = around(values.shape, axis)
         whole = values.astype(np.promote_types(values.dtype, np.float32), copy=False).reshape(shape)
-        highest = whole.max(axis=(0, 2)).astype(np.float64)
+        highest = whole.max(axis=(0, 2)).astype(np.float64) if highest is None else highest
         if not np.isfinite(highest).all():
             return False
         self.maximum = np.maximum(self.maximum, highest)
