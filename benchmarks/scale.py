@@ -2,7 +2,8 @@
 
 For each net of `benchmarks.scale_nets` (seeded weights), setting and T it prints
 
-* the seconds of a pass of the ANN over the calibration images (taken from 16 of them) and those of compile;
+* the seconds of a pass of the ANN over the calibration images (the median of five over 16 of them) and those
+  of compile;
 * what compile took in passes of the ANN, less what any net is allowed (5 s in `stream`, 20 s in `layer`),
   beside the passes that are allowed;
 * the size of the ANN's file, and the peak of memory before and after compile;
@@ -49,7 +50,7 @@ Array = npt.NDArray[Any]
 
 PART = 32  # images that are made together
 BANK = 32  # images that all others are made of
-PASS = 16  # images that a pass of the ANN is measured on
+PASS, ROUNDS = 16, 5  # images that a pass of the ANN is measured on, so often
 BATCH = 8  # images that the ANN takes at a time
 HELD_OUT = 8  # images that errors are measured on
 PREPROCESSING = onnx2snn.Preprocessing(scale=1 / 255, mean=IMAGENET["mean"], std=IMAGENET["std"])
@@ -203,13 +204,14 @@ def measure(wanted: Figures, path: str, timesteps: Sequence[int], options: dict[
 
 
 def _pass(ann: OnnxruntimeEngine, size: int) -> float:
-    """Seconds of an image, read and run."""
-    for batch in seeded_images(BATCH, size, seed=2).batches(BATCH):
-        ann.run(batch)
-    started = time.perf_counter()
-    for batch in seeded_images(PASS, size, seed=2).batches(BATCH):
-        ann.run(batch)
-    return (time.perf_counter() - started) / PASS
+    """Seconds of an image, read and run: the median of some rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        for batch in seeded_images(PASS, size, seed=2).batches(BATCH):
+            ann.run(batch)
+        rounds.append((time.perf_counter() - started) / PASS)
+    return float(np.median(rounds))
 
 
 def _errors(
