@@ -106,14 +106,8 @@ def collect_statistics(
     places = {name: Places(len(dataset), _PLACES) for name in activations}
 
     def add(name: str) -> None:
-        activation, axis = activations[name], axes[name]
-        outputs, slope = results[activation.tensor], activation.slope
-        some = at_places(outputs, axis, places[name].some(outputs.shape, axis, slope))
-        weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
-        magnitudes = some if slope is None else np.abs(some)
-        highest = _highest(outputs, axis, signed=slope is not None)
-        whole = statistics.histograms[name].add(magnitudes, weights, axis=axis, highest=highest)
-        _check(activation.tensor, outputs, finite=whole)
+        activation = activations[name]
+        _count(statistics.histograms[name], activation, results[activation.tensor], axes[name], places[name])
 
     if read:
         sizes = _sample_bytes(engine, graph, dataset)
@@ -191,6 +185,23 @@ def evaluate_elementwise(part: onnx.ModelProto, points: Vector) -> Vector:
         item.type.tensor_type.ClearField("shape")
     values = OnnxruntimeEngine(part).run({source.name: points.astype(dtype)})[result.name]
     return np.asarray(values, np.float64)
+
+
+def _count(
+    histogram: ChannelHistogram,
+    activation: Activation,
+    outputs: npt.NDArray[Any],
+    axis: int | None,
+    places: Places,
+) -> None:
+    """Add a batch to an activation's histogram."""
+    slope = activation.slope
+    some = at_places(outputs, axis, places.some(outputs.shape, axis, slope))
+    weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
+    magnitudes = some if slope is None else np.abs(some)
+    highest = _highest(outputs, axis, signed=slope is not None)
+    whole = histogram.add(magnitudes, weights, axis=axis, highest=highest)
+    _check(activation.tensor, outputs, finite=whole)
 
 
 def _highest(values: npt.NDArray[Any], axis: int | None, *, signed: bool) -> Vector:
