@@ -245,26 +245,17 @@ def extract(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
     """The part of the graph that computes `outputs` from `inputs`, as a model of its own."""
     tensors = graph.tensors()
     given, wanted = [tensors[name] for name in inputs], [tensors[name] for name in outputs]
-    needed = _nodes_between(given, wanted)
-    part = clone(Graph(needed, given, wanted, graph.name, opset=graph.opset))
+    met, pending, needed = {id(tensor) for tensor in given}, list(wanted), dict[int, Node]()
+    while pending:  # a copy of the whole graph would cost too much, layer by layer
+        tensor = pending.pop()
+        for node in () if id(tensor) in met else tensor.inputs:
+            needed[id(node)] = node
+            pending.extend(node.inputs)
+        met.add(id(tensor))
+    part = clone(Graph(list(needed.values()), given, wanted, graph.name, opset=graph.opset))
     for tensor in part.inputs:
         tensor.inputs.clear()
     return write_model(part)
-
-
-def _nodes_between(given: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[Node]:
-    """The nodes that `wanted` are computed by from `given`. A clone of all costs too much, layer by layer."""
-    met, pending = {id(tensor) for tensor in given}, list(wanted)
-    nodes: dict[int, Node] = {}
-    while pending:
-        tensor = pending.pop()
-        if id(tensor) not in met:
-            met.add(id(tensor))
-            for node in tensor.inputs:
-                nodes[id(node)] = node
-                pending.extend(node.inputs)
-                pending.extend(part for inner in node.subgraphs() for part in inner.tensors().values())
-    return list(nodes.values())
 
 
 def tidy(graph: Graph) -> Graph:
