@@ -37,6 +37,8 @@ RIDGE = 0.05
 #: Places in the calibration data that a problem takes in for each of its unknowns, and for a few in all; so
 #: many more than are needed, up to a number, that weights do not learn the samples.
 _PLACES_EACH, _PLACES, _MORE, _WITH_MORE = 32, 1 << 13, 4, 1 << 16
+#: Fewer than so many for each, and weights would learn the samples.
+_LEAST_EACH = 2
 #: Up to so many, moments add up in float64; more take long, and λ makes float32 enough.
 _FEW_UNKNOWNS = 1 << 10
 #: Weights of one output channel, beyond which a problem is too large to be solved.
@@ -61,7 +63,7 @@ class Refitting:
     def __init__(
         self, stage: Stage, feeds: Mapping[str, Array], kind: Rectifier, samples: int, memory: int
     ) -> None:
-        self._stage, self._kind = stage, kind
+        self._stage, self._kind, self._samples = stage, kind, samples
         most = min(_MOST_UNKNOWNS, math.isqrt(memory // _BYTES))
         self._layers = [] if stage.axis is None else _solvable(stage, feeds, most)
         self._sizes = [_fan_in(layer, stage) for layer in self._layers]
@@ -78,6 +80,10 @@ class Refitting:
         given = stage.values([stage.target.name, *reads], feeds)
         current = given[stage.target.name]
         if self._squares is None and _is_negligible(self._kind, current[:1], exact[:1], axis):
+            self._layers = []
+            return
+        each = current.size // (len(current) * current.shape[axis])
+        if self._squares is None and each * self._samples < _LEAST_EACH * sum(self._sizes):
             self._layers = []
             return
         places = self._places.choose(current.shape, axis)

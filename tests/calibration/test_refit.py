@@ -174,6 +174,16 @@ def test_a_layer_whose_moments_do_not_fit_is_left_alone_and_named(make, rng, cap
     assert set(refit_weights(stage, feeds, targets, LINEAR, enough)) == {"w"}
 
 
+def test_too_few_places_for_the_unknowns_leave_a_layer_alone(make, rng):
+    source, layer, shape = LAYERS["gemm"]  # 8 unknowns, and a place a sample
+    stage, _ = make(source, f"z = {layer}", w=normal(rng, w=shape)["w"])
+    for samples, refitted in ((15, set()), (16, {"w"})):
+        x = np.abs(normal(rng, x=(samples, 8))["x"])
+        feeds = [{stage.sources[0]: x}]
+        targets = [stage.current(feeds[0]) + normal(rng, z=(samples, 5))["z"]]
+        assert set(refit_weights(stage, feeds, targets, LINEAR)) == refitted
+
+
 def test_batches_of_any_size_take_in_the_same_places(make, rng, monkeypatch):
     monkeypatch.setattr(refit, "_PLACES", 500)
     monkeypatch.setattr(refit, "_PLACES_EACH", 1)
