@@ -14,6 +14,7 @@ from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
+    PREPROCESSING,
     SAMPLES,
     compile_options,
     compile_sections,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
         **compile_sections(),
         "Search": list(AIM_DECLARATIONS),
         "Samples": [*SAMPLES["Samples"], "max_search_samples"],
-        "Preprocessing": SAMPLES["Preprocessing"],
+        **PREPROCESSING,
     },
 )
 @click.argument("model", type=ONNX_FILE, metavar="MODEL.onnx")

@@ -18,6 +18,7 @@ from onnx2snn.cli.options import (
     DATA_HELP,
     DEFAULTS,
     EXIT,
+    PREPROCESSING,
     SAMPLES,
     check_positive,
     energy_option,
@@ -142,7 +143,7 @@ def evaluate(
         "Files": ["data", "output"],
         "Run": ["timesteps", "threads"],
         **EXIT,
-        "Preprocessing": SAMPLES["Preprocessing"],
+        **PREPROCESSING,
     },
 )
 @click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")

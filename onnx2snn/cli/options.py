@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from onnx2snn.aim import AIM_DECLARATIONS, Aim
 from onnx2snn.cli.files import ANY_FILE
-from onnx2snn.data.preprocessing import Preprocessing, parse_floats, parse_scale, parse_size
+from onnx2snn.data.event_frames import Polarity
+from onnx2snn.data.preprocessing import Normalize, Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.errors import OptionError
 from onnx2snn.options import AUTO, DECLARATIONS, SECTIONS, CompileOptions
 
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
 
 DEFAULTS = CompileOptions()
 DATA_HELP = (
-    "An .npz, an .npy, a directory of either, or a directory of images (class sub-folders give labels)."
+    "An .npz, an .npy, a file of events, a directory of these, or a directory of images (class sub-folders "
+    "give labels)."
 )
 Command = Callable[..., Any]
 _FIELDS = {item.name: item for kind in (Aim, CompileOptions) for item in fields(kind)}
 #: Sections of options in a command's help that several have.
-SAMPLES = {
-    "Samples": ["max_samples", "batch_size"],
-    "Preprocessing": ["scale", "mean", "std", "layout", "resize"],
+PREPROCESSING = {
+    "Preprocessing": ["scale", "mean", "std", "layout", "resize", "normalize"],
+    "Event recordings": ["frames", "polarity", "sensor"],
 }
+SAMPLES = {"Samples": ["max_samples", "batch_size"], **PREPROCESSING}
 EXIT = {"Early exit": ["early_exit", "calib", "max_loss"]}
 
 
@@ -84,7 +88,7 @@ def compile_sections() -> dict[str, list[str]]:
 
 
 def preprocessing_options(command: Command) -> Command:
-    """How integer arrays and images become what the model eats."""
+    """How integer arrays, images and event recordings become what the model eats."""
     for option in reversed(
         (
             click.option("--scale", metavar="NUMBER", help="Factor on integers and images, such as 1/255."),
@@ -93,7 +97,29 @@ def preprocessing_options(command: Command) -> Command:
             click.option(
                 "--layout", type=click.Choice(["NCHW", "NHWC"]), help="Axis order the model expects."
             ),
-            click.option("--resize", metavar="H,W", help="Size that image files are resized to."),
+            click.option(
+                "--resize", metavar="H,W", help="Size that image files are resized to, and events counted in."
+            ),
+            click.option(
+                "--normalize",
+                type=click.Choice(get_args(Normalize)),
+                help="Before scaling, each sample: its signs, or divided by its largest magnitude.",
+            ),
+            click.option(
+                "--frames",
+                metavar="time:10ms|events:2000|count:30",
+                help="How an event recording becomes frames, each a sample.",
+            ),
+            click.option(
+                "--polarity",
+                type=click.Choice(get_args(Polarity)),
+                help="What a frame counts: darker and brighter apart, brighter less darker, or all.",
+            ),
+            click.option(
+                "--sensor",
+                metavar="H,W",
+                help="Size of the event camera.  [default: the input's]",
+            ),
         )
     ):
         command = option(command)
@@ -187,6 +213,10 @@ def read_preprocessing(values: dict[str, Any], base: Preprocessing) -> Preproces
         "std": parse_floats,
         "layout": str,
         "resize": parse_size,
+        "normalize": str,
+        "frames": str,
+        "polarity": str,
+        "sensor": partial(parse_size, name="sensor"),
     }
     given = {name: (values.pop(name), parse) for name, parse in parsers.items()}
     return replace(base, **{name: parse(text) for name, (text, parse) in given.items() if text is not None})

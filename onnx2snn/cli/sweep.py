@@ -16,6 +16,7 @@ from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
 from onnx2snn.cli.invocation import current
 from onnx2snn.cli.options import (
     DATA_HELP,
+    PREPROCESSING,
     SAMPLES,
     check_positive,
     preprocessing_options,
@@ -50,7 +51,7 @@ _Number = TypeVar("_Number", int, float)
         "Files": ["calib", "data", "cache", "plot", "json_file", "report_file"],
         "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
         "Samples": ["calib_samples", *SAMPLES["Samples"]],
-        "Preprocessing": SAMPLES["Preprocessing"],
+        **PREPROCESSING,
     },
 )
 @click.argument("model", type=ONNX_FILE, metavar="MODEL.onnx")

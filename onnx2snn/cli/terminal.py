@@ -20,6 +20,7 @@ from rich.table import Column
 from rich.text import Text
 
 from onnx2snn.cli.invocation import Advance, PatientConsole, current, discard
+from onnx2snn.data.event_files import EVENT_SUFFIXES
 from onnx2snn.data.image_folder import IMAGE_SUFFIXES
 from onnx2snn.data.readers import ARRAY_SUFFIXES
 from onnx2snn.errors import OutputError
@@ -61,7 +62,7 @@ def _reads(source: Path, target: Path) -> bool:
     """Whether a command reads the file `target`, given the file or folder `source`."""
     if not (source.exists() and target.exists()):
         return False
-    is_data = target.suffix.lower() in ARRAY_SUFFIXES | IMAGE_SUFFIXES
+    is_data = target.suffix.lower() in ARRAY_SUFFIXES | EVENT_SUFFIXES | IMAGE_SUFFIXES
     return target.samefile(source) or (is_data and source.resolve() in target.parents)
 
 

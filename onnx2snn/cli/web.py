@@ -13,7 +13,7 @@ import onnx2snn
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
 from onnx2snn.cli.invocation import current
-from onnx2snn.cli.options import DATA_HELP, SAMPLES, check_positive, preprocessing_options, recorded
+from onnx2snn.cli.options import DATA_HELP, PREPROCESSING, check_positive, preprocessing_options, recorded
 from onnx2snn.cli.terminal import console_for, progress_bar, say
 from onnx2snn.data.readers import open_dataset
 
@@ -29,7 +29,7 @@ from onnx2snn.data.readers import open_dataset
     sections={
         "Files": ["data", "reference", "output", "package"],
         "Samples": ["samples"],
-        "Preprocessing": SAMPLES["Preprocessing"],
+        **PREPROCESSING,
     },
 )
 @click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")

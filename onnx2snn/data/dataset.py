@@ -67,6 +67,7 @@ class Dataset:
         source: base name of the file or directory, or "arrays".
         labels: int64 [N], the class of each sample; None: unknown.
         label_names: name of each class, where sub-folders name them.
+        recordings: int64 [N], ascending: the recording each sample is a frame of; None: there are none.
     """
 
     inputs: tuple[InputSpec, ...]
@@ -75,6 +76,7 @@ class Dataset:
     source: str
     labels: NDArray[np.int64] | None = None
     label_names: tuple[str, ...] | None = None
+    recordings: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return sum(part.samples for part in self.parts)
@@ -109,7 +111,8 @@ class Dataset:
             if len(taken):
                 parts.append(part.some(taken))
         labels = None if self.labels is None else self.labels[numbers]
-        return replace(self, parts=tuple(parts), labels=labels)
+        recordings = None if self.recordings is None else self.recordings[numbers]
+        return replace(self, parts=tuple(parts), labels=labels, recordings=recordings)
 
     def _batches(self, batch_size: int) -> Iterator[dict[str, NDArray[Any]]]:
         pending: list[dict[str, NDArray[Any]]] = []

@@ -60,9 +60,14 @@ def label_folders(
     names = tuple(sorted(folders))
     files = [file for name in names for file in folders[name]]
     labels = np.repeat(np.arange(len(names), dtype=np.int64), [len(folders[name]) for name in names])
-    rank_in_class = np.arange(len(labels)) - np.searchsorted(labels, labels)
-    kept = np.sort(np.lexsort((labels, rank_in_class))[:max_samples])
+    kept = np.sort(balanced(labels)[:max_samples])
     return [files[index] for index in kept], labels[kept], names
+
+
+def balanced(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An order of ascending labels of which every beginning has about as many of each class."""
+    rank_in_class = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return np.lexsort((labels, rank_in_class))
 
 
 def image_parts(

@@ -1,9 +1,44 @@
-"""Labels that fit the classes of a net."""
+"""Labels: integers that are class numbers, and fit the classes of a net."""
 
 from __future__ import annotations
 
-from onnx2snn.data.readers import Dataset
+from typing import Any
+
+from numpy.typing import NDArray
+
+from onnx2snn.data.array_files import Header
+from onnx2snn.data.dataset import Dataset
 from onnx2snn.errors import DataError
+
+LABELS_KEY = "labels"
+
+
+def check_label_array(where: str, header: Header, samples: int, of: str = "sample") -> None:
+    """Make sure that an array can be the labels of so many samples, or of other things.
+
+    Raises:
+        DataError: no integers, or not as many.
+    """
+    remedy = f"store one class number a {of}"
+    if len(header.shape) != 1 or header.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: expected integers of shape [{samples}], "
+            f"found {header.dtype} of shape {list(header.shape)}; {remedy}"
+        )
+    if header.shape[0] != samples:
+        raise DataError(f"{where}: expected {samples} labels, one a {of}, found {header.shape[0]}; {remedy}")
+
+
+def check_classes(where: str, labels: NDArray[Any]) -> None:
+    """Make sure that labels are class numbers.
+
+    Raises:
+        DataError: a number below 0.
+    """
+    if (lowest := labels.min(initial=0)) < 0:
+        raise DataError(
+            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out"
+        )
 
 
 def check_labels(dataset: Dataset, output: str, classes: int) -> None:

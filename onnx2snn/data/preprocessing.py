@@ -1,4 +1,4 @@
-"""How integer arrays and image files become the floats that a model was trained on."""
+"""How integer arrays, image files and event recordings become the floats that a model was trained on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx2snn.data.event_frames import FrameRule, Polarity
 from onnx2snn.errors import OptionError
 
 Layout = Literal["NCHW", "NHWC"]
+Normalize = Literal["none", "binary", "max"]
 
 CHANNEL_COUNTS = (1, 3, 4)
 """Channels of grey, RGB and RGBA images: what tells a channel axis from a spatial one."""
@@ -21,18 +23,25 @@ CHANNEL_COUNTS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Integers and images are fed as ``(x * scale - mean) / std``; float arrays are fed as they are.
+    """Integers, images and event counts are fed as ``(x * scale - mean) / std``; float arrays as they are.
 
     Attributes:
-        scale: factor on the stored integers, usually 1/255.
+        scale: factor on the stored integers, usually 1/255; 1 for event counts as they are.
         mean: subtracted after scaling; empty (0), one value, or one a channel.
         std: divided by after that; empty (1), one value, or one a channel.
         layout: axis order that the model's input expects; None: see `infer_layout`.
-        resize: (height, width) in pixels that image files are resized to; None: they have the model's size.
+        resize: (height, width) in pixels that image files are resized to, and events counted in; None: they
+            have the model's size.
+        frames: which events of a recording share a frame, such as `count:1`: see `FrameRule.parse`; needed
+            for event recordings only.
+        polarity: what a frame counts, see `count_events`: `channels` (darker, brighter), `signed` or `sum`.
+        sensor: (height, width) of the camera in pixels; None: as the file says, or as the model's input.
+        normalize: what is done to a sample before scaling: `none`; `binary`: every value becomes its sign;
+            `max`: all are divided by the largest magnitude among them, a sample of zeros stays.
 
     Raises:
         OptionError: a number that is not finite, a zero scale or std, a mean and std of different lengths,
-            an unknown layout, or a size that is not positive.
+            an unknown layout, rule or name, or a size that is not positive.
     """
 
     scale: float = 1.0
@@ -40,6 +49,10 @@ class Preprocessing:
     std: tuple[float, ...] = ()
     layout: Layout | None = None
     resize: tuple[int, int] | None = None
+    frames: str | None = None
+    polarity: Polarity = "channels"
+    sensor: tuple[int, int] | None = None
+    normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
         if not _is_finite(self.scale) or self.scale == 0:
@@ -57,10 +70,17 @@ class Preprocessing:
         if self.layout not in (None, "NCHW", "NHWC"):
             raise OptionError(f"layout: expected NCHW or NHWC, found {self.layout!r}")
         if self.resize is not None:
-            _check_size(self.resize)
+            _check_size("resize", self.resize)
+        if self.sensor is not None:
+            _check_size("sensor", self.sensor)
+        if self.frames is not None:
+            FrameRule.parse(self.frames)
+        for name, names in (("polarity", get_args(Polarity)), ("normalize", get_args(Normalize))):
+            if (found := getattr(self, name)) not in names:
+                raise OptionError(f"{name}: expected {', '.join(names[:-1])} or {names[-1]}, found {found!r}")
 
     def apply(self, array: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
-        """Scale and normalise a batch, in float32; a value past float32's range becomes infinite.
+        """Normalise and scale a batch, in float32; a value past float32's range becomes infinite.
 
         Args:
             array: integers of shape [N, ...], unchanged by this call.
@@ -73,7 +93,7 @@ class Preprocessing:
             OptionError: more than one mean or std, but not one a channel.
         """
         with np.errstate(all="ignore"):
-            result = array.astype(np.float32)
+            result = _normalized(array.astype(np.float32), self.normalize)
             result *= np.float32(self.scale)
             if self.mean:
                 result -= _per_channel("mean", self.mean, array.shape, layout)
@@ -82,13 +102,20 @@ class Preprocessing:
         return result
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field as a JSON value, ready for the artifact's metadata."""
+        """Fields as JSON values, ready for the artifact's metadata; those of events only where used."""
+        events = {
+            "frames": self.frames,
+            "polarity": self.polarity,
+            "sensor": None if self.sensor is None else [int(value) for value in self.sensor],
+        }
         return {
             "scale": float(self.scale),
             "mean": [float(value) for value in self.mean],
             "std": [float(value) for value in self.std],
             "layout": self.layout,
             "resize": None if self.resize is None else [int(value) for value in self.resize],
+            **(events if self.frames is not None else {}),
+            **({"normalize": self.normalize} if self.normalize != "none" else {}),
         }
 
     @classmethod
@@ -104,7 +131,7 @@ class Preprocessing:
                 f"preprocessing: expected the fields {', '.join(known)}, found {', '.join(unknown)}"
             )
         given = {name: value for name, value in values.items() if value is not None}
-        for name in {"mean", "std", "resize"} & set(given):
+        for name in {"mean", "std", "resize", "sensor"} & set(given):
             given[name] = _as_tuple(name, given[name])
         return cls(**given)
 
@@ -151,8 +178,8 @@ def parse_floats(text: str) -> tuple[float, ...]:
     return values
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """A height and a width in pixels, such as ``32,32``.
+def parse_size(text: str, name: str = "resize") -> tuple[int, int]:
+    """A height and a width in pixels, such as ``32,32``; `name` is the option's.
 
     Raises:
         OptionError: anything else, or a size that is not positive.
@@ -160,8 +187,8 @@ def parse_size(text: str) -> tuple[int, int]:
     try:
         height, width = (int(item) for item in text.split(","))
     except ValueError as error:
-        raise OptionError(f"resize: expected HEIGHT,WIDTH such as 32,32, found '{text}'") from error
-    _check_size((height, width))
+        raise OptionError(f"{name}: expected HEIGHT,WIDTH such as 32,32, found '{text}'") from error
+    _check_size(name, (height, width))
     return height, width
 
 
@@ -169,9 +196,19 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, Real) and math.isfinite(value)
 
 
-def _check_size(size: tuple[int, ...]) -> None:
+def _normalized(samples: NDArray[np.float32], rule: Normalize) -> NDArray[np.float32]:
+    """Samples [N, ...] that `apply` may change."""
+    if rule == "binary":
+        return np.sign(samples)
+    if rule == "max":
+        largest = np.abs(samples).max(axis=tuple(range(1, samples.ndim)), keepdims=True, initial=0)
+        samples /= np.where(largest > 0, largest, np.float32(1))
+    return samples
+
+
+def _check_size(name: str, size: tuple[int, ...]) -> None:
     if len(size) != 2 or not all(isinstance(value, int) and value > 0 for value in size):
-        raise OptionError(f"resize: expected a positive height and width, found {size!r}")
+        raise OptionError(f"{name}: expected a positive height and width, found {size!r}")
 
 
 def _as_tuple(name: str, value: object) -> tuple[Any, ...]:

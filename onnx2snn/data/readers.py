@@ -1,4 +1,4 @@
-"""Open calibration and evaluation data: `.npz`, `.npy`, directories of either, directories of images."""
+"""Open calibration and evaluation data: arrays, images, event recordings, in files and in directories."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from numpy.typing import NDArray
 
 from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
 from onnx2snn.data.dataset import Dataset, InputSpec, Part, fit_array
+from onnx2snn.data.event_files import (
+    EVENT_SUFFIXES,
+    READERS,
+    are_recordings,
+)
+from onnx2snn.data.events import holds_events
 from onnx2snn.data.image_folder import IMAGE_SUFFIXES, image_parts, label_folders
+from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
+from onnx2snn.data.recordings import Source, recording_dataset
 from onnx2snn.errors import DataError, OptionError
 
 __all__ = ["Dataset", "InputSpec", "dataset_from_arrays", "open_dataset"]
 
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 IMAGES_KEY = "images"
-LABELS_KEY = "labels"
 
-_KINDS = "an .npz, an .npy, a directory of either, or a directory of image files"
+_KINDS = "an .npz, an .npy, a file of events, a directory of these, or a directory of image files"
 
 
 def open_dataset(
@@ -40,12 +47,17 @@ def open_dataset(
             an `.npz` with the model's input names as keys, or, for a model with one input, `images` or a
             single array of any name; `labels` (integers [N]) is optional;
             an `.npy` for a model with one input;
+            event recordings, for a model with one input: an `.npz` of `events` (x, y, polarity, time in µs; a
+            plain array or one with fields) and, of several, `offsets`; an `.npz` of a column each; an `.npy`
+            with fields; a file of a format of `event_files.READERS`;
             a directory of these, in order of file name, where an `.npy` may also be one sample without
             its batch axis;
-            a directory of image files, in order of file name; class sub-folders give labels by their order.
+            a directory of image files, in order of file name; class sub-folders of images or of recordings
+            give labels by their order.
         inputs: the model's inputs.
-        preprocessing: what turns integers and images into floats.
-        max_samples: use the first samples only (of class sub-folders: as many from each); None: all.
+        preprocessing: what turns integers, images and events into floats.
+        max_samples: use the first samples only (of class sub-folders: as many from each); None: all. Frames
+            of recordings are samples.
 
     Raises:
         DataError: data that is missing, unreadable, mixed, or does not fit the inputs.
@@ -58,30 +70,10 @@ def open_dataset(
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({_one_line(error)}); expected {_KINDS}") from error
     if not is_directory:
-        if path.suffix.lower() not in ARRAY_SUFFIXES:
+        if path.suffix.lower() not in ARRAY_SUFFIXES | EVENT_SUFFIXES:
             raise DataError(f"{path}: expected {_KINDS}, found a file of another kind; give one of those")
-        return _from_array_files(path, [path], inputs, preprocessing, max_samples)
-
-    entries = _visible(path)
-    arrays = _with_suffix(entries, ARRAY_SUFFIXES)
-    images = _with_suffix(entries, IMAGE_SUFFIXES)
-    folders = _class_folders(path, entries)
-    kinds = {"array files": arrays, "image files": images, "class sub-folders of image files": folders}
-    found = [kind for kind, present in kinds.items() if present]
-    if len(found) > 1:
-        raise DataError(
-            f"{path}: expected one kind of data, found {' and '.join(found)}; put each in its own directory"
-        )
-    if arrays:
-        return _from_array_files(path, arrays, inputs, preprocessing, max_samples)
-    labels, label_names = None, None
-    if folders:
-        images, labels, label_names = label_folders(folders, max_samples)
-    if not images:
-        what = "no file of these kinds" if entries else "nothing"
-        raise DataError(f"{path}: expected {_KINDS}, found {what} in the directory; add data or give another")
-    parts = image_parts(path, images[:max_samples], inputs, preprocessing)
-    return Dataset(tuple(inputs), tuple(parts), preprocessing, _base_name(path), labels, label_names)
+        return _from_files(path, [path], inputs, preprocessing, max_samples)
+    return _from_directory(path, inputs, preprocessing, max_samples)
 
 
 def dataset_from_arrays(
@@ -119,18 +111,60 @@ def dataset_from_arrays(
         labels = held.get(LABELS_KEY)
     if labels is not None:
         labels = np.asarray(labels)
-        _check_labels("labels", Header(labels.shape, labels.dtype), part.samples)
-        _check_classes("labels", labels)
+        check_label_array("labels", Header(labels.shape, labels.dtype), part.samples)
+        check_classes("labels", labels)
     return _assemble([part], [labels], inputs, preprocessing, max_samples, "arrays")
 
 
-def _from_array_files(
+def _from_directory(
+    path: Path, inputs: Sequence[InputSpec], preprocessing: Preprocessing, max_samples: int | None
+) -> Dataset:
+    """The data set of a directory that has one kind of data."""
+    entries = _visible(path)
+    arrays = _with_suffix(entries, ARRAY_SUFFIXES)
+    images = _with_suffix(entries, IMAGE_SUFFIXES)
+    events = _with_suffix(entries, EVENT_SUFFIXES)
+    folders = _class_folders(path, entries, IMAGE_SUFFIXES, "image file")
+    recorded = {} if folders else _class_folders(path, entries, ARRAY_SUFFIXES | EVENT_SUFFIXES, "recording")
+    kinds = {
+        "array files": arrays,
+        "image files": images,
+        "event files": events,
+        "class sub-folders of image files": folders,
+        "class sub-folders of recordings": recorded,
+    }
+    found = [kind for kind, present in kinds.items() if present]
+    if len(found) > 1:
+        raise DataError(
+            f"{path}: expected one kind of data, found {' and '.join(found)}; put each in its own directory"
+        )
+    if arrays or events:
+        return _from_files(path, arrays or events, inputs, preprocessing, max_samples)
+    labels, label_names = None, None
+    if recorded:
+        files, labels, label_names = label_folders(recorded, None)
+        sources = [_source(file) for file in files]
+        name = _base_name(path)
+        return recording_dataset(sources, inputs, preprocessing, max_samples, name, labels, label_names)
+    if folders:
+        images, labels, label_names = label_folders(folders, max_samples)
+    if not images:
+        what = "no file of these kinds" if entries else "nothing"
+        raise DataError(f"{path}: expected {_KINDS}, found {what} in the directory; add data or give another")
+    parts = image_parts(path, images[:max_samples], inputs, preprocessing)
+    return Dataset(tuple(inputs), tuple(parts), preprocessing, _base_name(path), labels, label_names)
+
+
+def _from_files(
     path: Path,
     files: Sequence[Path],
     inputs: Sequence[InputSpec],
     preprocessing: Preprocessing,
     max_samples: int | None,
 ) -> Dataset:
+    if _has_recordings(files[0], inputs):
+        sources = [_source(file) for file in files]
+        return recording_dataset(sources, inputs, preprocessing, max_samples, _base_name(path))
     parts, labels = [], []
     for file in files:
         if file.suffix.lower() == ".npz":
@@ -140,6 +174,17 @@ def _from_array_files(
         parts.append(part)
         labels.append(part_labels)
     return _assemble(parts, labels, inputs, preprocessing, max_samples, _base_name(path))
+
+
+def _has_recordings(file: Path, inputs: Sequence[InputSpec]) -> bool:
+    suffix = file.suffix.lower()
+    if suffix == ".npz":
+        return are_recordings(npz_headers(file), {spec.name for spec in inputs})
+    return suffix in EVENT_SUFFIXES or holds_events(open_npy(file).dtype)
+
+
+def _source(file: Path) -> Source:
+    return Source(str(file), partial(READERS[file.suffix.lower()], file))
 
 
 def _assemble(
@@ -229,9 +274,9 @@ def _npz_part(
     if LABELS_KEY not in headers or LABELS_KEY in keys.values():
         return part, None
     where = f"{file}['{LABELS_KEY}']"
-    _check_labels(where, headers[LABELS_KEY], part.samples)
+    check_label_array(where, headers[LABELS_KEY], part.samples)
     labels = read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
-    _check_classes(where, labels)
+    check_classes(where, labels)
     return part, labels
 
 
@@ -248,26 +293,6 @@ def _choose_keys(where: str, keys: Collection[str], inputs: Sequence[InputSpec])
     expected = f"'{IMAGES_KEY}' or '{names[0]}'" if len(names) == 1 else ", ".join(map(repr, names))
     listing = ", ".join(repr(key) for key in sorted(keys)) or "none"
     raise DataError(f"{where}: expected the key {expected}, found {listing}; rename the arrays")
-
-
-def _check_labels(where: str, header: Header, samples: int) -> None:
-    remedy = "store one class number a sample"
-    if len(header.shape) != 1 or header.dtype.kind not in "iu":
-        raise DataError(
-            f"{where}: expected integers of shape [{samples}], "
-            f"found {header.dtype} of shape {list(header.shape)}; {remedy}"
-        )
-    if header.shape[0] != samples:
-        raise DataError(
-            f"{where}: expected {samples} labels, one a sample, found {header.shape[0]}; {remedy}"
-        )
-
-
-def _check_classes(where: str, labels: NDArray[Any]) -> None:
-    if (lowest := labels.min(initial=0)) < 0:
-        raise DataError(
-            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out"
-        )
 
 
 def _check_limit(max_samples: int | None) -> None:
@@ -288,20 +313,25 @@ def _with_suffix(entries: Sequence[Path], suffixes: Collection[str]) -> list[Pat
     return [entry for entry in entries if entry.suffix.lower() in suffixes and not entry.is_dir()]
 
 
-def _class_folders(root: Path, entries: Sequence[Path]) -> dict[str, list[Path]]:
-    """The image files of every sub-folder; empty where no sub-folder has any."""
+def _class_folders(
+    root: Path, entries: Sequence[Path], suffixes: Collection[str], kind: str
+) -> dict[str, list[Path]]:
+    """The files of one kind in every sub-folder; empty where no sub-folder has any."""
     contents = {entry: _visible(entry) for entry in entries if entry.is_dir()}
-    images = {folder.name: _with_suffix(files, IMAGE_SUFFIXES) for folder, files in contents.items()}
-    if not any(images.values()):
+    wanted = {folder.name: _with_suffix(files, suffixes) for folder, files in contents.items()}
+    if not any(wanted.values()):
         return {}
+    others = (ARRAY_SUFFIXES | EVENT_SUFFIXES) - frozenset(suffixes)
     for folder, files in contents.items():
-        if not images[folder.name] or _with_suffix(files, ARRAY_SUFFIXES):
-            kinds = "array files" if images[folder.name] else "no image file"
+        if not wanted[folder.name] or _with_suffix(files, others):
+            found = f"no {kind}"
+            if wanted[folder.name]:
+                found = "array files" if _with_suffix(files, ARRAY_SUFFIXES) else "event files"
             raise DataError(
-                f"{folder}: expected image files as in the other class sub-folders of {root.name}, "
-                f"found {kinds}; move or remove them, since the order of sub-folders gives the labels"
+                f"{folder}: expected {kind}s as in the other class sub-folders of {root.name}, "
+                f"found {found}; move or remove them, since the order of sub-folders gives the labels"
             )
-    return images
+    return wanted
 
 
 def _base_name(path: Path) -> str:

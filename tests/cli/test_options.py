@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from onnx2snn.cli.compile import compile_command
 from onnx2snn.cli.options import (
+    PREPROCESSING,
     check_positive,
     compile_options,
     compile_sections,
@@ -23,7 +24,7 @@ from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.errors import OptionError
 from onnx2snn.options import DECLARATIONS, SECTIONS, CompileOptions
 
-NOTHING = dict.fromkeys(["scale", "mean", "std", "layout", "resize"])
+NOTHING = dict.fromkeys([name for names in PREPROCESSING.values() for name in names])
 
 
 def given(name, *arguments):

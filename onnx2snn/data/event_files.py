@@ -1,0 +1,141 @@
+"""Files of event recordings, one reader a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
+from onnx2snn.data.events import check_offsets, holds_events, named_columns, split_columns
+from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
+from onnx2snn.errors import DataError
+
+EVENTS_KEY = "events"
+OFFSETS_KEY = "offsets"
+
+
+@dataclass(frozen=True, eq=False)
+class Recordings:
+    """Recordings that are stored together, not yet checked.
+
+    Attributes:
+        where: what their events are called in a message.
+        columns: integers [M] under the names of `events.NAMES`.
+        offsets: int64 [R + 1]; recording r has the events offsets[r] to offsets[r + 1].
+        labels: int64 [R], the class of each; None: unknown.
+        sensor: height and width in pixels, where the file names them.
+    """
+
+    where: str
+    columns: Mapping[str, NDArray[Any]]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int64] | None = None
+    sensor: tuple[int, int] | None = None
+
+
+def one_recording(
+    where: str,
+    stored: NDArray[Any] | Mapping[str, NDArray[Any]],
+    sensor: tuple[int, int] | None = None,
+) -> Recordings:
+    """A recording without a label.
+
+    Raises:
+        DataError: no columns of events.
+    """
+    columns = split_columns(where, stored)
+    return Recordings(where, columns, np.array([0, len(columns["time"])]), sensor=sensor)
+
+
+def recordings_of(where: str, arrays: Mapping[str, NDArray[Any]]) -> Recordings:
+    """Recordings from arrays by key: `events`, or a column each, with `offsets` and `labels` or without.
+
+    Raises:
+        DataError: arrays of another form, or that do not fit each other.
+    """
+    events = _events_key({key: Header(array.shape, array.dtype) for key, array in arrays.items()})
+    named = f"{where}['{events}']" if events else where
+    found = one_recording(named, arrays[events] if events else arrays)
+    offsets, labels = found.offsets, None
+    if OFFSETS_KEY in arrays:
+        offsets = check_offsets(f"{where}['{OFFSETS_KEY}']", arrays[OFFSETS_KEY], int(found.offsets[-1]))
+    if LABELS_KEY in arrays:
+        labels = np.atleast_1d(arrays[LABELS_KEY])
+        place = f"{where}['{LABELS_KEY}']"
+        check_label_array(place, Header(labels.shape, labels.dtype), len(offsets) - 1, "recording")
+        check_classes(place, labels)
+        labels = labels.astype(np.int64)
+    return Recordings(named, found.columns, offsets, labels)
+
+
+def are_recordings(headers: Mapping[str, Header], taken: Collection[str]) -> bool:
+    """Whether arrays by key are event recordings, those apart that are `taken` for a model's inputs."""
+    key = _events_key(headers)
+    if key is None:
+        return named_columns(tuple(headers)) is not None and not taken & headers.keys()
+    header = headers[key]
+    rows = len(header.shape) == 2 and header.shape[1] == 4 and header.dtype.kind in "iu"
+    return holds_events(header.dtype) or (rows and (OFFSETS_KEY in headers or key not in taken))
+
+
+def _events_key(headers: Mapping[str, Header]) -> str | None:
+    """The key of the only array of events; None where each column has one."""
+    structured = [key for key, header in headers.items() if holds_events(header.dtype)]
+    if EVENTS_KEY in headers:
+        return EVENTS_KEY
+    return structured[0] if len(structured) == 1 else None
+
+
+def read_npz_recordings(file: Path) -> Recordings:
+    """An `.npz` of `events` (or x, y, p, t), with `offsets` and `labels` or without."""
+    headers = npz_headers(file)
+    events = _events_key(headers)
+    columns = named_columns(tuple(headers))
+    wanted = [events] if events else list(columns.values() if columns else headers)
+    wanted += {OFFSETS_KEY, LABELS_KEY} & headers.keys()
+    return recordings_of(str(file), read_npz(file, {key: key for key in wanted}))
+
+
+def read_npy_recording(file: Path) -> Recordings:
+    """An `.npy` of one recording, with the fields of events or with rows of x, y, polarity and time."""
+    return one_recording(str(file), open_npy(file))
+
+
+def read_bin(file: Path) -> Recordings:
+    """A `.bin` of N-MNIST or N-Caltech101: five bytes an event.
+
+    x, y, polarity (1 bit), time in µs (23 bits, the high ones first). A y of 240 is no event, but a
+    clock that wrapped around: 2¹³ µs later (Orchard et al. 2015, the readers that come with the data set).
+    """
+    content = np.frombuffer(_content(file), np.uint8)
+    if len(content) % 5:
+        raise DataError(
+            f"{file}: expected 5 bytes an event, as in N-MNIST, found {len(content)} bytes in all; "
+            f"the file is cut or of another format: copy it again"
+        )
+    x, y, high, middle, low = content.reshape(-1, 5).T.astype(np.int64)
+    wrapped = y == 240
+    time = ((high & 0x7F) << 16 | middle << 8 | low) + np.cumsum(wrapped) * (1 << 13)
+    columns = {"x": x, "y": y, "polarity": high >> 7, "time": time}
+    return one_recording(str(file), {name: values[~wrapped] for name, values in columns.items()})
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+#: Suffix → what reads a file of it.
+READERS: dict[str, Callable[[Path], Recordings]] = {
+    ".npz": read_npz_recordings,
+    ".npy": read_npy_recording,
+    ".bin": read_bin,
+}
+EVENT_SUFFIXES = frozenset(READERS) - {".npz", ".npy"}
