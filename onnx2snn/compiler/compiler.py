@@ -20,6 +20,7 @@ from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.compiler.adaptation import adapt
 from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.compiler.report import CompileReport, Inspection
+from onnx2snn.data.items import Items
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset, dataset_from_arrays, open_dataset
 from onnx2snn.emit.layer import emit_layer
@@ -58,7 +59,7 @@ from onnx2snn.runtime.session import SpikingSession
 #: How often a sample's activations are held while an exit is calibrated.
 _EXIT_COPIES = 4
 
-Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Dataset
+Calibration = str | Path | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]] | Items | Dataset
 #: Called with the name of a pass and the share of its work that is done, 0 to 1.
 Progress = Callable[[str, float], None]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx2snn.data import prophesee
 from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
 from onnx2snn.data.events import check_offsets, holds_events, named_columns, split_columns
 from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
@@ -17,6 +20,8 @@ from onnx2snn.errors import DataError
 
 EVENTS_KEY = "events"
 OFFSETS_KEY = "offsets"
+#: The columns of a packet that `aedat` gives, also of recordings without one.
+_AEDAT4 = {"x": "<u2", "y": "<u2", "on": "?", "t": "<u8"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +82,7 @@ def are_recordings(headers: Mapping[str, Header], taken: Collection[str]) -> boo
     """Whether arrays by key are event recordings, those apart that are `taken` for a model's inputs."""
     key = _events_key(headers)
     if key is None:
-        return named_columns(tuple(headers)) is not None and not taken & headers.keys()
+        return named_columns(headers) is not None and not taken & headers.keys()
     header = headers[key]
     rows = len(header.shape) == 2 and header.shape[1] == 4 and header.dtype.kind in "iu"
     return holds_events(header.dtype) or (rows and (OFFSETS_KEY in headers or key not in taken))
@@ -95,7 +100,7 @@ def read_npz_recordings(file: Path) -> Recordings:
     """An `.npz` of `events` (or x, y, p, t), with `offsets` and `labels` or without."""
     headers = npz_headers(file)
     events = _events_key(headers)
-    columns = named_columns(tuple(headers))
+    columns = named_columns(headers)
     wanted = [events] if events else list(columns.values() if columns else headers)
     wanted += {OFFSETS_KEY, LABELS_KEY} & headers.keys()
     return recordings_of(str(file), read_npz(file, {key: key for key in wanted}))
@@ -125,6 +130,74 @@ def read_bin(file: Path) -> Recordings:
     return one_recording(str(file), {name: values[~wrapped] for name, values in columns.items()})
 
 
+def read_prophesee(file: Path) -> Recordings:
+    """A `.raw` of EVT2 or EVT3 words, or a `.dat`."""
+    columns, sensor = prophesee.decode(str(file), _content(file))
+    return one_recording(str(file), columns, sensor)
+
+
+def read_aedat4(file: Path) -> Recordings:
+    """An `.aedat4` of iniVation's DV, all its packets of events as one recording."""
+    aedat = _package("aedat", file)
+    try:
+        decoder = aedat.Decoder(str(file))
+        sizes = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
+        packets = [packet["events"] for packet in decoder if "events" in packet]
+    except Exception as error:
+        raise DataError(
+            f"{file}: expected a whole AEDAT4 file, found one that cannot be read ({_one_line(error)}); "
+            "copy or record it again"
+        ) from error
+    if len(sizes) != 1:
+        raise DataError(
+            f"{file}: expected one stream of events, found {len(sizes)}; export the one to use by itself"
+        )
+    sensor = sizes[0]["height"], sizes[0]["width"]
+    # Column by column: NumPy does not join structures whose fields have titles.
+    columns = {
+        name: np.concatenate([np.zeros(0, kind), *(packet[name] for packet in packets)])
+        for name, kind in _AEDAT4.items()
+    }
+    return one_recording(str(file), columns, sensor)
+
+
+def read_hdf5(file: Path) -> Recordings:
+    """An HDF5 file: `events` or `CD/events`, as an array or as a group of columns, or columns at its root.
+
+    `offsets` and `labels` beside them are those of an `.npz`. Files of DSEC and Metavision are so.
+    """
+    h5py = _package("h5py", file)
+    try:
+        with h5py.File(file, "r") as root:
+            place = next((name for name in (EVENTS_KEY, f"CD/{EVENTS_KEY}") if name in root), None)
+            node = root if place is None else root[place]
+            if isinstance(node, h5py.Dataset):
+                arrays = {EVENTS_KEY: node[()]}
+            else:
+                columns = named_columns(node) or {name: name for name in node}
+                arrays = {name: node[name][()] for name in columns.values() if hasattr(node[name], "dtype")}
+            arrays |= {key: root[key][()] for key in (OFFSETS_KEY, LABELS_KEY) if key in root}
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{file}: expected events in a whole HDF5 file, found one that cannot be read "
+            f"({_one_line(error)}); write it again, without filters that h5py does not have"
+        ) from error
+    return recordings_of(str(file), arrays)
+
+
+def _package(name: str, file: Path) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise DataError(
+            f"{file}: {file.suffix} files need {name}, which is missing; pip install 'onnx2snn[events]'"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -137,5 +210,10 @@ READERS: dict[str, Callable[[Path], Recordings]] = {
     ".npz": read_npz_recordings,
     ".npy": read_npy_recording,
     ".bin": read_bin,
+    ".aedat4": read_aedat4,
+    ".raw": read_prophesee,
+    ".dat": read_prophesee,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
 }
 EVENT_SUFFIXES = frozenset(READERS) - {".npz", ".npy"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ NAMES = {
 ROWS = tuple(NAMES)
 
 
-def named_columns(names: Mapping[str, Any] | tuple[str, ...] | None) -> dict[str, str] | None:
+def named_columns(names: Collection[str] | None) -> dict[str, str] | None:
     """The name of every column among these; None where one is missing."""
     found = {column: next((n for n in known if n in (names or ())), None) for column, known in NAMES.items()}
     named = {column: name for column, name in found.items() if name is not None}

@@ -18,9 +18,11 @@ from onnx2snn.data.event_files import (
     EVENT_SUFFIXES,
     READERS,
     are_recordings,
+    recordings_of,
 )
 from onnx2snn.data.events import holds_events
 from onnx2snn.data.image_folder import IMAGE_SUFFIXES, image_parts, label_folders
+from onnx2snn.data.items import Items, are_items, item_dataset
 from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
 from onnx2snn.data.recordings import Source, recording_dataset
@@ -77,7 +79,7 @@ def open_dataset(
 
 
 def dataset_from_arrays(
-    arrays: NDArray[Any] | Mapping[str, NDArray[Any]],
+    arrays: NDArray[Any] | Mapping[str, NDArray[Any]] | Items,
     inputs: Sequence[InputSpec],
     preprocessing: Preprocessing = UNCHANGED,
     max_samples: int | None = None,
@@ -86,25 +88,33 @@ def dataset_from_arrays(
     """A data set from arrays in memory, which it refers to and does not change.
 
     Args:
-        arrays: [N, ...] for a model with one input, or arrays by key as in an `.npz`.
+        arrays: [N, ...] for a model with one input, arrays by key as in an `.npz` (event recordings too), one
+            recording as an array with fields, or pairs of these and a label, as tonic's data sets give them:
+            see `item_dataset`.
         inputs: the model's inputs.
-        preprocessing: what turns integers into floats.
+        preprocessing: what turns integers and events into floats.
         max_samples: use the first samples only; None: all.
-        labels: integers [N]; None: `arrays["labels"]` if it is there.
+        labels: integers [N], of recordings one for each; None: `arrays["labels"]`, or those of pairs.
 
     Raises:
         DataError: arrays or labels that do not fit the inputs or each other.
         OptionError: `max_samples` below 1.
     """
     _check_limit(max_samples)
+    if labels is None and are_items(arrays):
+        return item_dataset(arrays, inputs, preprocessing, max_samples)
     if isinstance(arrays, Mapping):
         held = {key: np.asarray(array) for key, array in arrays.items()}
     else:
         held = {IMAGES_KEY: np.asarray(arrays)}
         if len(inputs) != 1:
             raise _needs_names("arrays", inputs)
-    keys = _choose_keys("arrays", held, inputs)
     headers = {key: Header(array.shape, array.dtype) for key, array in held.items()}
+    if are_recordings(headers, {spec.name for spec in inputs}):
+        labelled = held if labels is None else held | {LABELS_KEY: np.asarray(labels)}
+        source = Source("arrays", partial(recordings_of, "arrays", labelled))
+        return recording_dataset([source], inputs, preprocessing, max_samples, "arrays")
+    keys = _choose_keys("arrays", held, inputs)
     stored = {name: held[key] for name, key in keys.items()}
     part = _array_part("arrays", keys, headers, lambda: stored, inputs, preprocessing)
     if labels is None and LABELS_KEY not in keys.values():

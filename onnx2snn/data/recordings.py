@@ -164,7 +164,7 @@ def recording_dataset(
     frames = np.concatenate([found.frames for found in chosen])
     return Dataset(
         tuple(inputs),
-        _alike(tuple(part for found in chosen for part in found.parts)),
+        alike(tuple(part for found in chosen for part in found.parts)),
         replace(preprocessing, layout=target.layout),
         name,
         np.repeat(np.concatenate(classes), frames) if classes else None,
@@ -249,8 +249,12 @@ def _layout(spec: InputSpec, channels: int) -> Layout:
     return "NCHW" if spec.shape[1] == channels else "NHWC"
 
 
-def _alike(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts, known to have samples of one shape."""
+def alike(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts, known to have samples of one shape.
+
+    Raises:
+        DataError: they have not.
+    """
     first = parts[0]
     for part in parts:
         if part.sample_shapes != first.sample_shapes:

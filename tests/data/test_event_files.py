@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 from pathlib import Path
+from typing import Any
 
+import flatbuffers
+import h5py
 import numpy as np
 import pytest
 
 from onnx2snn.data.array_files import npz_headers
 from onnx2snn.data.event_files import (
+    READERS,
     Recordings,
     are_recordings,
+    read_aedat4,
     read_bin,
+    read_hdf5,
     read_npy_recording,
     read_npz_recordings,
+    read_prophesee,
 )
 from onnx2snn.errors import DataError
 from tests.data.event_cases import fields, rows
@@ -132,3 +141,118 @@ def test_refuses_a_cut_bin(tmp_path: Path) -> None:
         read_bin(tmp_path / "d.bin")
     with pytest.raises(DataError, match=r"no\.bin: cannot be read \(No such file"):
         read_bin(tmp_path / "no.bin")
+
+
+_DV = """<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/">{streams}</node></dv>"""
+_STREAM = """<node name="{number}" path="/mainloop/Recorder/outInfo/{number}/">
+<attr key="compression" type="string">NONE</attr><attr key="typeIdentifier" type="string">EVTS</attr>
+<node name="info" path="/mainloop/Recorder/outInfo/{number}/info/">
+<attr key="sizeX" type="int">8</attr><attr key="sizeY" type="int">6</attr></node></node>"""
+
+
+def aedat4(*packets: np.ndarray, streams: int = 1) -> bytes:
+    """Packets of rows as DV writes them without compression: a header, then sized flatbuffers."""
+    builder = flatbuffers.Builder()
+    nodes = "".join(_STREAM.format(number=number) for number in range(streams))
+    text = builder.CreateString(_DV.format(streams=nodes))
+    builder.StartObject(3)
+    builder.PrependInt64Slot(1, -1, 0)
+    builder.PrependUOffsetTRelativeSlot(2, text, 0)
+    builder.FinishSizePrefixed(builder.EndObject(), b"IOHE")
+    content = b"#!AER-DAT4.0\r\n" + bytes(builder.Output())
+    for packet in packets:
+        builder = flatbuffers.Builder()
+        builder.StartVector(16, len(packet), 8)
+        for x, y, polarity, time in packet[::-1].tolist():
+            builder.Prep(8, 16)
+            builder.Pad(3)
+            builder.PrependBool(bool(polarity))
+            builder.PrependInt16(y)
+            builder.PrependInt16(x)
+            builder.PrependInt64(time)
+        vector = builder.EndVector()
+        builder.StartObject(1)
+        builder.PrependUOffsetTRelativeSlot(0, vector, 0)
+        builder.FinishSizePrefixed(builder.EndObject(), b"EVTS")
+        content += struct.pack("<ii", 0, len(builder.Output())) + bytes(builder.Output())
+    return content
+
+
+def test_aedat4(tmp_path: Path) -> None:
+    (tmp_path / "d.aedat4").write_bytes(aedat4(rows(20)[:12], rows(20)[12:]))
+    found = read_aedat4(tmp_path / "d.aedat4")
+    np.testing.assert_array_equal(stored(found), rows(20))
+    assert found.sensor == (6, 8)
+
+
+def test_aedat4_without_packets_is_an_empty_recording(tmp_path: Path) -> None:
+    (tmp_path / "d.aedat4").write_bytes(aedat4())
+    assert len(stored(read_aedat4(tmp_path / "d.aedat4"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (aedat4(rows(20))[:-1], r"d\.aedat4: expected a whole AEDAT4 file, found one that cannot be read \("),
+        (aedat4(rows(20))[:100], "expected a whole AEDAT4 file"),
+        (b"", "expected a whole AEDAT4 file"),
+        (b"#!AER-DAT3.1\r\n" + bytes(100), "expected a whole AEDAT4 file.* magic"),
+        (aedat4(streams=2), "expected one stream of events, found 2; export"),
+        (aedat4(streams=0), "no stream found in the description"),
+    ],
+)
+def test_refuses_broken_aedat4(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "d.aedat4").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_aedat4(tmp_path / "d.aedat4")
+
+
+def test_raw_of_prophesee(tmp_path: Path) -> None:
+    words = np.array([0x80000002, 0x10C01803], "<u4").tobytes()
+    (tmp_path / "d.raw").write_bytes(b"% evt 2.0\n% geometry 640x480\n" + words)
+    found = read_prophesee(tmp_path / "d.raw")
+    np.testing.assert_array_equal(stored(found), [[3, 3, 1, 131]])
+    assert found.sensor == (480, 640)
+
+
+HDF5 = {
+    # layout: its arrays by path
+    "DSEC": {f"events/{name}": rows(9)[:, number] for number, name in enumerate("xypt")},
+    "Metavision": {"CD/events": fields(rows(9)), "CD/indexes": np.zeros((1, 2))},
+    "columns at the root": {name: rows(9)[:, number] for number, name in enumerate(("x", "y", "on", "time"))},
+    "as an .npz": {"events": rows(9), "offsets": np.array([0, 4, 9]), "labels": np.array([2, 0])},
+}
+
+
+@pytest.mark.parametrize("arrays", HDF5.values(), ids=HDF5)
+def test_hdf5(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with h5py.File(tmp_path / "d.h5", "w") as root:
+        for place, array in arrays.items():
+            root[place] = array
+    found = read_hdf5(tmp_path / "d.h5")
+    np.testing.assert_array_equal(stored(found), rows(9))
+    np.testing.assert_array_equal(found.offsets, arrays.get("offsets", [0, 9]))
+    assert (found.labels is None) == ("labels" not in arrays)
+
+
+def test_refuses_other_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "d.h5", "w") as root:
+        root["images"] = np.zeros((2, 3))
+        root.create_group("more")
+    with pytest.raises(DataError, match=r"d\.h5: expected events as .*, found \['images'\]"):
+        read_hdf5(tmp_path / "d.h5")
+    content = (tmp_path / "d.h5").read_bytes()
+    (tmp_path / "d.h5").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"d\.h5: expected events in a whole HDF5 file"):
+        read_hdf5(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize(("suffix", "package"), [(".aedat4", "aedat"), (".h5", "h5py"), (".hdf5", "h5py")])
+def test_names_what_a_missing_reader_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, package: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        DataError, match=rf"d{suffix}: \{suffix} files need {package}, .*; pip install 'onnx2snn\[events\]'"
+    ):
+        READERS[suffix](tmp_path / f"d{suffix}")
