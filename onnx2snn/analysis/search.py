@@ -62,8 +62,9 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     Args:
         model: path of the ANN's ONNX file, or the loaded model, which is not changed.
         calibration: path of a file or directory with samples (see `onnx2snn.data.readers`), or
-            arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs.
-        preprocessing: how integer arrays and images become the model's floats; recorded in the artifact.
+            arrays: one for the only input, or by input name; shapes [N, …] as the model's inputs; or pairs of
+            a recording, or of an array, and a label (see `onnx2snn.data.items`), as tonic's data sets give.
+        preprocessing: how integers, images and events become the model's floats; recorded in the artifact.
         max_samples: use at most that many samples.
         progress: called with the name of each pass as it starts, and with how far the long ones are.
         **options: the fields of `CompileOptions`; and of `Aim` `target_energy`, `prefer`, `search_minutes`.

@@ -353,4 +353,9 @@ def open_calibration(
         dataset = open_dataset(calibration, inputs, preprocessing, max_samples)
     else:
         dataset = dataset_from_arrays(calibration, inputs, preprocessing, max_samples)
+    if preprocessing.frames is not None and dataset.recordings is None:
+        raise DataError(
+            f"{dataset.source}: expected event recordings with --frames, found arrays or images; "
+            "leave --frames out"
+        )
     return dataset

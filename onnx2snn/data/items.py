@@ -74,7 +74,7 @@ def _array_items(
 ) -> Dataset:
     parts: list[Part] = []
     labels: list[int | None] = []
-    room = max_samples
+    room, framed = max_samples, False
     for number in range(len(items)):
         array, label = _pair(items, number)
         frames = array if array.ndim == len(spec.shape) else array[np.newaxis]
@@ -84,6 +84,7 @@ def _array_items(
         read = partial(_frames, items, number, spec, frames.shape)
         parts.append(Part(samples, {spec.name: where}, {spec.name: shape[1:]}, read))
         labels.append(label)
+        framed |= frames is array
         room = None if room is None else room - samples
         if room == 0:
             break
@@ -98,7 +99,7 @@ def _array_items(
         )
     check_classes(_NAME, np.array(known, np.int64))
     classes = np.repeat(np.array(known, np.int64), counts) if known else None
-    recordings = np.repeat(np.arange(len(counts)), counts) if max(counts) > 1 else None
+    recordings = np.repeat(np.arange(len(counts)), counts) if framed else None
     return Dataset((spec,), alike(tuple(parts)), preprocessing, _NAME, classes, recordings=recordings)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
 
 import onnx2snn
 from benchmarks.backends import tie_distances
-from benchmarks.nets import DATA, NETS
+from benchmarks.nets import DATA, NETS, event_frames
+from onnx2snn.data.readers import InputSpec, open_dataset
 from onnx2snn.engine.engines import make_engine
+from tests.cli.calls import call
 
 pytestmark = pytest.mark.skipif(
     not (DATA / "models").is_dir(), reason=f"real nets are absent from {DATA}; set ONNX2SNN_DATA"
@@ -49,3 +53,22 @@ def test_spikes_are_the_same_whatever_runs_them(compiled):
     for use in (True, False):
         (found,) = onnx2snn.SpikingSession(snn.model, native=use).run(batch).outputs.values()
         np.testing.assert_array_equal(found, plain)
+
+
+def test_recordings_are_data(tmp_path):
+    """N-MNIST as it is stored: frames as the benchmarks count them, and what the file records is enough."""
+    net = NETS["cnn3"]
+    file, rule = DATA / "nmnist_test100.npz", onnx2snn.Preprocessing(frames="count:3")
+    expected, labels = event_frames(file)
+    data = open_dataset(file, [InputSpec("input", np.dtype(np.float32), (None, *net.shape))], rule)
+    np.testing.assert_array_equal(np.concatenate([batch["input"] for batch in data.batches(100)]), expected)
+    np.testing.assert_array_equal(data.labels, labels)
+    np.testing.assert_array_equal(data.recordings, np.repeat(np.arange(100), 3))
+    snn = tmp_path / "net.snn.onnx"
+    train = DATA / "nmnist_train200.npz"
+    call("compile", net.path, "--calib", train, "--frames", "count:3", "--max-samples", 100, "-o", snn)
+    result = call("evaluate", snn, "--data", file, "--reference", net.path, "--timesteps", 8, "--json", "-")
+    figures = json.loads(result.stdout)
+    assert figures["samples"] == 300
+    assert figures["accuracy"] == [pytest.approx(0.99, abs=0.004)]
+    assert figures["agreement"][0] >= 0.99
