@@ -31,7 +31,9 @@ from PIL import Image
 import onnx2snn
 from benchmarks.topologies import load_fixture
 from onnx2snn.cli import main
+from tests.data.event_cases import rows
 from tests.docs.pages import PAGES, Block, blocks
+from tests.helpers import normal, parse
 
 #: Commands that install, fetch or activate; they are not run.
 INSTALLS = {
@@ -78,10 +80,24 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place = folder / "photos" / str(label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0]).save(place / f"{number:02}.png")
+    save_recordings(folder)
     calibration = images.astype(np.float32) / 255
     compiled = onnx2snn.compile(folder / "model.onnx", calibration, signed=True)
     compiled.save(folder / "model.snn.onnx")
     return folder
+
+
+def save_recordings(folder: Path) -> None:
+    """A net that eats counts of events, and noise of an event camera."""
+    text = """(float[N,2,6,8] input) => (float[N,3] logits) {
+        c = Conv(input, k) r = Relu(c) g = GlobalAveragePool(r) f = Flatten(g) logits = Gemm(f, w) }"""
+    onnx.save(
+        parse(text, **normal(np.random.default_rng(0), k=(4, 2, 3, 3), w=(4, 3))), folder / "events.onnx"
+    )
+    events = np.concatenate([rows(60, seed) for seed in range(8)])
+    for name in ("train", "test"):
+        labels = np.arange(8) % 3
+        np.savez(folder / f"events_{name}.npz", events=events, offsets=np.arange(9) * 60, labels=labels)
 
 
 @pytest.fixture
