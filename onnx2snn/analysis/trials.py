@@ -122,9 +122,10 @@ class Trials:
             )
         self.source, self.aim, self.given, self._progress = source, aim, dict(given), progress
         self.samples = len(dataset)
-        self.held_back = _at_most(dataset.every(2, 1), _HELD_BACK)
+        seen, held_back = dataset.halves()
+        self.held_back = _at_most(held_back, _HELD_BACK)
         most = min(_CALIBRATED, max(_FEW, len(dataset) // _SHARE))
-        self.candidates = Candidates(source, _at_most(dataset.every(2), most))
+        self.candidates = Candidates(source, _at_most(seen, most))
         self._batch_size = int(self.given.get("batch_size", CompileOptions.batch_size))
         self._started = time.monotonic()
         self.passes = 0.0

@@ -193,7 +193,7 @@ def _split(dataset: Dataset, options: CompileOptions) -> tuple[Dataset, Dataset 
             f"{dataset.source}: expected at least 2 samples with --compress, half of which are held back, "
             f"found {len(dataset)}; give more"
         )
-    return dataset.every(2), dataset.every(2, 1)
+    return dataset.halves()
 
 
 @dataclass

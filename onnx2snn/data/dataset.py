@@ -102,6 +102,13 @@ class Dataset:
         """So many samples, evenly over all."""
         return self._take(np.arange(count) * len(self) // max(1, count))
 
+    def halves(self) -> tuple[Dataset, Dataset]:
+        """Every other sample and the rest; of frames every other recording, so that none is in both."""
+        turns = np.arange(len(self))
+        if self.recordings is not None and self.recordings[0] != self.recordings[-1]:
+            turns = np.unique(self.recordings, return_inverse=True)[1]
+        return self._take(np.flatnonzero(turns % 2 == 0)), self._take(np.flatnonzero(turns % 2 == 1))
+
     def _take(self, numbers: NDArray[np.int64]) -> Dataset:
         """Some samples, by their numbers in order."""
         parts, seen = [], 0

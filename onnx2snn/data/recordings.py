@@ -64,13 +64,19 @@ class _Target:
     def frame_size(self, where: str, sensor: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a frame, known to fit the model."""
         size = self.preprocessing.resize or sensor
-        if any(wanted not in (None, found) for wanted, found in zip(self.size, size, strict=True)):
-            wanted = [found if fixed is None else fixed for fixed, found in zip(self.size, size, strict=True)]
+        if size[0] > sensor[0] or size[1] > sensor[1]:
+            raise DataError(
+                f"{where}: expected --resize of at most {sensor[0]},{sensor[1]}, the sensor's size, found "
+                f"{size[0]},{size[1]}; leave it out, or give --sensor H,W"
+            )
+        wanted = [found if fixed is None else fixed for fixed, found in zip(self.size, size, strict=True)]
+        if tuple(wanted) != size:
             which = "--resize gives" if self.preprocessing.resize else "of the sensor"
+            option = "--sensor" if wanted[0] > sensor[0] or wanted[1] > sensor[1] else "--resize"
             raise DataError(
                 f"{where}: expected frames of {wanted[0]}x{wanted[1]} pixels (height x width) for input "
                 f"'{self.name}', found {size[0]}x{size[1]}, those {which}; "
-                f"give --resize {wanted[0]},{wanted[1]}"
+                f"give {option} {wanted[0]},{wanted[1]}"
             )
         return size
 
@@ -132,9 +138,9 @@ def recording_dataset(
         sources: where they are, in order.
         inputs: the model's, which has to be one.
         preprocessing: with `frames`.
-        max_samples: at most so many frames; of labelled sources about as many of each class.
+        max_samples: at most so many frames; with `labels` about as many of each class.
         name: of all of it.
-        labels: int64, a class for each source, which then has one recording; None: those that sources bring.
+        labels: int64, ascending, the class of each source; None: those that sources bring.
         label_names: the classes' names.
 
     Raises:

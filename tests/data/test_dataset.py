@@ -249,3 +249,23 @@ def test_batches_lie_in_memory_as_the_model_reads_them() -> None:
 def test_vectors_are_not_resized() -> None:
     rule = Preprocessing(resize=(4, 4))
     assert whole(dataset_from_arrays(pixels(1, 2), VECTOR, rule)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("recordings", "first", "second"),
+    [
+        (None, [0, 2, 4], [1, 3]),
+        ([3, 3, 5, 8, 8], [0, 1, 3, 4], [2]),  # whole recordings
+        ([7, 7, 7, 7, 7], [0, 2, 4], [1, 3]),  # of one there are only its frames
+    ],
+)
+def test_halves_share_nothing(recordings: list[int] | None, first: list[int], second: list[int]) -> None:
+    data = dataset_from_arrays(floats(5, 2), VECTOR, labels=np.arange(5))
+    if recordings is not None:
+        data = replace(data, recordings=np.array(recordings))
+    for half, rows in zip(data.halves(), (first, second), strict=True):
+        np.testing.assert_array_equal(whole(half), floats(5, 2)[rows])
+        np.testing.assert_array_equal(half.labels, rows)
+        assert half.recordings is None or recordings is not None
+        if recordings is not None:
+            np.testing.assert_array_equal(half.recordings, np.array(recordings)[rows])

@@ -175,6 +175,16 @@ def test_refuses_what_does_not_fit(tmp_path: Path) -> None:
             r"frames of 6x8 pixels .* found 3x4, those --resize gives; give --resize 6,8",
         ),
         (
+            [spec(None, 2, 6, 9)],
+            Preprocessing(frames="count:1", sensor=(6, 8)),
+            r"frames of 6x9 pixels .* found 6x8, those of the sensor; give --sensor 6,9",
+        ),
+        (
+            [spec(None, 2, 6, 9)],
+            Preprocessing(frames="count:1", sensor=(6, 8), resize=(6, 9)),
+            r"expected --resize of at most 6,8, the sensor's size, found 6,9; leave it out, or give --sensor",
+        ),
+        (
             [spec(None, 2, None, None)],
             ONE,
             "expected a sensor of known size, found none .*; give --sensor H,W",
