@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from onnx2snn.data.prophesee import decode
 from onnx2snn.errors import DataError
@@ -146,3 +148,42 @@ def test_refuses_other_files(content: bytes, message: str) -> None:
 def test_a_file_without_events() -> None:
     for content in (b"% evt 3.0", evt3(), evt3(0x8000, 0x6000), evt2(), evt2(0x10C01803), dat([])):
         assert rows(content) == []
+
+
+def one_by_one(words: Sequence[int]) -> list[list[int]]:
+    """EVT3 read as a camera's words are: each changes the state, or is an event."""
+    found: list[list[int]] = []
+    row = high = low = base = None
+    polarity = turns = 0
+    for word in words:
+        kind, value = word >> 12, word & 0xFFF
+        if kind == 0x0:
+            row = value & 0x7FF
+        elif kind == 0x8:
+            turns += high is not None and high - value > 1 << 11
+            high, low = value, 0
+        elif kind == 0x6:
+            low = value
+        elif kind == 0x3:
+            base, polarity = value & 0x7FF, value >> 11
+        places = []
+        if kind == 0x2:
+            places = [(value & 0x7FF, value >> 11)]
+        elif kind in (0x4, 0x5) and base is not None:
+            width = 12 if kind == 0x4 else 8
+            places = [(base + bit, polarity) for bit in range(width) if value >> bit & 1]
+            base += width
+        if row is not None and high is not None and low is not None:
+            time = (turns << 12 | high) << 12 | low
+            found += [[x, row, on, time] for x, on in places]
+    return found
+
+
+KINDS = [0x0, 0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0x8, 0xA, 0xE]
+
+
+@given(
+    st.lists(st.builds(lambda kind, value: kind << 12 | value, st.sampled_from(KINDS), st.integers(0, 4095)))
+)
+def test_all_at_once_is_one_by_one(words: list[int]) -> None:
+    assert rows(evt3(*words)) == one_by_one(words)
