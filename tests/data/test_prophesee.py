@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnx2snn.data import prophesee
 from onnx2snn.data.prophesee import decode
 from onnx2snn.errors import DataError
 
@@ -182,8 +183,22 @@ def one_by_one(words: Sequence[int]) -> list[list[int]]:
 KINDS = [0x0, 0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0x8, 0xA, 0xE]
 
 
-@given(
-    st.lists(st.builds(lambda kind, value: kind << 12 | value, st.sampled_from(KINDS), st.integers(0, 4095)))
+WORDS = st.lists(
+    st.builds(lambda kind, value: kind << 12 | value, st.sampled_from(KINDS), st.integers(0, 4095))
 )
+
+
+@given(words=WORDS)
 def test_all_at_once_is_one_by_one(words: list[int]) -> None:
     assert rows(evt3(*words)) == one_by_one(words)
+
+
+@given(words=WORDS, piece=st.integers(1, 7))
+def test_pieces_make_no_difference(words: list[int], piece: int) -> None:
+    """Places past 2047 are on no sensor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prophesee, "_PIECE", piece)
+        found = rows(evt3(*words))
+        low = rows(evt2(*[(word & 0x8FFF) << 16 | word >> 4 for word in words]))
+    assert [event for event in found if event[0] < 2048] == [e for e in one_by_one(words) if e[0] < 2048]
+    assert low == rows(evt2(*[(word & 0x8FFF) << 16 | word >> 4 for word in words]))
