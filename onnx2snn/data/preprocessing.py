@@ -41,7 +41,8 @@ class Preprocessing:
 
     Raises:
         OptionError: a number that is not finite, a zero scale or std, a mean and std of different lengths,
-            an unknown layout, rule or name, or a size that is not positive.
+            an unknown layout, rule or name, a size that is not positive, or `polarity` or `sensor`
+            without `frames`.
     """
 
     scale: float = 1.0
@@ -73,11 +74,16 @@ class Preprocessing:
             _check_size("resize", self.resize)
         if self.sensor is not None:
             _check_size("sensor", self.sensor)
-        if self.frames is not None:
-            FrameRule.parse(self.frames)
         for name, names in (("polarity", get_args(Polarity)), ("normalize", get_args(Normalize))):
             if (found := getattr(self, name)) not in names:
                 raise OptionError(f"{name}: expected {', '.join(names[:-1])} or {names[-1]}, found {found!r}")
+        if self.frames is not None:
+            FrameRule.parse(self.frames)
+        elif self.sensor is not None or self.polarity != "channels":
+            alone = "polarity" if self.sensor is None else "sensor"
+            raise OptionError(
+                f"{alone}: expected only with --frames, which event recordings need; add that or leave it out"
+            )
 
     def apply(self, array: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
         """Normalise and scale a batch, in float32; a value past float32's range becomes infinite.

@@ -74,6 +74,15 @@ def test_refuses_values_that_are_not_one_a_channel(name: str, shape: tuple[int, 
         ({"resize": (0, 4)}, "resize: expected a positive height and width"),
         ({"resize": (4,)}, "resize: expected a positive height and width"),
         ({"resize": (4.0, 4.0)}, "resize: expected a positive height and width"),
+        ({"frames": "count:1", "sensor": (0, 4)}, "sensor: expected a positive height and width"),
+        (
+            {"frames": "count"},
+            "frames: expected one such as .* or count:30, found 'count'",
+        ),
+        ({"polarity": "both"}, "polarity: expected channels, signed or sum, found 'both'"),
+        ({"normalize": "std"}, "normalize: expected none, binary or max, found 'std'"),
+        ({"sensor": (4, 4)}, "sensor: expected only with --frames, which event recordings need; add that"),
+        ({"polarity": "sum"}, "polarity: expected only with --frames"),
     ],
 )
 def test_refuses_bad_fields(fields: dict[str, object], message: str) -> None:
@@ -161,3 +170,19 @@ def test_parse_size() -> None:
 def test_parse_size_refuses(text: str) -> None:
     with pytest.raises(OptionError, match=r"^resize: expected"):
         parse_size(text)
+
+
+def test_normalises_each_sample_before_scaling() -> None:
+    array = np.array([[0, -2, 4], [0, 0, 0]], np.int32)
+    binary = Preprocessing(scale=0.5, normalize="binary").apply(array, "NCHW")
+    np.testing.assert_array_equal(binary, [[0, -0.5, 0.5], [0, 0, 0]])
+    largest = Preprocessing(scale=2, normalize="max").apply(array, "NCHW")
+    np.testing.assert_array_equal(largest, [[0, -1, 2], [0, 0, 0]])
+
+
+def test_what_events_need_is_recorded_where_they_are() -> None:
+    chosen = Preprocessing(frames="time:10ms", polarity="sum", sensor=(34, 40), normalize="binary")
+    recorded = json.loads(json.dumps(chosen.to_dict()))
+    assert recorded["sensor"] == [34, 40]
+    assert Preprocessing.from_dict(recorded) == chosen
+    assert not {"frames", "polarity", "sensor", "normalize"} & Preprocessing().to_dict().keys()
