@@ -43,7 +43,7 @@ class Aim(Record):
     prefer: Preference = option(
         "energy",
         "Savings",
-        "With --max-loss: what is best among all that keeps it.  [default: energy]",
+        "With --max-loss: what is best among all that keeps it.",
         choices=get_args(Preference),
     )
     search_minutes: float | None = option(

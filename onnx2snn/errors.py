@@ -64,6 +64,11 @@ def first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+def one_line(error: BaseException) -> str:
+    """An error's whole text on one line, where nobody knows which part of it says something."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def shape_text(shape: Sequence[object]) -> str:
     """A shape as it stands in messages."""
     return "[" + ", ".join(map(str, shape)) + "]"

@@ -17,7 +17,7 @@ _SHARE, _MOST = 8, 3 << 29
 _UNKNOWN = 1 << 30
 
 #: Of the bound, for the activations of a batch; and for those of one sample, where they are more.
-BATCH_SHARE, _LEAST_SHARE = 1 / 8, 1 / 2
+_BATCH_SHARE, _LEAST_SHARE = 1 / 8, 1 / 2
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -35,8 +35,8 @@ class MemoryBound:
     size: int
     strict: bool = True
 
-    def batch(self, sample: int, most: int, fixed: int | None = None, share: float = BATCH_SHARE) -> int:
-        """The largest batch of at most `most` samples, or of the model's own number, that a share holds.
+    def batch(self, sample: int, most: int, fixed: int | None = None) -> int:
+        """The largest batch of at most `most` samples, or of the model's own number, that its share holds.
 
         Where that does not hold one, one is taken: half of all holds it, or the bound is too small.
 
@@ -44,7 +44,6 @@ class MemoryBound:
             sample: bytes that one sample takes.
             most: samples, where the model takes any number.
             fixed: the only number that the model takes; None for any.
-            share: of the bound, for a batch.
 
         Raises:
             OptionError: the user's bound does not hold one batch.
@@ -56,7 +55,7 @@ class MemoryBound:
                 f"--memory: expected at least {write_memory(least / _LEAST_SHARE)}, since {what} "
                 f"{write_memory(least)} of activations, found {write_memory(self.size)}; give more"
             )
-        return fixed or max(1, min(most, int(self.size * share) // max(1, sample)))
+        return fixed or max(1, min(most, int(self.size * _BATCH_SHARE) // max(1, sample)))
 
 
 def parse_memory(size: object) -> int:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from onnx2snn import errors
-from onnx2snn.errors import ModelError, Onnx2SnnError, Refusal, UnsupportedGraphError, first_line, shape_text
+from onnx2snn.errors import (
+    ModelError,
+    Onnx2SnnError,
+    Refusal,
+    UnsupportedGraphError,
+    first_line,
+    one_line,
+    shape_text,
+)
 
 LOOP = Refusal("loop", "Loop", "its body may change", "unroll it")
 NOISE = Refusal("noise", "Noise (my.domain)", "nobody knows it", "export without it")
@@ -65,3 +73,8 @@ def test_the_first_line_that_says_something(error, expected):
 )
 def test_shapes_in_messages(shape, expected):
     assert shape_text(shape) == expected
+
+
+def test_a_whole_text_on_one_line():
+    assert one_line(ValueError("no\n  such\tkey")) == "no such key"
+    assert one_line(KeyError()) == "KeyError"

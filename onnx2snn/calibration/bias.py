@@ -43,7 +43,7 @@ Array = npt.NDArray[Any]
 BUDGET = 640
 
 #: And so many bytes of activations: a sample of a large net has as many as hundreds of a small one.
-LOAD = 1 << 33
+LOAD = 1 << 32
 
 #: But no fewer samples than these, below which a mean is no better than a guess.
 FEWEST = 16
@@ -214,7 +214,6 @@ class _Sweep:
         if places is None or self._is_all(stage):
             self._shelf.put(_CURRENT, current)
         if places is not None:
-            assert stage.axis is not None, "places are those of channels"
             self._shelf.put(_SOME, at_places(current, stage.axis, places))
 
     def _is_all(self, stage: Stage) -> bool:

@@ -34,8 +34,8 @@ Array = npt.NDArray[Any]
 
 #: λ in units of the mean square of what the layer reads.
 RIDGE = 0.05
-#: Places in the calibration data that a problem takes in for each of its unknowns, and for a few in all; so
-#: many more than are needed, up to a number, that weights do not learn the samples.
+#: Places in the calibration data that a problem takes in: so many for each of its unknowns, and for a few so
+#: many in all; up to a number four times as many, so that weights do not learn the samples.
 _PLACES_EACH, _PLACES, _MORE, _WITH_MORE = 32, 1 << 13, 4, 1 << 16
 #: Fewer than so many for each, and weights would learn the samples.
 _LEAST_EACH = 2

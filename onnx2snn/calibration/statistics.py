@@ -199,15 +199,13 @@ def _count(
     some = at_places(outputs, axis, places.some(outputs.shape, axis, slope))
     weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
     magnitudes = some if slope is None else np.abs(some)
-    highest = _highest(outputs, axis, signed=slope is not None)
+    highest = _highest(outputs, axis, signed=slope is not None) if outputs.size else None
     whole = histogram.add(magnitudes, weights, axis=axis, highest=highest)
     _check(activation.tensor, outputs, finite=whole)
 
 
 def _highest(values: npt.NDArray[Any], axis: int | None, *, signed: bool) -> Vector:
     """Of each channel, the largest magnitude; [C]."""
-    if not values.size:
-        return np.zeros(0)
     whole = values.reshape(around(values.shape, axis))
     highest = whole.max(axis=(0, 2))
     if signed:

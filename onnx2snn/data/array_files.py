@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from onnx2snn.errors import DataError
+from onnx2snn.errors import DataError, one_line
 
 #: Arrays of more bytes are mapped; those of an `.npz`, which may be compressed, from a nameless file.
 LARGE = 1 << 27
@@ -116,12 +116,8 @@ def _read_member(archive: Any, key: str) -> NDArray[Any]:
 def _unreadable(file: Path, error: BaseException) -> DataError:
     return DataError(
         f"{file}: expected plain numeric arrays in a whole {file.suffix} file, found one that cannot be read "
-        f"({_one_line(error)}); write it again"
+        f"({one_line(error)}); write it again"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def release(array: NDArray[Any]) -> None:

@@ -111,12 +111,13 @@ class Dataset:
 
     def _take(self, numbers: NDArray[np.int64]) -> Dataset:
         """Some samples, by their numbers in order."""
-        parts, seen = [], 0
-        for part in self.parts:
-            taken = numbers[(numbers >= seen) & (numbers < seen + part.samples)] - seen
-            seen += part.samples
-            if len(taken):
-                parts.append(part.some(taken))
+        starts = np.cumsum([0, *(part.samples for part in self.parts)])
+        bounds = np.searchsorted(numbers, starts)
+        parts = [
+            part.some(numbers[first:last] - start)
+            for part, start, first, last in zip(self.parts, starts, bounds, bounds[1:], strict=False)
+            if first < last
+        ]
         labels = None if self.labels is None else self.labels[numbers]
         recordings = None if self.recordings is None else self.recordings[numbers]
         return replace(self, parts=tuple(parts), labels=labels, recordings=recordings)

@@ -16,7 +16,7 @@ from onnx2snn.data import prophesee
 from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
 from onnx2snn.data.events import check_offsets, holds_events, named_columns, split_columns
 from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
-from onnx2snn.errors import DataError
+from onnx2snn.errors import DataError, one_line
 
 EVENTS_KEY = "events"
 OFFSETS_KEY = "offsets"
@@ -143,9 +143,9 @@ def read_aedat4(file: Path) -> Recordings:
         decoder = aedat.Decoder(str(file))
         sizes = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
         packets = [packet["events"] for packet in decoder if "events" in packet]
-    except Exception as error:
+    except RuntimeError as error:
         raise DataError(
-            f"{file}: expected a whole AEDAT4 file, found one that cannot be read ({_one_line(error)}); "
+            f"{file}: expected a whole AEDAT4 file, found one that cannot be read ({one_line(error)}); "
             "copy or record it again"
         ) from error
     if len(sizes) != 1:
@@ -180,7 +180,7 @@ def read_hdf5(file: Path) -> Recordings:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise DataError(
             f"{file}: expected events in a whole HDF5 file, found one that cannot be read "
-            f"({_one_line(error)}); write it again, without filters that h5py does not have"
+            f"({one_line(error)}); write it again, without filters that h5py does not have"
         ) from error
     return recordings_of(str(file), arrays)
 
@@ -192,10 +192,6 @@ def _package(name: str, file: Path) -> ModuleType:
         raise DataError(
             f"{file}: {file.suffix} files need {name}, which is missing; pip install 'onnx2snn[events]'"
         ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _content(file: Path) -> bytes:

@@ -26,7 +26,7 @@ from onnx2snn.data.items import Items, are_items, item_dataset
 from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
 from onnx2snn.data.recordings import Source, recording_dataset
-from onnx2snn.errors import DataError, OptionError
+from onnx2snn.errors import DataError, OptionError, one_line
 
 __all__ = ["Dataset", "InputSpec", "dataset_from_arrays", "open_dataset"]
 
@@ -70,7 +70,7 @@ def open_dataset(
     try:
         is_directory = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({_one_line(error)}); expected {_KINDS}") from error
+        raise DataError(f"{path}: cannot be read ({one_line(error)}); expected {_KINDS}") from error
     if not is_directory:
         if path.suffix.lower() not in ARRAY_SUFFIXES | EVENT_SUFFIXES:
             raise DataError(f"{path}: expected {_KINDS}, found a file of another kind; give one of those")
@@ -315,7 +315,7 @@ def _visible(folder: Path) -> list[Path]:
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({_one_line(error)}); check its permissions") from error
+        raise DataError(f"{folder}: cannot be read ({one_line(error)}); check its permissions") from error
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -355,7 +355,3 @@ def _needs_names(where: str, inputs: Sequence[InputSpec]) -> DataError:
         f"{where}: expected an array for each of the model's {len(inputs)} inputs, found one without a name; "
         f"give an .npz (or a mapping) with the keys {names}"
     )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

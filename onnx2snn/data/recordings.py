@@ -85,7 +85,7 @@ class _Target:
         return (self.channels, *size) if self.layout == "NCHW" else (*size, self.channels)
 
 
-class _Shelf:
+class _Reader:
     """Reads recordings in any order, and holds the last file and the last recording that was asked for."""
 
     def __init__(self, target: _Target) -> None:
@@ -148,14 +148,14 @@ def recording_dataset(
             or labels for some only.
     """
     target = _target(name, inputs, preprocessing)
-    shelf = _Shelf(target)
+    reader = _Reader(target)
     order = np.arange(len(sources)) if labels is None else balanced(labels)
     room = np.inf if max_samples is None else max_samples
     opened: dict[int, _Opened] = {}
     for number in order.tolist():
         if room <= 0:
             break
-        opened[number] = _open(shelf, sources[number], room)
+        opened[number] = _open(reader, sources[number], room)
         room -= opened[number].frames.sum()
     chosen = [opened[number] for number in sorted(opened)]
     if labels is not None:
@@ -188,10 +188,10 @@ class _Opened:
     labels: NDArray[np.int64] | None
 
 
-def _open(shelf: _Shelf, source: Source, room: float) -> _Opened:
+def _open(reader: _Reader, source: Source, room: float) -> _Opened:
     """Check the recordings of a source, and lay out at most `room` frames of them."""
-    target = shelf.target
-    found, events = shelf.file(source)
+    target = reader.target
+    found, events = reader.file(source)
     size = target.frame_size(found.where, target.sensor(found))
     shape = target.shape(size)
     chunk = max(1, _CHUNK // (8 * 2 * size[0] * size[1]))
@@ -210,7 +210,7 @@ def _open(shelf: _Shelf, source: Source, room: float) -> _Opened:
         frames.append(count)
         for first in range(0, count, chunk):
             last = min(first + chunk, count)
-            read = partial(shelf.frames, source, recording, first, last)
+            read = partial(reader.frames, source, recording, first, last)
             parts.append(Part(last - first, {target.name: where}, {target.name: shape}, read))
         if room <= 0:
             break

@@ -82,11 +82,10 @@ def _write_pair(path: str | Path, model: onnx.ModelProto) -> Path:
         try:
             weights.replace(data)
             temporary.replace(target)
-        except BaseException:
+        finally:
             # Whether the model got its name tells whether somebody needs the weights, whenever Ctrl-C came.
             if fresh and temporary.exists():
                 data.unlink(missing_ok=True)
-            raise
     return Path(path).with_name(data.name)
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,13 @@ def spilling() -> Iterator[Spill]:
     """
     spill, outer = Spill(), _current.get()
     token = _current.set(spill)
-    try:
-        yield spill
-    except BaseException:
-        spill.close()
-        raise
-    finally:
-        _current.reset(token)
+    with ExitStack() as undo:
+        undo.callback(spill.close)
+        try:
+            yield spill
+        finally:
+            _current.reset(token)
+        undo.pop_all()
     outer.adopt(spill)
 
 

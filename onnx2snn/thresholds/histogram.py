@@ -56,12 +56,12 @@ class ChannelHistogram:
             values: any shape with C along `axis`.
             weights: of the same shape; what is zero counts as one.
             axis: of the channels; None where all is one channel.
-            highest: [C], the largest of each channel, where `values` are only some; not below theirs.
+            highest: [C], the largest of each channel, where `values` are only some of all, or none.
 
         Returns:
             Whether all of them are finite; nothing is counted otherwise.
         """
-        if not values.size:
+        if not values.size and highest is None:
             return True
         shape = around(values.shape, axis)
         whole = values.astype(np.promote_types(values.dtype, np.float32), copy=False).reshape(shape)
@@ -70,6 +70,8 @@ class ChannelHistogram:
             return False
         self.maximum = np.maximum(self.maximum, highest)
         self._cover(highest)
+        if not values.size:
+            return True
         if weights is not None and self.counts.dtype != np.float64:
             self.counts = self.counts.astype(np.float64)
         given = None if weights is None else np.broadcast_to(weights, values.shape).reshape(shape)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -265,3 +267,9 @@ def test_long_runs_are_corrected_on_a_share_of_the_samples(batch, samples, times
     dataset = dataset_from_arrays(x, [InputSpec("x", np.dtype(np.float32), (None, 2))])
     bias.measure_corrections(graph, dataset, {}, 8, timesteps, memory=1)
     assert seen == [used]
+
+
+def test_the_documentation_names_the_bound_on_what_large_nets_are_corrected_on():
+    text = " ".join(Path("docs/conversion.md").read_text(encoding="utf-8").split())
+    assert f"their activations below {bias.LOAD >> 30} GiB in all" in text
+    assert f"for at least {bias.FEWEST} samples" in text

@@ -156,3 +156,13 @@ def test_merged_bins_lie_where_their_middles_do():
     whole = fill([[0.5, 0.25], [0.125, 0.0625]]).merged()
     assert (whole.maximum.tolist(), whole.width.tolist()) == ([0.5], [0.5 / BINS])
     assert np.flatnonzero(whole.counts[0]).tolist() == [255, 511, 1023, 2047]
+
+
+def test_what_is_not_among_the_values_widens_the_bins_and_is_looked_at():
+    histogram = ChannelHistogram(2)
+    none = np.zeros((0, 2), np.float32)
+    assert histogram.add(none, axis=1, highest=np.float64([4, 0]))
+    assert (histogram.maximum.tolist(), histogram.counts.sum()) == ([4, 0], 0)
+    assert histogram.width[0] * BINS >= 4
+    assert not histogram.add(none, axis=1, highest=np.float64([np.nan, 0]))
+    assert histogram.add(none, axis=1)
