@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from onnx2snn.data.array_files import release
 from onnx2snn.data.preprocessing import CHANNEL_COUNTS, Layout, Preprocessing, infer_layout
+from onnx2snn.data.targets import Targets, some_targets
 from onnx2snn.errors import DataError, OptionError
 
 INTEGER_KINDS = "iub"
@@ -68,6 +69,7 @@ class Dataset:
         labels: int64 [N], the class of each sample; None: unknown.
         label_names: name of each class, where sub-folders name them.
         recordings: int64 [N], ascending: the recording each sample is a frame of; None: there are none.
+        targets: labels that are no classes: numbers [N, …], or the objects of each image; None: none.
     """
 
     inputs: tuple[InputSpec, ...]
@@ -77,6 +79,7 @@ class Dataset:
     labels: NDArray[np.int64] | None = None
     label_names: tuple[str, ...] | None = None
     recordings: NDArray[np.int64] | None = None
+    targets: Targets | None = None
 
     def __len__(self) -> int:
         return sum(part.samples for part in self.parts)
@@ -93,6 +96,11 @@ class Dataset:
         if batch_size < 1:
             raise OptionError(f"batch size: expected at least 1, found {batch_size}")
         return self._batches(batch_size)
+
+    @property
+    def truth(self) -> Targets | None:
+        """Its labels, whatever they are: classes, numbers or objects; None: there are none."""
+        return self.labels if self.targets is None else self.targets
 
     def every(self, stride: int, start: int = 0) -> Dataset:
         """Every `stride`-th sample, from number `start` on."""
@@ -120,7 +128,8 @@ class Dataset:
         ]
         labels = None if self.labels is None else self.labels[numbers]
         recordings = None if self.recordings is None else self.recordings[numbers]
-        return replace(self, parts=tuple(parts), labels=labels, recordings=recordings)
+        targets = None if self.targets is None else some_targets(self.targets, numbers)
+        return replace(self, parts=tuple(parts), labels=labels, recordings=recordings, targets=targets)
 
     def _batches(self, batch_size: int) -> Iterator[dict[str, NDArray[Any]]]:
         pending: list[dict[str, NDArray[Any]]] = []

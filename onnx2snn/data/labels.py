@@ -1,9 +1,11 @@
-"""Labels: integers that are class numbers, and fit the classes of a net."""
+"""Labels: integers that are class numbers, and fit the classes of a net; or numbers of any shape."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from onnx2snn.data.array_files import Header
@@ -29,6 +31,42 @@ def check_label_array(where: str, header: Header, samples: int, of: str = "sampl
         raise DataError(f"{where}: expected {samples} labels, one a {of}, found {header.shape[0]}; {remedy}")
 
 
+def check_target_array(where: str, header: Header, samples: int) -> None:
+    """Make sure that an array can be the labels of so many samples, for whatever task.
+
+    Raises:
+        DataError: no numbers, or not as many.
+    """
+    if header.dtype.kind not in "iubf" or not header.shape:
+        raise DataError(
+            f"{where}: expected numbers of shape [{samples}, …], found {header.dtype} of shape "
+            f"{list(header.shape)}; store the labels of each sample in a row"
+        )
+    if header.shape[0] != samples:
+        raise DataError(
+            f"{where}: expected {samples} labels, one a sample, found {header.shape[0]}; store the labels of "
+            "each sample in a row"
+        )
+
+
+def are_classes(array: NDArray[Any]) -> bool:
+    """Whether labels are class numbers: integers [N]."""
+    return array.ndim == 1 and array.dtype.kind in "iu"
+
+
+def with_labels(dataset: Dataset, where: str, labels: NDArray[Any]) -> Dataset:
+    """The data set with labels: classes, or numbers of any shape.
+
+    Raises:
+        DataError: no numbers, not as many as samples, or classes below 0.
+    """
+    check_target_array(where, Header(labels.shape, labels.dtype), len(dataset))
+    if are_classes(labels):
+        check_classes(where, labels)
+        return replace(dataset, labels=np.asarray(labels, np.int64), targets=None)
+    return replace(dataset, labels=None, targets=labels)
+
+
 def check_classes(where: str, labels: NDArray[Any]) -> None:
     """Make sure that labels are class numbers.
 
@@ -37,7 +75,8 @@ def check_classes(where: str, labels: NDArray[Any]) -> None:
     """
     if (lowest := labels.min(initial=0)) < 0:
         raise DataError(
-            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out"
+            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out, "
+            "and store integers that are no classes as floats"
         )
 
 

@@ -23,7 +23,7 @@ from onnx2snn.data.event_files import (
 from onnx2snn.data.events import holds_events
 from onnx2snn.data.image_folder import IMAGE_SUFFIXES, image_parts, label_folders
 from onnx2snn.data.items import Items, are_items, item_dataset
-from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
+from onnx2snn.data.labels import LABELS_KEY, check_target_array, with_labels
 from onnx2snn.data.preprocessing import UNCHANGED, Preprocessing
 from onnx2snn.data.recordings import Source, recording_dataset
 from onnx2snn.errors import DataError, OptionError, one_line
@@ -47,7 +47,8 @@ def open_dataset(
     Args:
         path: one of
             an `.npz` with the model's input names as keys, or, for a model with one input, `images` or a
-            single array of any name; `labels` (integers [N]) is optional;
+            single array of any name; `labels` ([N, …], as the task has
+            them: see docs/tasks.md) is optional;
             an `.npy` for a model with one input;
             event recordings, for a model with one input: an `.npz` of `events` (x, y, polarity, time in µs; a
             plain array or one with fields) and, of several, `offsets`; an `.npz` of a column each; an `.npy`
@@ -94,7 +95,8 @@ def dataset_from_arrays(
         inputs: the model's inputs.
         preprocessing: what turns integers and events into floats.
         max_samples: use the first samples only; None: all.
-        labels: integers [N], of recordings one for each; None: `arrays["labels"]`, or those of pairs.
+        labels: [N, …] as the task has them, of recordings an integer each; None: `arrays["labels"]`, or those
+            of pairs.
 
     Raises:
         DataError: arrays or labels that do not fit the inputs or each other.
@@ -121,8 +123,7 @@ def dataset_from_arrays(
         labels = held.get(LABELS_KEY)
     if labels is not None:
         labels = np.asarray(labels)
-        check_label_array("labels", Header(labels.shape, labels.dtype), part.samples)
-        check_classes("labels", labels)
+        check_target_array("labels", Header(labels.shape, labels.dtype), part.samples)
     return _assemble([part], [labels], inputs, preprocessing, max_samples, "arrays")
 
 
@@ -229,8 +230,17 @@ def _assemble(
             kept.append(replace(part, samples=samples))
     if not kept:
         raise DataError(f"{source}: expected at least 1 sample, found 0; add data")
-    joined = np.concatenate(known).astype(np.int64)[:max_samples] if known else None
-    return Dataset(tuple(inputs), tuple(kept), preprocessing, source, joined)
+    dataset = Dataset(tuple(inputs), tuple(kept), preprocessing, source)
+    return with_labels(dataset, f"{source}: labels", _join(source, known)[:max_samples]) if known else dataset
+
+
+def _join(source: str, labels: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The labels of all files; those of one as they are."""
+    kinds = {(array.shape[1:], array.dtype.kind in "iub") for array in labels}
+    if len(kinds) > 1:
+        shapes = " and ".join(sorted({f"{array.dtype} {list(array.shape)}" for array in labels}))
+        raise DataError(f"{source}: expected labels of one kind in all files, found {shapes}; store one kind")
+    return labels[0] if len(labels) == 1 else np.concatenate(labels)
 
 
 def _array_part(
@@ -284,10 +294,8 @@ def _npz_part(
     if LABELS_KEY not in headers or LABELS_KEY in keys.values():
         return part, None
     where = f"{file}['{LABELS_KEY}']"
-    check_label_array(where, headers[LABELS_KEY], part.samples)
-    labels = read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
-    check_classes(where, labels)
-    return part, labels
+    check_target_array(where, headers[LABELS_KEY], part.samples)
+    return part, read_npz(file, {LABELS_KEY: LABELS_KEY})[LABELS_KEY]
 
 
 def _choose_keys(where: str, keys: Collection[str], inputs: Sequence[InputSpec]) -> dict[str, str]:
