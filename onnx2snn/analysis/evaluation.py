@@ -13,17 +13,19 @@ import onnx
 
 from onnx2snn.analysis.early_exit import ExitFigures, ExitTally
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
+from onnx2snn.analysis.judging import Judge, Measured, open_judge
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
-from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
-from onnx2snn.errors import DataError, ModelError
+from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.model.file import digest, load_model
 from onnx2snn.records import Record
 from onnx2snn.runtime.results import Checkpoint, Work
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.tasks.asked import Asked
+from onnx2snn.tasks.classify import FIRST
 
 Array = npt.NDArray[Any]
 
@@ -37,12 +39,24 @@ class Reference:
         engine: what runs it.
         inputs: name of each of its inputs → that of the network's input that feeds it.
         output: name of its output that stands for the network's first.
+        outputs: name of each of the network's outputs → that of its output that stands for it.
     """
 
     source: str
     engine: Engine
     inputs: Mapping[str, str]
     output: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def run_all(self, feeds: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """All of the ANN's outputs for a batch, by the network's names, beside the network's.
+
+        Raises:
+            ModelError: a first output of another shape than the network's.
+        """
+        found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})
+        self._check(found[self.output], next(iter(outputs.values())))
+        return {name: found[mine] for name, mine in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, Array], scores: Array) -> Array:
         """The ANN's scores of a batch, beside the network's.
@@ -51,6 +65,9 @@ class Reference:
             ModelError: scores of another shape than the network's.
         """
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})[self.output]
+        return self._check(found, scores)
+
+    def _check(self, found: Array, scores: Array) -> Array:
         if found.shape != scores.shape:
             raise ModelError(
                 f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
@@ -81,7 +98,8 @@ def open_reference(path: str | Path, session: SpikingSession) -> Reference:
                 f"found {_describe(mine)}; give the ANN that it was compiled from"
             )
     names = {mine: theirs for theirs, mine in inputs.items()}
-    return Reference(str(path), make_engine(model), names, outputs[session.artifact.outputs[0]])
+    first = outputs[session.artifact.outputs[0]]
+    return Reference(str(path), make_engine(model), names, first, outputs)
 
 
 def check_source(path: str | Path, model: onnx.ModelProto, session: SpikingSession) -> None:
@@ -121,7 +139,7 @@ class Evaluation(Record):
     Attributes:
         samples: how many.
         timesteps: the numbers.
-        accuracy: None without labels, or where the output is not [N, classes].
+        accuracy: None without labels, or where the task is not to classify.
         agreement: share of samples with the ANN's answer; None without a reference, or as above.
         output_error: relative L2 distance from the ANN's output; None without a reference.
         reference_accuracy: the ANN's.
@@ -132,6 +150,12 @@ class Evaluation(Record):
         energy: estimated.
         early_exit: what one gives, where that was asked for.
         uncounted: layers that read values which change but are no spikes: charged as MACs.
+        task: what the outputs were taken for; empty where that is not known.
+        measures: the task's figures against the labels, by name; empty without.
+        agreement_measures: the same figures against the ANN's outputs in the place of labels.
+        reference_measures: the ANN's own against the labels.
+        by_output: after the last timestep, figures of each class, label or output: against the labels, or
+            else against the ANN.
     """
 
     samples: int
@@ -147,6 +171,11 @@ class Evaluation(Record):
     energy: Energy
     early_exit: ExitFigures | None = None
     uncounted: list[str] = field(default_factory=list)
+    task: str = ""
+    measures: dict[str, list[float | None]] = field(default_factory=dict)
+    agreement_measures: dict[str, list[float | None]] = field(default_factory=dict)
+    reference_measures: dict[str, float | None] = field(default_factory=dict)
+    by_output: dict[str, list[float | None]] = field(default_factory=dict)
 
 
 class _Tally:
@@ -161,9 +190,6 @@ class _Tally:
         self.samples = 0
         self.bits = np.zeros(count)
         self._bits_of = bits
-        self.correct = np.zeros(count)
-        self.agreeing = np.zeros(count)
-        self.reference_correct = 0
         self.error = np.zeros(count)
         self.reference_norm = 0.0
         self.spikes = np.zeros(count)
@@ -176,29 +202,20 @@ class _Tally:
         self,
         checkpoints: Sequence[Checkpoint],
         output: str,
-        labels: Array | None,
         reference: Array | None,
         count: int,
     ) -> None:
         """Add a batch of `count` samples; what the checkpoints hold beyond them fills it up and is left out.
 
-        `labels` [count] and `reference`, the ANN's scores [count, …], are None where there are none.
+        `reference`, the ANN's output [count, …], is None where there is none.
         """
         self.samples += count
-        expected = None if reference is None else top1(reference)
         if reference is not None:
             self.reference_norm += float((reference.astype(np.float64) ** 2).sum())
-        if labels is not None and expected is not None:
-            self.reference_correct += int((expected == labels).sum())
         for index, point in enumerate(checkpoints):
-            scores = point.outputs[output][:count]
-            found = top1(scores)
-            if labels is not None and found is not None:
-                self.correct[index] += (found == labels).sum()
             if reference is not None:
-                self.error[index] += float(((scores - reference).astype(np.float64) ** 2).sum())
-                if found is not None and expected is not None:
-                    self.agreeing[index] += (found == expected).sum()
+                gap = point.outputs[output][:count] - reference
+                self.error[index] += float((gap.astype(np.float64) ** 2).sum())
             spikes = {name: int(sent[:count].sum()) for name, sent in point.spikes.items()}
             self.spikes[index] += sum(spikes.values())
             self.bits[index] += sum(sent * self._bits_of[name] for name, sent in spikes.items())
@@ -218,80 +235,114 @@ def evaluate(
     batch_size: int = 64,
     early_exit: ExitRule | None = None,
     energy_model: EnergyModel | None = None,
+    asked: Asked | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate one output (the first) over a data set, after each of several numbers of timesteps.
+    """Evaluate a network over a data set, after each of several numbers of timesteps.
 
     Args:
         session: the spiking network.
-        dataset: samples, with labels where accuracy is wanted.
+        dataset: samples, with labels where they are to be judged by those.
         timesteps: numbers of timesteps to report; each sample is run once, to the largest.
-        reference: the ANN, for its accuracy and for the agreement.
+        reference: the ANN, to be judged by the labels as well, and for the agreement.
         batch_size: samples a batch, unless the model's batch is fixed.
         early_exit: also measure what it gives, with at most the largest of `timesteps`.
         energy_model: what operations take; the default one if None.
+        asked: what the task is, and how outputs are read; None: what output and labels tell.
         progress: called with the number of samples done after each batch.
 
     Raises:
-        DataError: labels past the output's classes.
+        DataError: labels of another task, or past the output's classes.
+        OptionError: outputs that have not the task, or that tell not when a sample is decided.
         ModelError: a reference whose output has another shape.
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
     tally = _Tally(len(wanted), spike_bits(session.artifact))
-    exits = None if early_exit is None else ExitTally(session, early_exit, wanted[-1])
-    every = wanted if exits is None else range(1, wanted[-1] + 1)
+    every = wanted if early_exit is None else range(1, wanted[-1] + 1)
+    exits: ExitTally | None = None
+    measured: Measured | None = None
     work: Work | None = None
-    classes = 0
     for batch, count in session.batches(dataset, batch_size):
         points = session.run_counted(batch, every)
         checkpoints = [point for point in points if point.timesteps in wanted]
-        scores = checkpoints[-1].outputs[output]
-        classes = 0 if top1(scores) is None else scores.shape[1]
-        labels = _labels(dataset, slice(tally.samples, tally.samples + count), output, classes)
-        expected = None if reference is None else reference.run(batch, scores)[:count]
-        tally.add(checkpoints, output, labels, expected, count)
+        found = checkpoints[-1].outputs
+        if measured is None:
+            judge = _judge(session, dataset, reference, asked or Asked(), batch, found, batch_size)
+            measured = Measured(judge, len(wanted))
+            if early_exit is not None:
+                _check_decides(judge, session, found[output])
+                exits = ExitTally(session, early_exit, wanted[-1], judge)
+        expected = None if reference is None else reference.run_all(batch, found)
+        measured.add([point.outputs for point in checkpoints], expected, count)
+        tally.add(checkpoints, output, None if expected is None else expected[output][:count], count)
         if exits is not None:
-            session.check_scores(scores)
-            exits.add(batch, points, labels, expected, count)
+            exits.add(batch, points, expected, count)
         work = work or session.work_per_sample(batch)
         if progress is not None:
             progress(tally.samples)
-    if work is None:
+    if work is None or measured is None:
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
-    labelled, compared = dataset.labels is not None and classes > 0, reference is not None
     energy = estimate_energy(work, _activity(tally, wanted, session), energy_model)
-    evaluation = _figures(tally, wanted, energy, labelled=labelled, compared=compared, classes=classes > 0)
-    given = None if exits is None else exits.figures(work, energy_model, labelled=labelled, compared=compared)
+    evaluation = _figures(tally, wanted, energy, measured)
+    given = None if exits is None else exits.figures(work, energy_model)
     return replace(evaluation, early_exit=given, uncounted=list(session.uncounted))
 
 
-def _figures(
-    tally: _Tally,
-    timesteps: list[int],
-    energy: Energy,
-    *,
-    labelled: bool,
-    compared: bool,
-    classes: bool,
-) -> Evaluation:
+def _judge(
+    session: SpikingSession,
+    dataset: Dataset,
+    reference: Reference | None,
+    asked: Asked,
+    batch: Mapping[str, Array],
+    found: Mapping[str, Array],
+    batch_size: int,
+) -> Judge | None:
+    """Who judges; where the ANN's images are the truth, a pass of it tells their range."""
+    judge = open_judge(asked, session.artifact, dataset, batch, found)
+    if judge is None or reference is None or judge.truth is not None:
+        return judge
+    return judge.with_range(
+        judge.read(reference.run_all(feeds, found), count)
+        for feeds, count in session.batches(dataset, batch_size)
+    )
+
+
+def _check_decides(judge: Judge | None, session: SpikingSession, scores: Array) -> None:
+    """Make sure that the first output tells when a sample is decided."""
+    session.check_scores(scores)
+    if judge is None or not judge.task.decides:
+        name = "another" if judge is None else judge.task.name
+        raise OptionError(
+            f"--early-exit: expected a task with class scores, whose confidence tells when a sample is "
+            f"decided, found {name}; leave it out, and compile with --until-rest to stop without any loss"
+        )
+
+
+def _figures(tally: _Tally, timesteps: list[int], energy: Energy, measured: Measured) -> Evaluation:
     """What follows from the sums over all samples alone."""
     samples, norm = tally.samples, np.sqrt(tally.reference_norm)
     nothing: list[float | None] = [None] * len(timesteps)
+    right, agreeing, ann = measured.right, measured.agreeing, measured.reference
     return Evaluation(
         samples=samples,
         timesteps=timesteps,
-        accuracy=(tally.correct / samples).tolist() if labelled else nothing,
-        agreement=(tally.agreeing / samples).tolist() if compared and classes else nothing,
-        output_error=(np.sqrt(tally.error) / norm).tolist() if compared and norm else nothing,
-        reference_accuracy=tally.reference_correct / samples if labelled and compared else None,
+        accuracy=right.get(FIRST, nothing),
+        agreement=agreeing.get(FIRST, nothing),
+        output_error=(np.sqrt(tally.error) / norm).tolist() if norm else nothing,
+        reference_accuracy=ann.get(FIRST),
         spikes_per_sample=(tally.spikes / samples).tolist(),
         spikes_by_neuron={name: count / samples for name, count in tally.spikes_by_neuron.items()},
         synaptic_operations_per_sample=energy.synaptic_operations_per_sample,
         samples_per_second=(samples / tally.seconds).tolist(),
         energy=energy,
+        task=measured.task,
+        measures=right,
+        agreement_measures=agreeing,
+        reference_measures=ann,
+        by_output=measured.by_output,
     )
 
 
@@ -307,13 +358,3 @@ def _activity(tally: _Tally, timesteps: list[int], session: SpikingSession) -> A
 def top1(scores: Array) -> Array | None:
     """The class of each sample, None where the output is not [N, classes]."""
     return scores.argmax(axis=1) if scores.ndim == 2 and scores.shape[1] > 1 else None
-
-
-def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array | None:
-    """The labels of a batch, which must be classes of the output; None where there are none."""
-    if dataset.labels is None:
-        return None
-    if classes:
-        check_labels(dataset, output, classes)
-    labels: Array = dataset.labels[batch]
-    return labels

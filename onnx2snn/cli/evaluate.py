@@ -31,6 +31,7 @@ from onnx2snn.cli.options import (
     threads_option,
 )
 from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.cli.tasks import TASK, labels_option, open_labelled, read_asked, task_options
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import open_dataset
@@ -51,9 +52,11 @@ if TYPE_CHECKING:
     examples=[
         "onnx2snn evaluate model.snn.onnx --data test.npz --reference model.onnx",
         "onnx2snn evaluate model.snn.onnx --data test.npz --timesteps 2,4,8 --json -",
+        "onnx2snn evaluate yolo.snn.onnx --data images/ --labels boxes.json --decode yolo:boxes",
     ],
     sections={
-        "Files": ["data", "reference", "json_file", "report_file"],
+        "Files": ["data", "labels", "reference", "json_file", "report_file"],
+        **TASK,
         "Run": ["timesteps", "threads", "energy_model"],
         **EXIT,
         **SAMPLES,
@@ -65,10 +68,12 @@ if TYPE_CHECKING:
     required=True,
     type=ANY_FILE,
     metavar="DATA",
-    help=f"Samples, with labels for accuracy. {DATA_HELP}",
+    help=f"Samples, with labels to judge by. {DATA_HELP}",
 )
+@labels_option
 @click.option("--reference", type=ONNX_FILE, metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
+@task_options
 @exit_options
 @threads_option
 @energy_option
@@ -78,6 +83,7 @@ if TYPE_CHECKING:
 def evaluate(
     snn: str,
     data: str,
+    labels: str | None,
     reference: str | None,
     timesteps: str | None,
     early_exit: str | None,
@@ -93,8 +99,9 @@ def evaluate(
 ) -> None:
     """Measure a compiled network.
 
-    Accuracy, agreement with the ANN, spikes, synaptic operations, energy and speed, after each number of
-    timesteps. Preprocessing is the one recorded in the artifact, unless options change it.
+    What its task is measured by, against labels and against the ANN (accuracy, F1, RMSE, PSNR, mIoU, mAP …),
+    spikes, synaptic operations, energy and speed, after each number of timesteps. Preprocessing is the one
+    recorded in the artifact, unless options change it.
     """
     from onnx2snn.analysis.energy import load_energy_model
     from onnx2snn.analysis.evaluation import evaluate as evaluate_session
@@ -102,17 +109,18 @@ def evaluate(
     from onnx2snn.cli.repeat import report
     from onnx2snn.report.recording import record
 
-    sources = [snn, data, reference, energy_model]
+    sources = [snn, data, labels, reference, energy_model]
     check_outputs(sources, {"--json": json_path(json_file), "--report": report_file})
     check_positive("--batch-size", batch_size)
     model = load_energy_model(energy_model)
+    asked = read_asked(values)
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
     compiled = session.timesteps
     alone = timesteps is None and session.artifact.schedule == "layer"
     steps = [compiled] if alone else read_timesteps(timesteps, compiled)
     preprocessing = recorded(session, values)
-    dataset = open_dataset(data, session.inputs, preprocessing, max_samples)
+    dataset = open_labelled(data, labels, session.inputs, preprocessing, max_samples)
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1])
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar("evaluate") as advance:
@@ -124,6 +132,7 @@ def evaluate(
             batch_size=batch_size,
             early_exit=rule,
             energy_model=model,
+            asked=asked,
             progress=lambda done: advance("evaluate", done / len(dataset)),
         )
     out = console_for(json_file)
@@ -205,6 +214,10 @@ def run(
 
 
 def _print_figures(out: Console, figures: Evaluation) -> None:
+    measures = tables.measure_table(figures)
+    if measures is not None:
+        out.print(measures)
+        out.print()
     out.print(tables.evaluation_table(figures))
     if figures.early_exit is not None:
         out.print()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from onnx2snn.report import tables
+from onnx2snn.report.measures import reached
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
@@ -23,6 +23,6 @@ def print_uncounted(console: Console, figures: Evaluation) -> None:
 
 def print_reference(console: Console, figures: Evaluation) -> None:
     """What the figures were measured on, and what the ANN reaches there."""
-    accuracy = figures.reference_accuracy
-    ann = "" if accuracy is None else f"; the ANN itself reaches {tables.percent(accuracy)}"
+    own = figures.reference_measures
+    ann = f"; the ANN itself reaches {reached(figures.task, own)}" if own else ""
     console.print(Text(f"{figures.samples} samples{ann}. Energy: {figures.energy.convention}.", "dim"))

@@ -1,9 +1,9 @@
 """Mean average precision by COCO's rules, those of pycocotools for boxes, all areas, 100 detections an image.
 
-In each image and class the detections, the surest first, each take the object with which they overlap most,
-of those that nobody has taken, where that is at least a threshold. A crowd can be taken by many; who takes one
-counts for nothing. Precision at a recall is the largest at that or any higher; the average is over 101 recalls
-from 0 to 1, ten thresholds from 0.5 to 0.95, and all classes that there are objects of.
+In each image and class the detections, the surest first, each take the object with which they overlap
+most, of those that nobody has taken, where that is at least a threshold. A crowd can be taken by many; who
+takes one counts for nothing. Precision at a recall is the largest at that or any higher; the average is over
+101 recalls from 0 to 1, ten thresholds from 0.5 to 0.95, and all classes that there are objects of.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def overlaps(boxes: Array, others: Array, crowd: Array) -> Array:
 
 
 def _match(overlap: Array, crowd: Array) -> tuple[Array, Array]:
-    """Which detections take an object, and which of them one that counts for nothing: bool [thresholds, K]."""
+    """Which detections take an object, and which of them a crowd: bool [thresholds, K] each."""
     order = np.argsort(crowd, kind="stable")  # crowds only where nothing else is left
     overlap, crowd = overlap[:, order], crowd[order]
     hits = np.zeros((len(THRESHOLDS), len(overlap)), bool)

@@ -8,6 +8,8 @@ from onnx2snn.data.targets import Targets
 from onnx2snn.errors import DataError
 from onnx2snn.tasks.task import Array, Figures, Measure, Meter, Output, Setting, Task
 
+#: Key of the share of right answers, the accuracy.
+FIRST = "top1"
 #: How many answers `top5` looks at.
 _FIVE = 5
 
@@ -33,7 +35,7 @@ class ClassMeter(Meter):
 
     def figures(self) -> Figures:
         """Shares of the samples; five answers are only counted of more classes."""
-        found: Figures = {"top1": self._first / self._samples}
+        found: Figures = {FIRST: self._first / self._samples}
         return found | {"top5": self._among / self._samples} if self._classes > _FIVE else found
 
 
@@ -56,14 +58,14 @@ def _check(source: str, truth: Targets, output: Output) -> None:
     most = int(truth.max(initial=0))
     if most >= output.shape[1]:
         raise DataError(
-            f"{source}: labels: expected classes 0 to {output.shape[1] - 1}, those of output '{output.name}', "
-            f"found {most}; give the data the model was trained for"
+            f"{source}: labels: expected classes 0 to {output.shape[1] - 1}, those of output "
+            f"'{output.name}', found {most}; give the data the model was trained for"
         )
 
 
 CLASSIFY = Task(
     name="classify",
-    measures=(Measure("top1", "top-1"), Measure("top5", "top-5")),
+    measures=(Measure(FIRST, "top-1"), Measure("top5", "top-5")),
     outputs="class scores [N, classes], or whole numbers [N],",
     takes=_takes,
     labels="class numbers [N]",
@@ -72,4 +74,5 @@ CLASSIFY = Task(
     meter=ClassMeter,
     answers=_answers,
     check=_check,
+    decides=True,
 )

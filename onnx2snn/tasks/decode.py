@@ -1,4 +1,4 @@
-"""A function of the user's that makes of a net's outputs what its task is about: `--decode module:function`."""
+"""`--decode module:function`: the user's, which makes of a net's outputs what its task is about."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def load_decode(text: str) -> Decode:
     if not callable(function):
         what = "nothing of that name" if function is None else type(function).__name__
         raise OptionError(
-            f"--decode: expected a function '{attribute}' in module '{name}', found {what}; name one that takes "
-            "the outputs by name"
+            f"--decode: expected a function '{attribute}' in module '{name}', found {what}; name one that "
+            "takes the outputs by name"
         )
     decode: Decode = function
     return decode

@@ -1,8 +1,8 @@
 """Boxes of objects: mean average precision by COCO's rules (see `average_precision.py`).
 
-What a net gives out is read as it is: there is no suppression of overlapping boxes here. Class numbers are the
-places of COCO's categories in the order of their ids. Boxes of no area, and with a score of 0 or less, which fill
-an output up, are left out.
+What a net gives out is read as it is: there is no suppression of overlapping boxes here. Class numbers are
+the places of COCO's categories in the order of their ids. Boxes whose right is left of their left count for
+nothing, as with pycocotools. Where a net's boxes stand for the truth so do those of no area: they fill it up.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def read_boxes(outputs: Outputs) -> list[Detections]:
         return [_detections(*rows) for rows in zip(*parts, strict=True)]
     listed = ", ".join(f"'{name}' {shape_text(('N', *shape[1:]))}" for name, shape in shapes.items())
     raise OptionError(
-        "--task detect: expected boxes in an output [N, M, 6] (x1, y1, x2, y2, score, class), or in outputs named "
-        f"boxes, scores and classes, found {listed}; give --decode module:function that makes boxes of them"
+        "--task detect: expected boxes in an output [N, M, 6] (x1, y1, x2, y2, score, class), or in outputs "
+        f"named boxes, scores and classes, found {listed}; give --decode module:function that makes them"
     )
 
 
@@ -88,8 +88,8 @@ def decoded_boxes(given: Any, samples: int) -> list[Detections]:
             found = [_detections(*(np.asarray(part) for part in sample)) for sample in given]
     except (TypeError, ValueError, IndexError) as error:
         raise OptionError(
-            f"--decode: expected boxes [K, 4], scores [K] and classes [K] for each sample, found {_kind(given)}; "
-            "return a list of these three for each sample"
+            f"--decode: expected boxes [K, 4], scores [K] and classes [K] for each sample, found "
+            f"{_kind(given)}; return a list of these three for each sample"
         ) from error
     if len(found) != samples:
         raise OptionError(
@@ -107,12 +107,16 @@ def _detections(boxes: Array, scores: Array, classes: Array) -> Detections:
     boxes, scores = np.asarray(boxes, np.float64).reshape(-1, 4), np.asarray(scores, np.float64)
     if not scores.shape == classes.shape == (len(boxes),):
         raise ValueError("as many scores and classes as boxes")
-    kept = (scores > 0) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    kept = (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
     return Detections(boxes[kept], scores[kept], np.rint(classes[kept]).astype(np.int64))
 
 
 def _answers(found: Sequence[Detections], _: Setting) -> tuple[Objects, ...]:
-    return tuple(Objects(one.boxes, one.classes, np.zeros(len(one.boxes), bool)) for one in found)
+    truth = []
+    for one in found:
+        real = (one.boxes[:, 2:] > one.boxes[:, :2]).all(axis=1)
+        truth.append(Objects(one.boxes[real], one.classes[real], np.zeros(int(real.sum()), bool)))
+    return tuple(truth)
 
 
 def _fits(truth: Targets, _: Output) -> bool:

@@ -1,7 +1,7 @@
 """Numbers: root mean square error, coefficient of determination, largest error.
 
     RMSE = √(mean of (y - t)²), over all samples and outputs
-    R²   = 1 - Σ (y - t)² / Σ (t - mean t)², the mean of each output's; an output whose truth is constant has none
+    R²   = 1 - Σ (y - t)² / Σ (t - mean t)², the mean of each output's; none of one whose truth is constant
 
 An output of more than two axes has as many outputs as it has channels, the second axis.
 """

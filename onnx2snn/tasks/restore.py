@@ -67,4 +67,5 @@ RESTORE = Task(
     likely=_likely,
     meter=ImageMeter,
     answers=lambda found, _: found,
+    images=True,
 )

@@ -86,9 +86,9 @@ def _check(source: str, truth: Targets, output: Output) -> None:
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if low < 0 or high >= output.shape[1]:
         raise DataError(
-            f"{source}: labels: expected classes 0 to {output.shape[1] - 1}, those of output '{output.name}', "
-            f"or {IGNORED} for pixels that count for nothing, found {low if low < 0 else high}; give the "
-            "labels the model was trained for"
+            f"{source}: labels: expected classes 0 to {output.shape[1] - 1}, those of output "
+            f"'{output.name}', or {IGNORED} for pixels that count for nothing, found "
+            f"{low if low < 0 else high}; give the labels the model was trained for"
         )
 
 

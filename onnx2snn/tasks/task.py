@@ -41,7 +41,7 @@ class Measure:
         if value is None:
             return "–"
         if self.unit == "share":
-            return f"{100 * value:.2f} %"
+            return f"{100 * value:.1f} %"
         return f"{value:.2f} dB" if self.unit == "dB" else f"{value:.4g}"
 
 
@@ -53,7 +53,6 @@ class Output:
         name: of its first output.
         shape: of a batch, samples first.
         dtype: its element type.
-        alone: whether it is the only one.
         like_input: whether it has an input's shape.
         image: whether it has the rows and columns of an input image.
     """
@@ -61,7 +60,6 @@ class Output:
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    alone: bool = True
     like_input: bool = False
     image: bool = False
 
@@ -122,6 +120,8 @@ class Task:
         read: what of the outputs it is about.
         decoded: makes sure that what the user's function gives for so many samples can be read.
         check: what is wrong with labels that fit, given where they are from.
+        images: whether labels are images, whose range matters; integers go through the inputs' preprocessing.
+        decides: whether its outputs tell how sure the net is, so that a sample may stop early.
     """
 
     name: str
@@ -136,6 +136,8 @@ class Task:
     read: Callable[[Outputs], Any] = first_output
     decoded: Callable[[Any, int], Any] | None = None
     check: Callable[[str, Targets, Output], None] | None = None
+    images: bool = False
+    decides: bool = False
 
     @property
     def measure(self) -> Measure:
@@ -175,8 +177,8 @@ class Task:
             self.check(source, truth, output)
 
 
-def choose(tasks: Sequence[Task], source: str, truth: Targets | None, output: Output) -> Task:
-    """The task that output and labels tell.
+def choose(tasks: Sequence[Task], source: str, truth: Targets | None, output: Output) -> Task | None:
+    """The task that output and labels tell; without labels there may be none.
 
     Raises:
         DataError: labels that are of no task for that output.
@@ -185,11 +187,12 @@ def choose(tasks: Sequence[Task], source: str, truth: Targets | None, output: Ou
         fits = task.takes(output) and (truth is None or task.fits(truth, output))
         if fits and task.likely(output, truth):
             return task
+    if truth is None:
+        return None
     raise DataError(
-        f"{source}: labels: expected labels for output '{output.name}' of shape "
-        f"{shape_text(('N', *output.shape[1:]))}, found "
-        f"{'none' if truth is None else describe_targets(truth)}, which are of another task; give its labels, "
-        "or name the task with --task"
+        f"{source}: labels: expected those of a task of output '{output.name}' of shape "
+        f"{shape_text(('N', *output.shape[1:]))}, found {describe_targets(truth)}, which are of another; "
+        "give labels of its task, or name the task with --task"
     )
 
 

@@ -117,8 +117,11 @@ def test_what_are_no_scores_has_an_error_alone(tmp_path):
         "(float[N,2] x) => (float[N,2,1] y) { r = Relu(x) y = Reshape(r, s) }", s=np.int64([-1, 2, 1])
     )
     session = compiled(model)
-    found = evaluate(session, data(session, LABELS), [4], reference(model, session, tmp_path))
+    found = evaluate(session, data(session), [4], reference(model, session, tmp_path))
     assert (found.accuracy, found.agreement, found.reference_accuracy) == ([None], [None], None)
+    assert (found.task, list(found.agreement_measures)) == ("regress", ["rmse", "r2", "largest_error"])
+    with pytest.raises(DataError, match="expected those of a task of output 'y' of shape"):
+        evaluate(session, data(session, LABELS), [4])
     assert found.output_error == pytest.approx([np.sqrt(1 / 64 / (0.3125 + 1 + 1 + 1 / 64 + 0.5625))])
 
 

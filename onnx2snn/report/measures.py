@@ -1,0 +1,51 @@
+"""What a task is measured by, as columns and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from onnx2snn.tasks import TASKS
+from onnx2snn.tasks.classify import FIRST
+from onnx2snn.tasks.task import Measure
+
+if TYPE_CHECKING:
+    from onnx2snn.analysis.evaluation import Evaluation
+
+#: What the network's output misses of the ANN's.
+_ERROR = Measure("output_error", "error of the output", more=False)
+
+
+def measure_named(task: str, key: str) -> Measure:
+    """A task's measure."""
+    return next(one for one in TASKS if one.name == task).named(key)
+
+
+def measure_columns(figures: Evaluation) -> list[tuple[str, list[str]]]:
+    """Titles and cells, one for each number of timesteps, of all but accuracy and agreement.
+
+    All figures against labels, and one against the ANN, or all where there are no labels; of what are no
+    class scores also the relative error of the output.
+    """
+    columns = _titled(figures.task, figures.measures, "")
+    agreeing = dict(list(figures.agreement_measures.items())[: 1 if columns else None])
+    columns += _titled(figures.task, agreeing, ", ANN as truth")
+    if FIRST not in figures.agreement_measures and figures.output_error[0] is not None:
+        columns.append((_ERROR.name, [_ERROR.show(value) for value in figures.output_error]))
+    return columns
+
+
+def _titled(task: str, series: Mapping[str, list[float | None]], against: str) -> list[tuple[str, list[str]]]:
+    measures = {key: measure_named(task, key) for key in series if key != FIRST}
+    return [
+        (f"{measure.name}{against}", [measure.show(value) for value in series[key]])
+        for key, measure in measures.items()
+    ]
+
+
+def reached(task: str, figures: Mapping[str, float | None]) -> str:
+    """Figures at one time as a list in words: of the accuracy its value alone."""
+    if FIRST in figures:
+        return measure_named(task, FIRST).show(figures[FIRST])
+    named = [(measure_named(task, key), value) for key, value in figures.items()]
+    return ", ".join(f"{measure.name} {measure.show(value)}" for measure, value in named)
