@@ -48,14 +48,9 @@ class Reference:
     output: str
     outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def run_all(self, feeds: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Array]:
-        """All of the ANN's outputs for a batch, by the network's names, beside the network's.
-
-        Raises:
-            ModelError: a first output of another shape than the network's.
-        """
+    def run_all(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """All of the ANN's outputs for a batch, by the network's names."""
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})
-        self._check(found[self.output], next(iter(outputs.values())))
         return {name: found[mine] for name, mine in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, Array], scores: Array) -> Array:
@@ -65,9 +60,14 @@ class Reference:
             ModelError: scores of another shape than the network's.
         """
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})[self.output]
-        return self._check(found, scores)
+        return self.check(found, scores)
 
-    def _check(self, found: Array, scores: Array) -> Array:
+    def check(self, found: Array, scores: Array) -> Array:
+        """The ANN's scores, if they have the shape of the network's.
+
+        Raises:
+            ModelError: they have another.
+        """
         if found.shape != scores.shape:
             raise ModelError(
                 f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
@@ -273,7 +273,9 @@ def evaluate(
             if early_exit is not None:
                 _check_decides(judge, session, found[output])
                 exits = ExitTally(session, early_exit, wanted[-1], judge)
-        expected = None if reference is None else reference.run_all(batch, found)
+        expected = None if reference is None else reference.run_all(batch)
+        if reference is not None and expected is not None:
+            reference.check(expected[output], found[output])
         measured.add([point.outputs for point in checkpoints], expected, count)
         tally.add(checkpoints, output, None if expected is None else expected[output][:count], count)
         if exits is not None:
@@ -305,8 +307,7 @@ def _judge(
     if judge is None or reference is None or judge.truth is not None:
         return judge
     return judge.with_range(
-        judge.read(reference.run_all(feeds, found), count)
-        for feeds, count in session.batches(dataset, batch_size)
+        judge.read(reference.run_all(feeds), count) for feeds, count in session.batches(dataset, batch_size)
     )
 
 

@@ -169,7 +169,7 @@ def evaluation_table(figures: Evaluation) -> Table:
 
 
 def measure_table(figures: Evaluation) -> Table | None:
-    """What the task is measured by beside accuracy, one row for each number of timesteps; None for nothing."""
+    """What the task is measured by beside accuracy, one row for each number of timesteps; None: by none."""
     columns = measure_columns(figures)
     if not columns:
         return None

@@ -33,7 +33,9 @@ def test_samples_and_energy(figures):
 
 
 def test_what_the_ann_reaches(figures):
-    text = printed(print_reference, figures | {"task": "classify", "reference_measures": {"top1": 0.934}}, 500)
+    text = printed(
+        print_reference, figures | {"task": "classify", "reference_measures": {"top1": 0.934}}, 500
+    )
     assert text.startswith("4 samples; the ANN itself reaches 93.4 %. Energy: ")
     assert "reaches 0.0 %" in printed(print_reference, figures | {"reference_accuracy": 0.0}, 500)
 
