@@ -55,14 +55,14 @@ def test_labels_of_another_task():
     with pytest.raises(DataError) as caught:
         choose(TASKS, "d.npz", np.zeros((2, 7)), output((2, 3)))
     assert str(caught.value) == (
-        "d.npz: labels: expected those of a task of output 'y' of shape [N, 3], found float64 of shape [2, 7], "
-        "which are of another; give labels of its task, or name the task with --task"
+        "d.npz: labels: expected those of a task of output 'y' of shape [N, 3], found float64 of shape "
+        "[2, 7], which are of another; give labels of its task, or name the task with --task"
     )
     with pytest.raises(DataError) as caught:
         SEGMENT.check_labels("d.npz", NOTHING, output(IMAGE.shape))
     assert str(caught.value) == (
-        "d.npz: labels: expected class numbers [N, H, W] (or 255) for the task segment and output 'y' of shape "
-        "[N, 3, 4, 4], found boxes of 1 images; give labels of that task, or name another with --task"
+        "d.npz: labels: expected class numbers [N, H, W] (or 255) for the task segment and output 'y' of "
+        "shape [N, 3, 4, 4], found boxes of 1 images; give labels of that task, or name another with --task"
     )
 
 
@@ -70,15 +70,15 @@ def test_an_output_of_another_task():
     with pytest.raises(OptionError) as caught:
         SEGMENT.check_output(output((2, 3)))
     assert str(caught.value) == (
-        "--task segment: expected class scores [N, classes, H, W], or whole numbers [N, H, W], in output 'y', "
-        "found float32 of shape [N, 3]; name another task, or decode the output with --decode"
+        "--task segment: expected class scores [N, classes, H, W], or whole numbers [N, H, W], in output "
+        "'y', found float32 of shape [N, 3]; name another task, or decode the output with --decode"
     )
 
 
 def test_measures_as_text():
     assert Measure("a", "A").show(0.12345) == "12.3 %"
     assert Measure("a", "A", "dB").show(31.456) == "31.46 dB"
-    assert Measure("a", "A", "value").show(0.00012345) == "0.0001235"
+    assert Measure("a", "A", "value").show(0.000123456) == "0.0001235"
     assert Measure("a", "A").show(None) == "–"
     assert CONTROL.named("worst_difference").name == "worst"
 
