@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from onnx2snn.analysis.evaluation import Evaluation
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.measures import measure_columns, measure_named
 from onnx2snn.report.plots import BLUE, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, energy_unit, joules, listed, percent, sentence
+from onnx2snn.tasks.classify import FIRST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +34,7 @@ def accuracy_section(subject: Subject) -> Section:
     figures: Evaluation = subject.figures
     measures = _measures(figures)
     plots = [] if not measures else [_against_time(figures, measures), _against_energy(figures, measures)]
+    plots = [*_of_task(figures), *plots]
     return Section("accuracy", "Timesteps and energy", _lead(figures), plots, [_table(figures)])
 
 
@@ -43,6 +46,9 @@ def _measures(figures: Evaluation) -> list[str]:
 
 def _lead(figures: Evaluation) -> list[str]:
     if figures.accuracy[0] is None and figures.agreement[0] is None:
+        if figures.measures or figures.agreement_measures:
+            against = "the labels" if figures.measures else "the ANN's output in the place of labels"
+            return [f"The task is taken for {figures.task}; its figures are those against {against}."]
         if figures.output_error[0] is not None:
             return [
                 "The output has no class scores, so there is no accuracy and no agreement, only its error."
@@ -53,6 +59,39 @@ def _lead(figures: Evaluation) -> list[str]:
     if figures.accuracy[0] is None:
         return ["The data have no labels, so there is no accuracy."]
     return [] if figures.agreement[0] is not None else ["No reference was given, so there is no agreement."]
+
+
+def _of_task(figures: Evaluation) -> list[Plot]:
+    """What a task that knows no right answers is measured by, against T; nothing for class scores."""
+    pairs = [("against labels", figures.measures), ("ANN as truth", figures.agreement_measures)]
+    found = [(against, *next(iter(series.items()))) for against, series in pairs if series]
+    curves = [(against, values) for against, key, values in found if key != FIRST and None not in values]
+    if not curves:
+        return []
+    measure, steps = measure_named(figures.task, found[0][1]), figures.timesteps
+    ann = next(iter(figures.reference_measures.values()), None)
+    factor = 100 if measure.unit == "share" else 1
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for (against, values), colour, marker in zip(curves, (BLUE, ORANGE), "os", strict=False):
+            scaled = [factor * float(value or 0) for value in values]
+            axes.plot(steps, scaled, color=colour, marker=marker, label=against, markersize=5)
+        if ann is not None:
+            axes.axhline(factor * ann, color=MUTED, linestyle=(0, (1, 2)), linewidth=1.5, label="the ANN's")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(steps, [str(step) for step in steps])
+        axes.minorticks_off()
+        axes.set_xlabel("timesteps T")
+        axes.set_ylabel(measure.name + {"share": ", %", "dB": ", dB"}.get(measure.unit, ""))
+        figure.legend(loc="outside upper left", ncols=3)
+
+    listing = "; ".join(
+        f"{against}: "
+        + ", ".join(f"{measure.show(v)} at T = {t}" for t, v in zip(steps, values, strict=True))
+        for against, values in curves
+    )
+    return [draw("measure", f"{measure.name} against T", f"{listing}.", paint, height=_HEIGHT)]
 
 
 def _against_time(figures: Evaluation, measures: Sequence[str]) -> Plot:
@@ -162,6 +201,7 @@ def _table(figures: Evaluation) -> Table:
         "T": [str(step) for step in figures.timesteps],
         "accuracy": [percent(value) for value in figures.accuracy],
         "same answer as the ANN": [percent(value) for value in figures.agreement],
+        **dict(measure_columns(figures)),
         "error of the output": [percent(value) for value in figures.output_error],
         "spikes a sample": [count(value) for value in figures.spikes_per_sample],
         "synaptic operations": [count(value) for value in figures.synaptic_operations_per_sample],

@@ -8,6 +8,7 @@ from onnx2snn.analysis.sweep import Sweep
 from onnx2snn.compiler.report import CompileReport
 from onnx2snn.report import tables
 from onnx2snn.report.content import Tile
+from onnx2snn.report.measures import measure_named, reached
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import (
     count,
@@ -21,6 +22,7 @@ from onnx2snn.report.words import (
     shown,
     timesteps,
 )
+from onnx2snn.tasks.classify import FIRST
 
 #: Points below the best that are as good as it.
 _AS_GOOD = 0.005
@@ -108,7 +110,7 @@ def _compile_tiles(subject: Subject) -> list[Tile]:
 def _evaluated(subject: Subject) -> list[str]:
     figures: Evaluation = subject.figures
     last, spikes = figures.timesteps[-1], figures.spikes_per_sample[-1]
-    sentences = _answers(
+    sentences = _measured(figures) or _answers(
         figures.samples, last, figures.accuracy[-1], figures.reference_accuracy, figures.agreement[-1]
     )
     sentences += _enough(figures)
@@ -138,6 +140,25 @@ def _evaluated(subject: Subject) -> list[str]:
         sentences.append(
             f"Charged as MACs, since no spikes feed them: {listed([*map(shown, figures.uncounted)])}."
         )
+    return sentences
+
+
+def _measured(figures: Evaluation) -> list[str]:
+    """What a task that knows no right answers is measured by, in words; nothing for class scores."""
+    last = {key: values[-1] for key, values in figures.measures.items()}
+    agreeing = {key: values[-1] for key, values in figures.agreement_measures.items()}
+    if FIRST in {**last, **agreeing} or not (last or agreeing):
+        return []
+    sentences = []
+    if last:
+        own = figures.reference_measures
+        ann = f"; the ANN: {reached(figures.task, own)}" if own else ""
+        sentences.append(
+            f"After {timesteps(figures.timesteps[-1])} the network reaches {reached(figures.task, last)} on "
+            f"{figures.samples:,} samples{ann}."
+        )
+    if agreeing:
+        sentences.append(f"With the ANN's output as the truth: {reached(figures.task, agreeing)}.")
     return sentences
 
 
@@ -190,6 +211,11 @@ def _evaluate_tiles(subject: Subject) -> list[Tile]:
         shown_tiles.append(Tile(percent(figures.accuracy[-1]), "accuracy", note))
     if figures.agreement[-1] is not None:
         shown_tiles.append(Tile(percent(figures.agreement[-1]), "same answer as the ANN"))
+    for key, values in list(figures.measures.items())[:1]:
+        if key != FIRST:
+            measure, own = measure_named(figures.task, key), figures.reference_measures.get(key)
+            note = "" if own is None else f"ANN {measure.show(own)}"
+            shown_tiles.append(Tile(measure.show(values[-1]), measure.name, note))
     shown_tiles.append(Tile(str(figures.timesteps[-1]), "timesteps T"))
     shown_tiles.append(Tile(large(figures.spikes_per_sample[-1]), "spikes a sample"))
     ratio = energy.ratio[-1]
