@@ -48,9 +48,17 @@ class Reference:
     output: str
     outputs: Mapping[str, str] = field(default_factory=dict)
 
-    def run_all(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """All of the ANN's outputs for a batch, by the network's names."""
+    def run_all(
+        self, feeds: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """All of the ANN's outputs for a batch, by the network's names, beside the network's.
+
+        Raises:
+            ModelError: a first output of another shape than the network's.
+        """
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})
+        if outputs is not None:
+            self._check(found[self.output], next(iter(outputs.values())))
         return {name: found[mine] for name, mine in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, Array], scores: Array) -> Array:
@@ -60,14 +68,9 @@ class Reference:
             ModelError: scores of another shape than the network's.
         """
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})[self.output]
-        return self.check(found, scores)
+        return self._check(found, scores)
 
-    def check(self, found: Array, scores: Array) -> Array:
-        """The ANN's scores, if they have the shape of the network's.
-
-        Raises:
-            ModelError: they have another.
-        """
+    def _check(self, found: Array, scores: Array) -> Array:
         if found.shape != scores.shape:
             raise ModelError(
                 f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
@@ -270,12 +273,8 @@ def evaluate(
         if measured is None:
             judge = _judge(session, dataset, reference, asked or Asked(), batch, found, batch_size)
             measured = Measured(judge, len(wanted))
-            if early_exit is not None:
-                _check_decides(judge, session, found[output])
-                exits = ExitTally(session, early_exit, wanted[-1], judge)
-        expected = None if reference is None else reference.run_all(batch)
-        if reference is not None and expected is not None:
-            reference.check(expected[output], found[output])
+            exits = _open_exits(session, early_exit, wanted[-1], judge, found[output])
+        expected = None if reference is None else reference.run_all(batch, found)
         measured.add([point.outputs for point in checkpoints], expected, count)
         tally.add(checkpoints, output, None if expected is None else expected[output][:count], count)
         if exits is not None:
@@ -311,8 +310,12 @@ def _judge(
     )
 
 
-def _check_decides(judge: Judge | None, session: SpikingSession, scores: Array) -> None:
-    """Make sure that the first output tells when a sample is decided."""
+def _open_exits(
+    session: SpikingSession, rule: ExitRule | None, timesteps: int, judge: Judge | None, scores: Array
+) -> ExitTally | None:
+    """What measures an early exit, if there is one and the first output tells when a sample is decided."""
+    if rule is None:
+        return None
     session.check_scores(scores)
     if judge is None or not judge.task.decides:
         name = "another" if judge is None else judge.task.name
@@ -320,6 +323,7 @@ def _check_decides(judge: Judge | None, session: SpikingSession, scores: Array) 
             f"--early-exit: expected a task with class scores, whose confidence tells when a sample is "
             f"decided, found {name}; leave it out, and compile with --until-rest to stop without any loss"
         )
+    return ExitTally(session, rule, timesteps, judge)
 
 
 def _figures(tally: _Tally, timesteps: list[int], energy: Energy, measured: Measured) -> Evaluation:

@@ -39,6 +39,7 @@ from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import ExitRule, parse_exit
 from onnx2snn.model.file import write_atomically
 from onnx2snn.report import tables
+from onnx2snn.report.measures import measure_table
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
@@ -214,7 +215,7 @@ def run(
 
 
 def _print_figures(out: Console, figures: Evaluation) -> None:
-    measures = tables.measure_table(figures)
+    measures = measure_table(figures)
     if measures is not None:
         out.print(measures)
         out.print()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from onnx2snn.tasks import TASKS
 from onnx2snn.tasks.classify import FIRST
 from onnx2snn.tasks.task import Measure
@@ -33,6 +35,20 @@ def measure_columns(figures: Evaluation) -> list[tuple[str, list[str]]]:
     if FIRST not in figures.agreement_measures and figures.output_error[0] is not None:
         columns.append((_ERROR.name, [_ERROR.show(value) for value in figures.output_error]))
     return columns
+
+
+def measure_table(figures: Evaluation) -> Table | None:
+    """The same as a table, one row for each number of timesteps; None where there is nothing else."""
+    columns = measure_columns(figures)
+    if not columns:
+        return None
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    columns.insert(0, ("timesteps", [str(steps) for steps in figures.timesteps]))
+    for title, cells in columns:  # titles may wrap, numbers may not
+        table.add_column(title, justify="right", min_width=max(map(len, cells)))
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*row)
+    return table
 
 
 def _titled(task: str, series: Mapping[str, list[float | None]], against: str) -> list[tuple[str, list[str]]]:

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx2snn.analysis.energy import format_joules
-from onnx2snn.report.measures import measure_columns
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.diagnosis.figures import Diagnosis
@@ -165,21 +164,10 @@ def evaluation_table(figures: Evaluation) -> Table:
         ("energy, ANN = 1", [_ratio(value) for value in figures.energy.ratio]),
         ("samples/s", [f"{value:,.0f}" for value in figures.samples_per_second]),
     ]
-    return _filled(table, [(title, cells) for title, cells in columns if any(cells)])
-
-
-def measure_table(figures: Evaluation) -> Table | None:
-    """What the task is measured by beside accuracy, one row for each number of timesteps; None: by none."""
-    columns = measure_columns(figures)
-    if not columns:
-        return None
-    return _filled(_headed(), [("timesteps", [str(steps) for steps in figures.timesteps]), *columns])
-
-
-def _filled(table: Table, columns: Sequence[tuple[str, Sequence[str]]]) -> Table:
-    for title, cells in columns:  # titles may wrap, numbers may not
+    shown = [(title, cells) for title, cells in columns if any(cells)]
+    for title, cells in shown:  # titles may wrap, numbers may not
         table.add_column(title, justify="right", min_width=max(map(len, cells)))
-    for row in zip(*(cells for _, cells in columns), strict=True):
+    for row in zip(*(cells for _, cells in shown), strict=True):
         table.add_row(*row)
     return table
 

@@ -55,7 +55,8 @@ def evaluated(line: str) -> dict:
 
 
 @pytest.mark.parametrize("more", ["", " --decode my_decode:boxes", " --task detect"])
-def test_boxes(place, more):
+@pytest.mark.usefixtures("place")
+def test_boxes(more):
     found = evaluated(f"detect.snn.onnx --data detect.npy --labels boxes.json --reference detect.onnx{more}")
     assert found["task"] == "detect"
     assert found["measures"]["map"][-1] == pytest.approx(measured("detect").measures["map"][0])
@@ -64,7 +65,8 @@ def test_boxes(place, more):
     assert few["samples"] == 9
 
 
-def test_images_and_their_table(place):
+@pytest.mark.usefixtures("place")
+def test_images_and_their_table():
     shown = call("evaluate", "restore.snn.onnx", "--data", "images.npz", "--reference", "restore.onnx").stdout
     for word in ("PSNR", "SSIM", "PSNR, ANN as truth", "error of the output", "reaches PSNR 18.74 dB"):
         assert word in shown
@@ -82,7 +84,7 @@ def test_images_and_their_table(place):
         ),
         (
             "detect.snn.onnx --data detect.npy --labels restore.npy",
-            "restore.npy: labels: expected those of a task",
+            "labels: expected those of a task of output",
         ),
         (
             "restore.snn.onnx --data restore.npy --labels boxes.json --task restore",
@@ -94,7 +96,7 @@ def test_images_and_their_table(place):
             "found nothing of that name",
         ),
         (
-            "detect.snn.onnx --data detect.npy --task detect --decode my_decode:broken --reference detect.onnx",
+            "detect.snn.onnx --data detect.npy --task detect --decode my_decode:broken",
             "it raised KeyError: 'logits'; mend it",
         ),
         ("restore.snn.onnx --data images.npz --data-range -1", "--data-range: expected a number above 0"),

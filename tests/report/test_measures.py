@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from onnx2snn.report.accuracy import accuracy_section
-from onnx2snn.report.measures import measure_columns, measure_named, reached
+from onnx2snn.report.measures import measure_columns, measure_named, measure_table, reached
 from onnx2snn.report.summary import summary, tiles
 from tests.report.drawn import letters, plain
 from tests.report.subjects import evaluated
@@ -34,6 +34,15 @@ def test_against_labels_all_and_against_the_ann_one():
     assert columns["SSIM, ANN as truth"] == ["0.4", "0.5", "0.6"]
 
 
+def test_a_table_of_them():
+    made = measure_table(subject().figures)
+    assert made is not None
+    assert [column.header for column in made.columns][:2] == ["timesteps", "PSNR"]
+    assert list(made.columns[1].cells) == ["10.00 dB", "20.00 dB", "30.00 dB"]
+    scores = {"measures": {"top1": [1.0]}, "agreement_measures": {"top1": [1.0]}}
+    assert measure_table(subject(task="classify", **scores).figures) is None
+
+
 def test_of_class_scores_the_first_is_the_accuracy():
     scores = {
         "task": "classify",
@@ -59,7 +68,8 @@ def test_a_page_of_images():
     said = plain(" ".join(summary(subject())))
     assert "reaches PSNR 30.00 dB, SSIM 0.3 on 1,234 samples; the ANN: PSNR 31.00 dB, SSIM 0.4." in said
     assert "With the ANN's output as the truth: PSNR 33.00 dB, SSIM 0.6." in said
-    assert [(tile.value, tile.note) for tile in tiles(subject())][0] == ("30.00 dB", "ANN 31.00 dB")
+    first = tiles(subject())[0]
+    assert (first.value, first.note) == ("30.00 dB", "ANN 31.00 dB")
 
 
 def test_what_is_not_defined_is_not_drawn():

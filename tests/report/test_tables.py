@@ -98,12 +98,6 @@ CASES = {
         tables.evaluation_table(evaluation()),
         ["128", "100.0 %", "98,765,432", "12,345.7 M", "100.0 M", "123.46", "12,346"],
     ),
-    "measure_table": (
-        tables.measure_table(
-            replace(evaluation(), task="restore", measures={"psnr": [9.5, None], "ssim": [0, 1]})
-        ),
-        ["128", "9.50 dB", "–", "PSNR", "SSIM"],
-    ),
     "exit_table": (tables.exit_table(EXITS), ["1,234,567", "3", "█" * 40]),
     "adaptation_table": (
         tables.adaptation_table(ADAPTED, NEURONS),
