@@ -11,6 +11,8 @@ from onnx2snn.errors import OptionError
 from onnx2snn.options import LossMeasure
 from onnx2snn.records import Record
 from onnx2snn.rules import flag, is_number
+from onnx2snn.tasks import AUTO, TASK_NAMES
+from onnx2snn.tasks.asked import Asked
 
 Preference = Literal["energy", "latency", "accuracy"]
 
@@ -28,6 +30,8 @@ class Aim(Record):
         target_energy: the most energy, the ANN's is 1.
         prefer: what is to be least, or best, among what keeps `max_loss`.
         search_minutes: after which nothing more is tried.
+        task, decode, data_range: what outputs are, in whose measure the bound is: see `onnx2snn.tasks`.
+        labels: a file with labels of the samples.
 
     Raises:
         OptionError: a value outside its range.
@@ -49,6 +53,21 @@ class Aim(Record):
     search_minutes: float | None = option(
         None, "Savings", "Try nothing more after so many minutes.  [default: some 60 passes of the ANN]"
     )
+    task: str = option(
+        AUTO, "Savings", "What the outputs are, in whose measure the bound is.", choices=TASK_NAMES
+    )
+    labels: str | None = option(
+        None, "Savings", "Labels of DATA in a file: an .npy, or boxes as COCO .json.", metavar="FILE"
+    )
+    decode: str | None = option(
+        None,
+        "Savings",
+        "A function of the outputs by name that gives boxes, scores and classes, or an array.",
+        metavar="MODULE:FUNCTION",
+    )
+    data_range: float | None = option(
+        None, "Savings", "For PSNR: largest less least value of a true image.  [default: the labels']"
+    )
 
     def __post_init__(self) -> None:
         for name, most in (("max_loss", 100), ("target_energy", None), ("search_minutes", None)):
@@ -62,6 +81,12 @@ class Aim(Record):
                 raise OptionError(
                     f"{flag(name)}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}"
                 )
+        self.asked.function()  # says what is wrong with the task before any work
+
+    @property
+    def asked(self) -> Asked:
+        """What the user says of the task."""
+        return Asked(self.task, self.decode, self.data_range)
 
 
 #: Of each option that only a search has.

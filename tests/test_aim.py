@@ -20,13 +20,28 @@ def test_only_a_bound_that_nothing_else_uses_asks_for_a_search():
     assert read_aim({"max_loss": 1, "prefer": "latency", "search_minutes": 2})[0] == Aim(
         1, prefer="latency", search_minutes=2
     )
-    assert list(AIM_DECLARATIONS) == ["target_energy", "prefer", "search_minutes"]
+    task = ["task", "labels", "decode", "data_range"]
+    assert list(AIM_DECLARATIONS) == ["target_energy", "prefer", "search_minutes", *task]
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"max_loss": 0}, "--max-loss: expected more than 0 and at most 100, found 0"),
+        (
+            {"max_loss": 1, "task": "draw"},
+            "--task: expected one of classify, multilabel, segment, restore, detect, control, regress, auto, "
+            "found 'draw'",
+        ),
+        (
+            {"max_loss": 1, "decode": "draw"},
+            "--decode: expected module:function, found 'draw'; name both",
+        ),
+        (
+            {"task": "regress"},
+            "--task: expected only with --max-loss, and without --compress and --early-exit auto, found "
+            "'regress'; give that, or leave this out",
+        ),
         ({"max_loss": 101}, "--max-loss: expected more than 0 and at most 100, found 101"),
         ({"max_loss": "much"}, "--max-loss: expected more than 0 and at most 100, found 'much'"),
         ({"target_energy": -1}, "--target-energy: expected more than 0, found -1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +185,13 @@ class _Tally:
     """Sums over the samples seen so far, one entry for each number of timesteps.
 
     Args:
-        count: of these numbers.
+        timesteps: these numbers.
         bits: neuron → bits of a spike.
     """
 
-    def __init__(self, count: int, bits: Mapping[str, int]) -> None:
-        self.samples = 0
+    def __init__(self, timesteps: list[int], bits: Mapping[str, int]) -> None:
+        count = len(timesteps)
+        self.samples, self.timesteps = 0, timesteps
         self.bits = np.zeros(count)
         self._bits_of = bits
         self.error = np.zeros(count)
@@ -261,7 +262,7 @@ def evaluate(
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
-    tally = _Tally(len(wanted), spike_bits(session.artifact))
+    tally = _Tally(wanted, spike_bits(session.artifact))
     every = wanted if early_exit is None else range(1, wanted[-1] + 1)
     exits: ExitTally | None = None
     measured: Measured | None = None
@@ -286,10 +287,9 @@ def evaluate(
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
-    energy = estimate_energy(work, _activity(tally, wanted, session), energy_model)
-    evaluation = _figures(tally, wanted, energy, measured)
+    energy = estimate_energy(work, _activity(tally, session), energy_model)
     given = None if exits is None else exits.figures(work, energy_model)
-    return replace(evaluation, early_exit=given, uncounted=list(session.uncounted))
+    return _figures(session, tally, energy, measured, given)
 
 
 def _judge(
@@ -326,8 +326,15 @@ def _open_exits(
     return ExitTally(session, rule, timesteps, judge)
 
 
-def _figures(tally: _Tally, timesteps: list[int], energy: Energy, measured: Measured) -> Evaluation:
+def _figures(
+    session: SpikingSession,
+    tally: _Tally,
+    energy: Energy,
+    measured: Measured,
+    early_exit: ExitFigures | None,
+) -> Evaluation:
     """What follows from the sums over all samples alone."""
+    timesteps = tally.timesteps
     samples, norm = tally.samples, np.sqrt(tally.reference_norm)
     nothing: list[float | None] = [None] * len(timesteps)
     right, agreeing, ann = measured.right, measured.agreeing, measured.reference
@@ -343,6 +350,8 @@ def _figures(tally: _Tally, timesteps: list[int], energy: Energy, measured: Meas
         synaptic_operations_per_sample=energy.synaptic_operations_per_sample,
         samples_per_second=(samples / tally.seconds).tolist(),
         energy=energy,
+        early_exit=early_exit,
+        uncounted=list(session.uncounted),
         task=measured.task,
         measures=right,
         agreement_measures=agreeing,
@@ -351,13 +360,15 @@ def _figures(tally: _Tally, timesteps: list[int], energy: Energy, measured: Meas
     )
 
 
-def _activity(tally: _Tally, timesteps: list[int], session: SpikingSession) -> Activity:
+def _activity(tally: _Tally, session: SpikingSession) -> Activity:
     """What spikes did for a sample."""
     operations, events, bits = (
         (sums / tally.samples).tolist() for sums in (tally.operations, tally.events, tally.bits)
     )
     artifact = session.artifact
-    return Activity(timesteps, operations, events, bits, bits_convention(artifact), graded=artifact.sums)
+    return Activity(
+        tally.timesteps, operations, events, bits, bits_convention(artifact), graded=artifact.sums
+    )
 
 
 def top1(scores: Array) -> Array | None:

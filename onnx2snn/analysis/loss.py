@@ -15,6 +15,7 @@ more. The share s of changes that cost a point, 0 to 1, tells how well it knows 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -67,6 +68,10 @@ class LossMeter:
         self._costs = np.ones(len(scores))
         if labelled:
             self._costs = (self._first == dataset.labels) * 1.0 - (second == dataset.labels)
+
+    def read(self, outputs: Mapping[str, Array], count: int) -> Array:
+        """What is judged of the outputs of a batch: the first one, of the first samples."""
+        return next(iter(outputs.values()))[:count]
 
     def loss(self, found: Array) -> tuple[float, float]:
         """Points that a network loses, and their standard error, from its scores on the first samples."""

@@ -31,6 +31,7 @@ from onnx2snn.compiler.compiler import (
     read_model,
     read_options,
 )
+from onnx2snn.data.label_files import add_labels
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.metadata import add_metadata
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 #: More sizes than a spike has.
 _MANY = 1 << 10
+#: In what a loss is counted, where its name does not say it.
+_UNITS = {"error": "%", "accuracy": "points", "agreement": "points"}
 #: What is compared, by preference, in words.
 _WANTED = {"energy": "least energy", "latency": "least latency", "accuracy": "least loss"}
 
@@ -89,6 +92,8 @@ def compile(  # noqa: A001 - the public verb, read as onnx2snn.compile
     ladders = open_ladders(given)
     source = read_model(model)
     dataset = open_calibration(calibration, source, preprocessing or Preprocessing(), max_samples)
+    if aim.labels is not None:
+        dataset = add_labels(dataset, aim.labels, cut=max_samples is not None)
     return _Search(source, dataset, aim, given, ladders, progress).run()
 
 
@@ -283,7 +288,7 @@ class _Search:
     def _say_unmet(self, best: Tried) -> None:
         """Warn that the aim is missed, or refuse with --strict."""
         meter = self.trials.meter
-        unit = "%" if meter is not None and meter.measure == "error" else "points"
+        unit = "points" if meter is None else _UNITS.get(meter.measure, meter.measure)
         if self.aim.target_energy is not None:
             asked = f"--target-energy: expected at most {self.aim.target_energy:g}"
             found = f"{best.energy:.3f}"

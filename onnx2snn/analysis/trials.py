@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ import onnx
 from onnx2snn.aim import Aim
 from onnx2snn.analysis.candidates import Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.analysis.judging import Judge, open_judge
 from onnx2snn.analysis.ladders import Options
 from onnx2snn.analysis.loss import LossMeter
+from onnx2snn.analysis.task_loss import TaskLoss, can_bound, join
 from onnx2snn.artifact.records import Trial
 from onnx2snn.compiler.compiler import Progress
 from onnx2snn.data.readers import Dataset
@@ -130,7 +132,7 @@ class Trials:
         self._started = time.monotonic()
         self.passes = 0.0
         self.all: list[Tried] = []
-        self.meter: LossMeter | None = None
+        self.meter: LossMeter | TaskLoss | None = None
 
     def measure(self, options: Options) -> Tried:
         """A setting's network and energy; what was tried before is not converted again.
@@ -159,23 +161,22 @@ class Trials:
         if tried.loss is not None:
             return
         session = tried.session or self._session(tried.options)
-        output = session.artifact.outputs[0]
         meter = self._meter(session)
         run = _LAYER_RUN if tried.options["schedule"] == "layer" else session.timesteps
         parts: list[Any] = []
         done, looked = 0, 0
         for batch, count in session.batches(self.held_back, self._batch_size):
-            parts.append(session.run(batch).outputs[output][:count])
+            parts.append(meter.read(session.run(batch).outputs, count))
             done += count
             self.spend(run * count)
             if done - looked >= _CHUNK and done < len(self.held_back):
                 looked = done
-                loss, error = meter.loss(np.concatenate(parts))
+                loss, error = meter.loss(join(parts))
                 if loss - _CLEAR * error > bound:
                     break
-        scores = np.concatenate(parts)
-        tried.loss, tried.error = meter.loss(scores)
-        tried.changed = meter.changed(scores)
+        found = join(parts)
+        tried.loss, tried.error = meter.loss(found)
+        tried.changed = meter.changed(found)
         tried.session = None
 
     def _session(self, options: Options) -> SpikingSession:
@@ -193,14 +194,26 @@ class Trials:
         if self._progress is not None:
             self._progress("search", min(self.passes / PASSES, 1.0))
 
-    def _meter(self, session: SpikingSession) -> LossMeter:
+    def _meter(self, session: SpikingSession) -> LossMeter | TaskLoss:
         """What knows the ANN's answers; made with the first network, which knows the batches."""
         if self.meter is None:
-            engine, output = make_engine(self.source), session.artifact.outputs[0]
-            batches = session.batches(self.held_back, self._batch_size)
-            scores = np.concatenate([engine.run(batch)[output][:count] for batch, count in batches])
+            engine, names = make_engine(self.source), session.artifact.outputs
+            judged = self.held_back
+            if self.aim.loss_measure == "agreement":
+                judged = replace(judged, labels=None, targets=None)
+            judge: Judge | None = None
+            parts: list[tuple[dict[str, Any], int]] = []
+            for batch, count in session.batches(self.held_back, self._batch_size):
+                given = engine.run(batch)
+                parts.append(({name: given[name] for name in names}, count))
+                if len(parts) == 1:
+                    judge = open_judge(self.aim.asked, session.artifact, judged, batch, parts[0][0])
             self.spend(len(self.held_back))
-            self.meter = LossMeter(scores, self.held_back, self.aim)
+            if judge is not None and can_bound(judge) and self.aim.loss_measure != "accuracy":
+                self.meter = TaskLoss(judge, join([judge.read(*part) for part in parts]))
+            else:
+                scores = [outputs[names[0]][:count] for outputs, count in parts]
+                self.meter = LossMeter(np.concatenate(scores), self.held_back, self.aim)
         return self.meter
 
     def _check_budget(self, options: Options) -> None:

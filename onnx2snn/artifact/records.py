@@ -187,7 +187,7 @@ class SearchRecord(Record):
 
     Attributes:
         max_loss, target_energy, prefer: what it aimed at.
-        measure: points of `accuracy` or `agreement`, or percent of relative `error`.
+        measure: points of `accuracy` or `agreement`, percent of relative `error`, or in words that of a task.
         calibrated, held_back: samples that settings were calibrated on, and judged by.
         met: whether the aim was.
         stopped: what ended it early; empty for nothing.

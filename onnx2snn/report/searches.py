@@ -53,7 +53,7 @@ def search_line(found: SearchRecord) -> str:
     if found.target_energy is not None:
         aim = f"the least loss at no more than {found.target_energy:g} of the ANN's energy"
     else:
-        unit = _UNITS[found.measure]
+        unit = _UNITS.get(found.measure, found.measure)
         aim = f"the {_best(found.prefer)} for at most {found.max_loss:g} {unit}"
     missed = "" if found.met else "; NOT met"
     stopped = f"; {found.stopped}" if found.stopped else ""

@@ -95,4 +95,5 @@ REGRESS = Task(
     likely=lambda *_: True,
     meter=NumberMeter,
     answers=lambda found, _: found,
+    relative=True,
 )

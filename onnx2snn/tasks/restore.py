@@ -68,4 +68,5 @@ RESTORE = Task(
     meter=ImageMeter,
     answers=lambda found, _: found,
     images=True,
+    relative=True,
 )

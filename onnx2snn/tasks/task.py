@@ -121,6 +121,7 @@ class Task:
         decoded: makes sure that what the user's function gives for so many samples can be read.
         check: what is wrong with labels that fit, given where they are from.
         images: whether labels are images, whose range matters; integers go through the inputs' preprocessing.
+        relative: whether its first measure says little without the size of what it measures.
         decides: whether its outputs tell how sure the net is, so that a sample may stop early.
     """
 
@@ -137,6 +138,7 @@ class Task:
     decoded: Callable[[Any, int], Any] | None = None
     check: Callable[[str, Targets, Output], None] | None = None
     images: bool = False
+    relative: bool = False
     decides: bool = False
 
     @property
