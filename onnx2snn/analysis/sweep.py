@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,15 +20,22 @@ import onnx2snn
 from onnx2snn.analysis.candidates import KINDS, Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate, open_reference
 from onnx2snn.data.readers import Dataset
+from onnx2snn.data.targets import target_arrays
 from onnx2snn.errors import DataError, OptionError, OutputError
 from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.model.spill import spilling
 from onnx2snn.options import EXPONENTS, CompileOptions
 from onnx2snn.records import Record
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.tasks import named
+from onnx2snn.tasks.asked import Asked
+from onnx2snn.tasks.classify import CLASSIFY, FIRST
+from onnx2snn.tasks.task import Measure
 
 logger = logging.getLogger(__name__)
 
+#: Measures of class scores, and what they are called.
+SHARES = {"accuracy": "accuracy", "agreement": "same answer as the ANN"}
 #: Runs that are timed, of one batch.
 _TIMED = 3
 
@@ -94,6 +101,8 @@ class Point(Record):
         reference_accuracy: the ANN's.
         best: whether no other point is as good for less energy; known once all points are.
         knee: whether more energy helps little beyond it.
+        measures: the task's figures, against labels, or else against the ANN.
+        task: which.
     """
 
     name: str
@@ -108,11 +117,13 @@ class Point(Record):
     reference_accuracy: float | None
     best: bool | None = None
     knee: bool | None = None
+    measures: dict[str, float | None] = field(default_factory=dict)
+    task: str = CLASSIFY.name
 
-    def quality(self, measure: str) -> float:
-        """Its accuracy or agreement; one that has none is worst."""
-        value = self.accuracy if measure == "accuracy" else self.agreement
-        return -1.0 if value is None else value
+    def value(self, measure: str) -> float | None:
+        """Its accuracy or agreement, or another figure of the task."""
+        own = {"accuracy": self.accuracy, "agreement": self.agreement}
+        return own[measure] if measure in own else self.measures.get(measure)
 
 
 @dataclass(frozen=True)
@@ -121,19 +132,36 @@ class Sweep(Record):
 
     Attributes:
         samples: that each was evaluated on.
-        measure: `accuracy`, or `agreement` without labels.
+        measure: `accuracy`, or `agreement` without labels; of other tasks their first measure.
         reference_accuracy: the ANN's.
         points: all of them.
         command: the line that compiles the knee.
         source_sha256: of the ANN.
+        task: what the outputs were taken for.
+        labelled: whether the measure is against labels, and not against the ANN.
     """
 
     samples: int
-    measure: Literal["accuracy", "agreement"]
+    measure: str
     reference_accuracy: float | None
     points: list[Point]
     command: str | None = None
     source_sha256: str | None = None
+    task: str = CLASSIFY.name
+    labelled: bool = True
+
+    @property
+    def compared(self) -> Measure:
+        """What points are compared by, with its name."""
+        if self.measure in SHARES:
+            return Measure(self.measure, SHARES[self.measure])
+        found = named(self.task).named(self.measure)
+        return found if self.labelled else replace(found, name=f"{found.name}, ANN as truth")
+
+    def quality(self, point: Point) -> float:
+        """How good a point is: more is better, and one without a figure is worst."""
+        value = point.value(self.measure)
+        return -np.inf if value is None else value if self.compared.more else -value
 
     @property
     def knee(self) -> Point:
@@ -150,6 +178,7 @@ def sweep(
     cache: Path,
     *,
     batch_size: int = 64,
+    asked: Asked | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Sweep:
     """Convert and evaluate at every point of a grid; what the cache has is not done again.
@@ -162,15 +191,17 @@ def sweep(
         grid: what to try.
         cache: a folder for the figures of each point, by everything that they depend on.
         batch_size: samples a batch.
+        asked: what the task is, and how outputs are read; None: what output and labels tell.
         progress: called with what is being done and the share of what the cache lacks that is.
 
     Raises:
-        DataError: neither labels nor class scores to measure by.
+        DataError: labels of another task, or outputs of none.
         OutputError: a cache that cannot be written.
     """
     grid.check()
     points = list(grid.points())
-    about = _fingerprint(model, calibration, dataset)
+    asked = asked or Asked()
+    about = _fingerprint(model, asked, calibration, dataset)
     candidates = Candidates(model, calibration)
     tried: list[Point] = []
     places = [cache / f"{_key(about, options)}.json" for options in points]
@@ -182,7 +213,7 @@ def sweep(
                 progress(describe(options), done / missing)
             done += 1
             try:
-                point = _measure(candidates, reference, dataset, options, batch_size)
+                point = _measure(candidates, reference, dataset, options, batch_size, asked)
             except OptionError as error:
                 if "compress" not in options:
                     raise
@@ -190,13 +221,13 @@ def sweep(
                 logger.warning("%s is left out: %s", describe(options), error)
                 continue
             write_atomically(place, (json.dumps(point.to_dict(), indent=2) + "\n").encode())
-        if point.accuracy is None and point.agreement is None:
+        if not point.measures:
             raise DataError(
-                "sweep: expected class scores to measure by, found an output without; use evaluate, whose "
-                "output_error needs none"
+                "sweep: expected outputs with a row for each sample to measure by, found others; use "
+                "evaluate, whose output_error needs none"
             )
         tried.append(point)
-    return _summary(tried, len(dataset))
+    return _summary(tried, dataset)
 
 
 def _measure(
@@ -205,9 +236,10 @@ def _measure(
     dataset: Dataset,
     options: Mapping[str, Any],
     batch_size: int,
+    asked: Asked,
 ) -> Point:
     with spilling() as spill, closing(spill):
-        return _figures(candidates.session(options), reference, dataset, options, batch_size)
+        return _figures(candidates.session(options), reference, dataset, options, batch_size, asked)
 
 
 def _figures(
@@ -216,10 +248,11 @@ def _figures(
     dataset: Dataset,
     options: Mapping[str, Any],
     batch_size: int,
+    asked: Asked,
 ) -> Point:
-    figures = evaluate(
-        session, dataset, [session.timesteps], open_reference(reference, session), batch_size=batch_size
-    )
+    opened = open_reference(reference, session)
+    figures = evaluate(session, dataset, [session.timesteps], opened, batch_size=batch_size, asked=asked)
+    measured = figures.measures or figures.agreement_measures
     batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
     seconds = []
     for _ in range(_TIMED + 1):  # the first allocates memory
@@ -237,22 +270,29 @@ def _figures(
         energy_ratio=figures.energy.ratio[0],
         milliseconds_per_sample=1e3 * median(seconds[1:]) / len(next(iter(batch.values()))),
         reference_accuracy=figures.reference_accuracy,
+        measures={key: values[0] for key, values in measured.items()},
+        task=figures.task,
     )
 
 
-def _summary(points: list[Point], samples: int) -> Sweep:
-    measure: Literal["accuracy", "agreement"] = "accuracy" if points[0].accuracy is not None else "agreement"
-    ordered = sorted(points, key=lambda point: (point.joules_per_sample, -point.quality(measure)))
-    best, reached = [], -1.0
+def _summary(points: list[Point], dataset: Dataset) -> Sweep:
+    first, labelled = points[0], dataset.truth is not None
+    measure = next(iter(first.measures))
+    if measure == FIRST:
+        measure = "accuracy" if labelled else "agreement"
+    swept = Sweep(len(dataset), measure, first.reference_accuracy, [], task=first.task, labelled=labelled)
+    ordered = sorted(points, key=lambda point: (point.joules_per_sample, -swept.quality(point)))
+    best: list[int] = []
+    reached = -np.inf
     for number, point in enumerate(ordered):
-        if point.quality(measure) > reached:
+        if swept.quality(point) > reached or not best:
             best.append(number)
-            reached = point.quality(measure)
-    at = find_knee([(ordered[n].joules_per_sample, ordered[n].quality(measure)) for n in best])
+            reached = swept.quality(point)
+    at = find_knee([(ordered[n].joules_per_sample, swept.quality(ordered[n])) for n in best])
     rows = [
         replace(point, best=number in best, knee=number == best[at]) for number, point in enumerate(ordered)
     ]
-    return Sweep(samples, measure, points[0].reference_accuracy, rows)
+    return replace(swept, points=rows)
 
 
 def find_knee(front: Sequence[tuple[float, float]]) -> int:
@@ -268,16 +308,17 @@ def find_knee(front: Sequence[tuple[float, float]]) -> int:
     return int(np.argmax(above - along))
 
 
-def _fingerprint(model: onnx.ModelProto, *datasets: Dataset) -> str:
+def _fingerprint(model: onnx.ModelProto, asked: Asked, *datasets: Dataset) -> str:
     """A hash of all that every point depends on."""
-    content = hashlib.sha256(f"{onnx2snn.__version__} {digest(model)}".encode())
+    content = hashlib.sha256(f"{onnx2snn.__version__} {digest(model)} {asked.fingerprint()}".encode())
     for dataset in datasets:
         for batch in dataset.batches(256):
             for name in sorted(batch):
                 content.update(f"{name} {batch[name].dtype} {batch[name].shape}".encode())
                 content.update(np.ascontiguousarray(batch[name]).tobytes())
-        if dataset.labels is not None:
-            content.update(np.ascontiguousarray(dataset.labels).tobytes())
+        for array in () if dataset.truth is None else target_arrays(dataset.truth):
+            content.update(f"{array.dtype} {array.shape}".encode())
+            content.update(np.ascontiguousarray(array).tobytes())
         content.update(f"end, preprocessed by {dataset.preprocessing.to_dict()}".encode())
     return content.hexdigest()
 

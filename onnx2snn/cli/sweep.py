@@ -25,6 +25,7 @@ from onnx2snn.cli.options import (
     report_option,
     sample_options,
 )
+from onnx2snn.cli.tasks import TASK, labels_option, open_labelled, read_asked, task_options
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import open_dataset
@@ -48,7 +49,8 @@ _Number = TypeVar("_Number", int, float)
         "    --timesteps 4,8 --max-loss none",
     ],
     sections={
-        "Files": ["calib", "data", "cache", "plot", "json_file", "report_file"],
+        "Files": ["calib", "data", "labels", "cache", "plot", "json_file", "report_file"],
+        **TASK,
         "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
         "Samples": ["calib_samples", *SAMPLES["Samples"]],
         **PREPROCESSING,
@@ -63,8 +65,10 @@ _Number = TypeVar("_Number", int, float)
     required=True,
     type=ANY_FILE,
     metavar="DATA",
-    help="Samples to measure on, with labels for accuracy.",
+    help="Samples to measure on, with labels to judge by.",
 )
+@labels_option
+@task_options
 @click.option("--calib-samples", type=int, help="Calibrate on at most that many.  [default: all]")
 @click.option(
     "--kinds",
@@ -99,6 +103,7 @@ def sweep(
     model: str,
     calib: str,
     data: str,
+    labels: str | None,
     calib_samples: int | None,
     kinds: str,
     timesteps: str,
@@ -127,7 +132,8 @@ def sweep(
     if plot is not None:
         plots.check_plot(plot)
     outputs = {"--json": json_path(json_file), "--plot": plot, "--report": report_file}
-    check_outputs([model, calib, data], outputs)
+    check_outputs([model, calib, data, labels], outputs)
+    asked = read_asked(values)
     check_positive("--batch-size", batch_size)
     grid = _read_grid(kinds, timesteps, max_spikes, exponents, max_loss)
     with progress_bar():
@@ -135,10 +141,12 @@ def sweep(
     inputs, typed = input_specs(ann), _typed(values)
     preprocessing = read_preprocessing(values, Preprocessing())
     calibration = open_dataset(calib, inputs, preprocessing, calib_samples)
-    dataset = open_dataset(data, inputs, preprocessing, max_samples)
+    dataset = open_labelled(data, labels, inputs, preprocessing, max_samples)
     folder = _make_cache(Path(cache or f"{Path(model).stem}.sweep"))
     with progress_bar("sweep") as bar:
-        swept = run_sweep(ann, model, calibration, dataset, grid, folder, batch_size=batch_size, progress=bar)
+        swept = run_sweep(
+            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, asked=asked, progress=bar
+        )
     limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
     words = [*limit, *typed, *shlex.split(command(swept.knee.options))]
     swept = replace(swept, command=_compile_line(model, calib, words))
@@ -185,7 +193,7 @@ def _make_cache(folder: Path) -> Path:
 
 def _print_points(out: Console, figures: Sweep) -> None:
     out.print(tables.sweep_table(figures))
-    if figures.measure == "agreement":
+    if not figures.labelled:
         say(out, "note", "no labels, so no accuracy: the answers are compared with the ANN's")
     elif figures.reference_accuracy is not None:
         say(out, "ANN", tables.percent(figures.reference_accuracy))

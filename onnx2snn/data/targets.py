@@ -33,6 +33,13 @@ def some_targets(targets: Targets, numbers: NDArray[np.int64]) -> Targets:
     return tuple(targets[number] for number in numbers) if isinstance(targets, tuple) else targets[numbers]
 
 
+def target_arrays(targets: Targets) -> list[NDArray[Any]]:
+    """All that targets are, as arrays."""
+    if not isinstance(targets, tuple):
+        return [targets]
+    return [array for one in targets for array in (one.boxes, one.classes, one.crowd)]
+
+
 def describe_targets(targets: Targets) -> str:
     """What targets are, in messages."""
     if isinstance(targets, tuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from onnx2snn.analysis.evaluation import Evaluation
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
-from onnx2snn.report.measures import measure_columns, measure_named
+from onnx2snn.report.measures import axis_name, measure_columns, measure_named
 from onnx2snn.report.plots import BLUE, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, energy_unit, joules, listed, percent, sentence
@@ -83,7 +83,7 @@ def _of_task(figures: Evaluation) -> list[Plot]:
         axes.set_xticks(steps, [str(step) for step in steps])
         axes.minorticks_off()
         axes.set_xlabel("timesteps T")
-        axes.set_ylabel(measure.name + {"share": ", %", "dB": ", dB"}.get(measure.unit, ""))
+        axes.set_ylabel(axis_name(measure))
         figure.legend(loc="outside upper left", ncols=3)
 
     listing = "; ".join(

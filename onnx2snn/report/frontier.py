@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from onnx2snn.analysis.energy import load_energy_model
-from onnx2snn.analysis.sweep import Sweep
+from onnx2snn.analysis.sweep import SHARES, Sweep
 from onnx2snn.report.content import Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.measures import quality_text
 from onnx2snn.report.plots import draw_sweep, draw_sweep_over_time
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, joules, percent, sentence
@@ -21,8 +22,7 @@ _HEIGHT = 290
 def frontier_section(subject: Subject) -> Section:
     """All points of a sweep, and the frontier of those that no other beats for less."""
     figures: Sweep = subject.figures
-    points, measure = figures.points, figures.measure
-    name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
+    points, name = figures.points, figures.compared.name
     best = [point for point in points if point.best]
 
     def against_energy(figure: Figure) -> None:
@@ -37,7 +37,7 @@ def frontier_section(subject: Subject) -> Section:
         figure.legend(loc="outside upper left", ncols=4)
 
     front = "; ".join(
-        f"{point.name}: {percent(point.quality(measure))} for {joules(point.joules_per_sample)}"
+        f"{point.name}: {quality_text(figures, point)} for {joules(point.joules_per_sample)}"
         for point in best
     )
     plots = [
@@ -64,10 +64,11 @@ def frontier_section(subject: Subject) -> Section:
 
 def points_section(subject: Subject) -> Section:
     """Every point in figures."""
+    figures: Sweep = subject.figures
+    shares = figures.measure in SHARES
     columns = (
         "conversion",
-        "accuracy",
-        "same answer as the ANN",
+        *(("accuracy", "same answer as the ANN") if shares else (figures.compared.name,)),
         "spikes",
         "synaptic operations",
         "energy",
@@ -77,18 +78,21 @@ def points_section(subject: Subject) -> Section:
     rows = [
         (
             point.name,
-            percent(point.accuracy),
-            percent(point.agreement),
+            *(
+                (percent(point.accuracy), percent(point.agreement))
+                if shares
+                else (quality_text(figures, point),)
+            ),
             count(point.spikes_per_sample),
             count(point.synaptic_operations_per_sample),
             joules(point.joules_per_sample),
             "" if point.energy_ratio is None else f"{point.energy_ratio:.2f}",
             "knee" if point.knee else "best" if point.best else "",
         )
-        for point in subject.figures.points
+        for point in figures.points
     ]
     table = Table("Conversions by energy; no other is as good as one of the best for less", columns, rows)
-    command = subject.figures.command or ""
+    command = figures.command or ""
     return Section(
         "points",
         "Conversions",

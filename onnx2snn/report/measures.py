@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from onnx2snn.tasks import TASKS
+from onnx2snn.report.words import percent
+from onnx2snn.tasks import named
 from onnx2snn.tasks.classify import FIRST
 from onnx2snn.tasks.task import Measure
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
+    from onnx2snn.analysis.sweep import Point, Sweep
 
 #: What the network's output misses of the ANN's.
 _ERROR = Measure("output_error", "error of the output", more=False)
@@ -20,7 +22,7 @@ _ERROR = Measure("output_error", "error of the output", more=False)
 
 def measure_named(task: str, key: str) -> Measure:
     """A task's measure."""
-    return next(one for one in TASKS if one.name == task).named(key)
+    return named(task).named(key)
 
 
 def measure_columns(figures: Evaluation) -> list[tuple[str, list[str]]]:
@@ -59,9 +61,31 @@ def _titled(task: str, series: Mapping[str, list[float | None]], against: str) -
     ]
 
 
+def quality_text(figures: Sweep, point: Point) -> str:
+    """What a point of a sweep is compared by."""
+    measure, value = figures.compared, point.value(figures.measure)
+    return percent(value) if measure.unit == "share" else measure.show(value)
+
+
+def quality_drawn(figures: Sweep, point: Point) -> float:
+    """The same as a number, shares in percent; not a number where there is none."""
+    value = point.value(figures.measure)
+    return float("nan") if value is None else value * (100 if figures.compared.unit == "share" else 1)
+
+
+def quality_axis(figures: Sweep) -> str:
+    """What stands at its axis."""
+    return axis_name(figures.compared)
+
+
+def axis_name(measure: Measure) -> str:
+    """A measure with its unit."""
+    return measure.name + {"share": ", %", "dB": ", dB"}.get(measure.unit, "")
+
+
 def reached(task: str, figures: Mapping[str, float | None]) -> str:
     """Figures at one time as a list in words: of the accuracy its value alone."""
     if FIRST in figures:
         return measure_named(task, FIRST).show(figures[FIRST])
-    named = [(measure_named(task, key), value) for key, value in figures.items()]
-    return ", ".join(f"{measure.name} {measure.show(value)}" for measure, value in named)
+    listed = [(measure_named(task, key), value) for key, value in figures.items()]
+    return ", ".join(f"{measure.name} {measure.show(value)}" for measure, value in listed)

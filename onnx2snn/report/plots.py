@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from onnx2snn.errors import OptionError
 from onnx2snn.model.file import write_atomically
+from onnx2snn.report.measures import quality_axis, quality_drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from onnx2snn.analysis.sweep import Sweep
+    from onnx2snn.analysis.sweep import Point, Sweep
 
 #: Text, lines and surfaces; a report turns each into a variable of its style sheet.
 INK, MUTED, GRID, CARD = "#1b1e23", "#555c66", "#dfe3e8", "#fffffe"
@@ -96,7 +97,7 @@ def draw_sweep(axes: Axes, figures: Sweep) -> None:
 
     measure, points = figures.measure, figures.points
     microjoules = [1e6 * point.joules_per_sample for point in points]
-    quality = [100 * point.quality(measure) for point in points]
+    quality = [quality_drawn(figures, point) for point in points]
     for kind, (marker, colour) in _STYLES.items():
         shown = [n for n, point in enumerate(points) if point.name.split(",")[0] == kind]
         for compressed in (False, True):
@@ -126,7 +127,7 @@ def draw_sweep(axes: Axes, figures: Sweep) -> None:
         s=150,
         facecolor="none",
         edgecolor=INK,
-        label=f"knee: {points[knee].name} ({quality[knee]:.1f} %, {microjoules[knee]:.3g} µJ)",
+        label=f"knee: {points[knee].name} ({_shown(figures, points[knee])}, {microjoules[knee]:.3g} µJ)",
     )
     if measure == "accuracy" and figures.reference_accuracy is not None:
         level = 100 * figures.reference_accuracy
@@ -136,7 +137,11 @@ def draw_sweep(axes: Axes, figures: Sweep) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("energy a sample, µJ (estimated, 45 nm)")
-    axes.set_ylabel("accuracy, %" if measure == "accuracy" else "same answer as the ANN, %")
+    axes.set_ylabel(quality_axis(figures))
+
+
+def _shown(figures: Sweep, point: Point) -> str:
+    return figures.compared.show(point.value(figures.measure))
 
 
 def draw_sweep_over_time(axes: Axes, figures: Sweep) -> None:
@@ -146,20 +151,25 @@ def draw_sweep_over_time(axes: Axes, figures: Sweep) -> None:
         axes: to draw into.
         figures: what `onnx2snn.analysis.sweep.sweep` returned.
     """
-    measure = figures.measure
     steps: set[int] = set()
     for kind, (marker, colour) in _STYLES.items():
-        best: dict[int, float] = {}
+        best: dict[int, Point] = {}
         for point in figures.points:
             if point.name.split(",")[0] == kind:
                 time = point.options["timesteps"]
-                best[time] = max(best.get(time, 0.0), 100 * point.quality(measure))
+                best[time] = max(best.get(time, point), point, key=figures.quality)
         if best:
             times = sorted(best)
-            axes.plot(times, [best[time] for time in times], color=colour, marker=marker, label=kind)
+            axes.plot(
+                times,
+                [quality_drawn(figures, best[time]) for time in times],
+                color=colour,
+                marker=marker,
+                label=kind,
+            )
             steps |= best.keys()
     axes.set_xscale("log", base=2)
     axes.set_xticks(sorted(steps), [str(time) for time in sorted(steps)])
     axes.minorticks_off()
     axes.set_xlabel("timesteps T")
-    axes.set_ylabel("accuracy, %" if measure == "accuracy" else "same answer as the ANN, %")
+    axes.set_ylabel(quality_axis(figures))

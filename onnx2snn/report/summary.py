@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from onnx2snn.analysis.diagnosis.figures import Diagnosis
 from onnx2snn.analysis.evaluation import Evaluation
-from onnx2snn.analysis.sweep import Sweep
+from onnx2snn.analysis.sweep import SHARES, Sweep
 from onnx2snn.compiler.report import CompileReport
 from onnx2snn.report import tables
 from onnx2snn.report.content import Tile
-from onnx2snn.report.measures import measure_named, reached
+from onnx2snn.report.measures import measure_named, quality_text, reached
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import (
     count,
@@ -227,16 +227,16 @@ def _evaluate_tiles(subject: Subject) -> list[Tile]:
 def _swept(subject: Subject) -> list[str]:
     figures: Sweep = subject.figures
     measure, ann = figures.measure, figures.reference_accuracy
-    name = "accuracy" if measure == "accuracy" else "same answer as the ANN"
-    knee = figures.knee
-    best = max(figures.points, key=lambda point: point.quality(measure))
+    name, knee = figures.compared.name, figures.knee
+    best = max(figures.points, key=figures.quality)
     front = sum(bool(point.best) for point in figures.points)
     sentences = [
         f"{len(figures.points)} conversions on {figures.samples:,} samples; {front} of them are the best "
         "for their energy.",
-        f"More energy helps little beyond {knee.name}: {name} {percent(knee.quality(measure))} for "
+        f"More energy helps little beyond {knee.name}: {name} {quality_text(figures, knee)} for "
         f"{joules(knee.joules_per_sample)} a sample.",
-        f"The highest {name} is {percent(best.quality(measure))}, of {best.name}, for "
+        f"The {'highest' if figures.compared.more else 'least'} {name} is {quality_text(figures, best)}, of "
+        f"{best.name}, for "
         f"{joules(best.joules_per_sample)}.",
     ]
     if measure == "accuracy" and ann is not None:
@@ -255,8 +255,8 @@ def _sweep_tiles(subject: Subject) -> list[Tile]:
     compared = figures.measure == "accuracy" and ann is not None
     return [
         Tile(
-            percent(knee.quality(figures.measure)),
-            f"{figures.measure} at the knee",
+            quality_text(figures, knee),
+            f"{figures.measure if figures.measure in SHARES else figures.compared.name} at the knee",
             f"ANN {percent(ann)}" if compared else "",
         ),
         Tile(joules(knee.joules_per_sample), "energy a sample there, estimated", note),

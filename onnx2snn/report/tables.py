@@ -279,7 +279,9 @@ def sweep_table(figures: Sweep) -> Table:
         "n: sizes of a graded spike; energy: the ANN's is 1; loss: points that compression may cost"
     )
     table.caption_justify = "left"
-    _add_numbers(table, "T", "Γ, n", "loss", "accuracy", "agreement", "spikes", "energy", "ms")
+    shares = figures.measure in ("accuracy", "agreement")
+    quality = ("accuracy", "agreement") if shares else (figures.compared.name,)
+    _add_numbers(table, "T", "Γ, n", "loss", *quality, "spikes", "energy", "ms")
     table.add_column("", no_wrap=True)
     for point in figures.points:
         mark = "← knee" if point.knee else "best" if point.best else ""
@@ -289,7 +291,11 @@ def sweep_table(figures: Sweep) -> Table:
             _short(options.get("timesteps")),
             _short(options.get("max_spikes", options.get("exponents"))),
             _short(options.get("max_loss")),
-            *_percentages([point.accuracy, point.agreement]),
+            *(
+                _percentages([point.accuracy, point.agreement])
+                if shares
+                else [figures.compared.show(point.value(figures.measure))]
+            ),
             *_counts([point.spikes_per_sample]),
             _ratio(point.energy_ratio),
             f"{(spent := point.milliseconds_per_sample):,.{2 if spent < 100 else 0}f}",

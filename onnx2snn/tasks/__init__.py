@@ -12,9 +12,16 @@ from onnx2snn.tasks.multilabel import MULTILABEL
 from onnx2snn.tasks.regress import REGRESS
 from onnx2snn.tasks.restore import RESTORE
 from onnx2snn.tasks.segment import SEGMENT
+from onnx2snn.tasks.task import Task
 
 #: `auto` means the first that an output, and labels, tell.
 TASKS = (CLASSIFY, MULTILABEL, SEGMENT, RESTORE, DETECT, CONTROL, REGRESS)
+
+
+def named(name: str) -> Task:
+    """A task by its name."""
+    return next(task for task in TASKS if task.name == name)
+
 
 #: What `--task` takes.
 AUTO = "auto"

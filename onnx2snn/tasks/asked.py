@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from onnx2snn.errors import OptionError
 from onnx2snn.tasks import AUTO, TASK_NAMES
@@ -34,6 +37,14 @@ class Asked:
                 f"--data-range: expected a number above 0, found {self.data_range}; give 1 for images from 0 "
                 "to 1, say"
             )
+
+    def fingerprint(self) -> str:
+        """What figures depend on, the function's file included."""
+        function = self.function()
+        module = None if function is None else sys.modules.get(function.__module__)
+        file = None if module is None else getattr(module, "__file__", None)
+        code = "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        return f"{self.task} {getattr(function, '__qualname__', None)} {code} {self.data_range}"
 
     def function(self) -> Decode | None:
         """The function that decodes outputs, loaded."""

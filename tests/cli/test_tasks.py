@@ -109,3 +109,20 @@ def test_images_and_their_table():
 )
 def test_refused(place, line, message):
     assert message in refused(place, f"evaluate {line}")
+
+
+def test_a_sweep_of_a_denoiser(place):
+    few = "--calib-samples 40 --kinds graded-layer --timesteps 1,2 --exponents 4 --max-loss none"
+    line = f"sweep restore.onnx --calib restore.npy --data images.npz {few} --json"
+    shown = call(*line.split(), "found.json").stdout
+    assert "PSNR" in shown
+    found = json.loads((place / "found.json").read_text())
+    assert (found["measure"], found["task"], found["labelled"]) == ("psnr", "restore", True)
+    assert [point["measures"]["psnr"] for point in found["points"]] == sorted(
+        point["measures"]["psnr"] for point in found["points"]
+    )
+    found = json.loads(call(*f"{line} - --task regress".split()).stdout)
+    assert found["measure"] == "rmse"
+    assert found["points"][-1]["best"] is True
+    message = refused(place, f"{line} out --labels nothing.csv")
+    assert "expected labels in an .npy or a COCO .json, found .csv" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from onnx2snn.report.frontier import frontier_section, points_section
@@ -71,3 +72,18 @@ def test_a_figure_that_is_not_known_is_an_empty_cell():
 def test_the_line_of_the_knee(command, lead):
     section = points_section(subject(command=command))
     assert (section.code, section.lead) == (command or "", lead)
+
+
+def test_of_another_task_its_measure_is_shown():
+    points = [
+        replace(point, accuracy=None, agreement=None, measures={"rmse": 1 / (1 + number)})
+        for number, point in enumerate(swept().figures.points)
+    ]
+    made = subject(points=points, measure="rmse", task="regress", labelled=False)
+    (table,) = points_section(made).tables
+    assert table.columns[1] == "RMSE, ANN as truth"
+    assert [row[1] for row in cells(table.rows)][:2] == ["1", "0.5"]
+    assert frontier_section(made).plots[0].title == "RMSE, ANN as truth against energy"
+    assert made.figures.quality(points[0]) == -1
+    unknown = replace(points[0], measures={})
+    assert made.figures.quality(unknown) == -np.inf
