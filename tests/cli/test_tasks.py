@@ -11,7 +11,7 @@ import pytest
 
 import onnx2snn
 from tests.cli.calls import call, refused
-from tests.tasks.fitted import example, measured
+from tests.tasks.fitted import coco_form, example, measured
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,7 @@ def nets(tmp_path_factory) -> Path:
         onnx2snn.compile(one.model, one.calibration, **options).save(folder / f"{task}.snn.onnx")
         np.save(folder / f"{task}.npy", one.samples)
     np.savez(folder / "images.npz", images=one.samples, labels=one.labels)
-    images, annotations = [], []
-    for number, objects in enumerate(example("detect").labels):
-        images.append({"id": number})
-        for box, kind in zip(objects.boxes.tolist(), objects.classes.tolist(), strict=True):
-            size = [box[2] - box[0], box[3] - box[1]]
-            annotations.append({"image_id": number, "category_id": kind, "bbox": [*box[:2], *size]})
-    truth = {"images": images, "annotations": annotations, "categories": [{"id": 0}, {"id": 1}]}
-    (folder / "boxes.json").write_text(json.dumps(truth))
+    (folder / "boxes.json").write_text(json.dumps(coco_form(example("detect").labels)))
     (folder / "my_decode.py").write_text(
         "def boxes(outputs):\n    return [(r[:, :4], r[:, 4], r[:, 5]) for r in outputs['y']]\n\n"
         "def broken(outputs):\n    return outputs['logits']\n"

@@ -8,6 +8,7 @@ what `stand_in` gives.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -34,6 +35,7 @@ from onnx2snn.cli import main
 from tests.data.event_cases import rows
 from tests.docs.pages import PAGES, Block, blocks
 from tests.helpers import normal, parse
+from tests.tasks.fitted import coco_form, example
 
 #: Commands that install, fetch or activate; they are not run.
 INSTALLS = {
@@ -81,6 +83,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0]).save(place / f"{number:02}.png")
     save_recordings(folder)
+    save_tasks(folder)
     calibration = images.astype(np.float32) / 255
     compiled = onnx2snn.compile(folder / "model.onnx", calibration, signed=True)
     compiled.save(folder / "model.snn.onnx")
@@ -98,6 +101,20 @@ def save_recordings(folder: Path) -> None:
     for name in ("train", "test"):
         labels = np.arange(8) % 3
         np.savez(folder / f"events_{name}.npz", events=events, offsets=np.arange(9) * 60, labels=labels)
+
+
+def save_tasks(folder: Path) -> None:
+    """A denoiser and a detector, with samples and labels."""
+    one = example("restore")
+    onnx.save(one.model, folder / "denoiser.onnx")
+    np.savez(folder / "denoise_train.npz", images=one.calibration[:SAMPLES])
+    np.savez(folder / "denoise_test.npz", images=one.samples[:SAMPLES], labels=one.labels[:SAMPLES])
+    one = example("detect")
+    onnx.save(one.model, folder / "detector.onnx")
+    np.save(folder / "shadows.npy", one.samples)
+    (folder / "boxes.json").write_text(json.dumps(coco_form(one.labels)))
+    rows = "[(rows[:, :4], rows[:, 4], rows[:, 5]) for rows in outputs['y']]"
+    (folder / "my_boxes.py").write_text(f"def decode(outputs):\n    return {rows}\n")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Inputs and weights are multiples of powers of two, so that sums are exact and ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -73,6 +73,17 @@ def check(task: str, network: dict[str, float], ann: dict[str, float]) -> None:
     assert found.task == task
     assert {key: values[0] for key, values in found.measures.items()} == pytest.approx(network, rel=1e-9)
     assert found.reference_measures == pytest.approx(ann, rel=1e-9)
+
+
+def coco_form(labels: Sequence[Objects]) -> dict[str, list[dict]]:
+    """Objects of two classes as COCO's files have them."""
+    annotations = []
+    for number, objects in enumerate(labels):
+        for box, kind in zip(objects.boxes.tolist(), objects.classes.tolist(), strict=True):
+            size = [box[2] - box[0], box[3] - box[1]]
+            annotations.append({"image_id": number, "category_id": kind, "bbox": [*box[:2], *size]})
+    images = [{"id": number} for number in range(len(labels))]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 0}, {"id": 1}]}
 
 
 def grid(values: np.ndarray, step: float) -> np.ndarray:
