@@ -35,6 +35,11 @@ def check_savings(options: CompileOptions) -> None:
             "0.3 with --compress, 0.1 with --early-exit auto"
         )
     named = None if options.early_exit is None else parse_exit(options.early_exit)
+    if named is not None and named[0] == "change":
+        raise OptionError(
+            f"--early-exit: expected auto, confidence or entropy, which a file can tell by itself, found "
+            f"'{options.early_exit}'; give that to evaluate and run, or compile with --until-rest"
+        )
     calibrated = options.early_exit is not None and named is None
     if loss is not None and options.compress == "none" and not calibrated:
         raise OptionError(

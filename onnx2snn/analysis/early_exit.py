@@ -36,6 +36,7 @@ class ExitFigures(Record):
         samples_per_second: with it.
         speedup: against all timesteps.
         measures, agreement_measures: the task's figures against labels, and against the ANN's outputs.
+        task: which.
     """
 
     rule: ExitRule
@@ -50,6 +51,7 @@ class ExitFigures(Record):
     speedup: float
     measures: dict[str, float | None] = field(default_factory=dict)
     agreement_measures: dict[str, float | None] = field(default_factory=dict)
+    task: str = ""
 
 
 class ExitTally:
@@ -84,8 +86,9 @@ class ExitTally:
         """
         output = self._session.artifact.outputs[0]
         used = np.full(count, self._timesteps)
-        for point in reversed(checkpoints):
-            used[self._rule.decided(point.outputs[output][:count], point.timesteps)] = point.timesteps
+        found = [point.outputs[output][:count] for point in checkpoints]
+        for point, now, before in reversed(list(zip(checkpoints, found, [None, *found[:-1]], strict=True))):
+            used[self._rule.decided(now, point.timesteps, before)] = point.timesteps
         outputs: dict[str, Array] = {}
         for number, point in enumerate(checkpoints, 1):
             leaving = np.flatnonzero(used == number)
@@ -133,6 +136,7 @@ class ExitTally:
             speedup=self._seconds[0] / self._seconds[1],
             measures=right,
             agreement_measures=agreeing,
+            task=self._measured.task,
         )
 
 

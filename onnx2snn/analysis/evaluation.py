@@ -316,13 +316,14 @@ def _open_exits(
     """What measures an early exit, if there is one and the first output tells when a sample is decided."""
     if rule is None:
         return None
-    session.check_scores(scores)
-    if judge is None or not judge.task.decides:
-        name = "another" if judge is None else judge.task.name
-        raise OptionError(
-            f"--early-exit: expected a task with class scores, whose confidence tells when a sample is "
-            f"decided, found {name}; leave it out, and compile with --until-rest to stop without any loss"
-        )
+    if rule.needs_scores:
+        session.check_scores(scores)
+        if judge is None or not judge.task.decides:
+            name = "another" if judge is None else judge.task.name
+            raise OptionError(
+                f"--early-exit: expected a task with class scores, whose {rule.criterion} tells when one is "
+                f"decided, found {name}; give change:0.01, say, which any output has"
+            )
     return ExitTally(session, rule, timesteps, judge)
 
 

@@ -77,7 +77,7 @@ class LossMeter:
         """Points that a network loses, and their standard error, from its scores on the first samples."""
         scores = self._scores[: len(found)].astype(np.float64)
         if self.measure == "error":
-            return _relative_error(found.astype(np.float64), scores)
+            return relative_error(found.astype(np.float64), scores)
         first, margin, costs = (part[: len(found)] for part in (self._first, self._margin, self._costs))
         rows = np.arange(len(found))
         others = found.astype(np.float64)
@@ -98,7 +98,7 @@ class LossMeter:
         return 100 * float((found.argmax(axis=1) != self._first[: len(found)]).mean())
 
 
-def _relative_error(found: Array, scores: Array) -> tuple[float, float]:
+def relative_error(found: Array, scores: Array) -> tuple[float, float]:
     """Of all outputs together in percent, and its standard error by the delta method."""
     axes = tuple(range(1, scores.ndim))
     missed, norm = ((found - scores) ** 2).sum(axis=axes), (scores**2).sum(axis=axes)

@@ -39,11 +39,12 @@ from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import ExitRule, parse_exit
 from onnx2snn.model.file import write_atomically
 from onnx2snn.report import tables
-from onnx2snn.report.measures import measure_table
+from onnx2snn.report.measures import exit_measures, measure_table
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.runtime.session import SpikingSession
+    from onnx2snn.tasks.asked import Asked
 
 # What takes long to import is imported by the commands themselves: help and completion answer at once.
 
@@ -122,7 +123,7 @@ def evaluate(
     steps = [compiled] if alone else read_timesteps(timesteps, compiled)
     preprocessing = recorded(session, values)
     dataset = open_labelled(data, labels, session.inputs, preprocessing, max_samples)
-    rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1])
+    rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1], asked)
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar("evaluate") as advance:
         figures = evaluate_session(
@@ -224,6 +225,8 @@ def _print_figures(out: Console, figures: Evaluation) -> None:
         out.print()
         out.print(tables.exit_table(figures.early_exit))
         say(out, "early exit", tables.exit_line(figures.early_exit, figures.timesteps[-1]))
+        if measured := exit_measures(figures.early_exit):
+            say(out, "with it", measured)
     out.print()
     out.print(tables.energy_table(figures))
     say(out, "bits sent", tables.bits_line(figures.energy))
@@ -243,9 +246,10 @@ def _exit_rule(
     max_loss: float | None,
     preprocessing: Preprocessing,
     timesteps: int | None,
+    asked: Asked | None = None,
 ) -> ExitRule | None:
     """The rule that the options name; found with the calibration data where these are given."""
-    from onnx2snn.compiler.exit_calibration import calibrate_exit
+    from onnx2snn.analysis.exit_tolerance import find_exit
 
     if early_exit is None:
         if calib is not None or max_loss is not None:
@@ -261,6 +265,5 @@ def _exit_rule(
         return session.exit_rule(early_exit)
     dataset = open_dataset(calib, session.inputs, preprocessing)
     with progress_bar("early exit") as advance:
-        return calibrate_exit(
-            session, dataset, max_loss, timesteps, progress=lambda done: advance("early exit", done)
-        )
+        progress = partial(advance, "early exit")
+        return find_exit(session, dataset, max_loss, timesteps, asked=asked, progress=progress)

@@ -154,7 +154,8 @@ def exit_options(command: Command) -> Command:
         click.option(
             "--max-loss",
             type=float,
-            help="For --early-exit auto with --calib: answers that may differ, in percent.  [default: 0.1]",
+            help="For --early-exit auto with --calib: answers that may differ, in percent, or what may be "
+            "lost in the task's measure.  [default: 0.1]",
         ),
         click.option(
             "--calib",
@@ -164,8 +165,9 @@ def exit_options(command: Command) -> Command:
         ),
         click.option(
             "--early-exit",
-            metavar="auto|confidence|entropy[:X]",
-            help="Stop each sample as soon as it is decided; auto: as it was compiled, or by --calib.",
+            metavar="auto|confidence|entropy|change[:X]",
+            help="Stop each sample as soon as it is decided, or its output changes by no more than a share "
+            "X; auto: as it was compiled, or by --calib.",
         ),
     ):
         command = option(command)

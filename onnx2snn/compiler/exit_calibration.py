@@ -14,7 +14,19 @@ from onnx2snn.exits.thresholds import choose_thresholds
 from onnx2snn.runtime.session import SpikingSession
 
 #: Answers that may differ, in percent, where the user names no bound.
-_MAX_LOSS = 0.1
+MAX_LOSS = 0.1
+
+
+def check_bound(bound: float) -> None:
+    """Make sure that a bound is one.
+
+    Raises:
+        OptionError: it is not above zero, or above 100.
+    """
+    if not 0 < bound <= 100:
+        raise OptionError(
+            f"--max-loss: expected more than 0 and at most 100 percent, found {bound}; give 0.1, say"
+        )
 
 
 def calibrate_exit(
@@ -39,11 +51,8 @@ def calibrate_exit(
     Raises:
         OptionError: no class scores, the schedule `layer`, or a loss that is not above zero.
     """
-    bound = _MAX_LOSS if max_loss is None else max_loss
-    if not 0 < bound <= 100:
-        raise OptionError(
-            f"--max-loss: expected more than 0 and at most 100 percent, found {bound}; give 0.1, say"
-        )
+    bound = MAX_LOSS if max_loss is None else max_loss
+    check_bound(bound)
     session.exit_rule("confidence")  # refuses what cannot exit early
     output, probabilities = session.artifact.outputs[0], session.artifact.gives_probabilities
     sure: list[npt.NDArray[np.float32]] = []

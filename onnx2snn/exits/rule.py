@@ -4,6 +4,11 @@ After every timestep the scores so far, the mean of the output, tell how sure th
 
     confidence  the largest probability, p = softmax(scores); decided at or above a threshold
     entropy     -Σ p·log p / log(classes), from 0 to 1; decided at or below a threshold
+
+Outputs that are no class scores tell by how much they still move:
+
+    change      max |y_t - y_(t-1)| / max |y_t|, over all of a sample's output; decided at or below a
+                threshold, and never after the first timestep
 """
 
 from __future__ import annotations
@@ -17,12 +22,12 @@ import numpy.typing as npt
 from onnx2snn.errors import OptionError
 from onnx2snn.records import Record
 
-Criterion = Literal["confidence", "entropy"]
+Criterion = Literal["confidence", "entropy", "change"]
 
 #: What `auto` is called: one threshold a timestep, from calibration data.
 AUTO = "auto"
 #: Thresholds where the user names none.
-_DEFAULTS: dict[str, float] = {"confidence": 0.9, "entropy": 0.1}
+_DEFAULTS: dict[str, float] = {"confidence": 0.9, "entropy": 0.1, "change": 0.01}
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,21 @@ class ExitRule(Record):
     thresholds: tuple[float, ...]
     probabilities: bool = False
 
-    def decided(self, scores: npt.NDArray[Any], timestep: int) -> npt.NDArray[np.bool_]:
-        """Which samples are decided by their scores [N, classes] after so many timesteps."""
+    @property
+    def needs_scores(self) -> bool:
+        """Whether it asks for class scores, and not for any output with a row for each sample."""
+        return self.criterion != "change"
+
+    def decided(
+        self, scores: npt.NDArray[Any], timestep: int, before: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Which samples are decided by their scores [N, classes] after so many timesteps.
+
+        `before` are those of the timestep before, which only `change` asks for; None: there was none.
+        """
         threshold = np.float32(self.thresholds[min(timestep, len(self.thresholds)) - 1])
+        if self.criterion == "change":
+            return change(scores, before) <= threshold
         value = measure(self.criterion, scores, probabilities=self.probabilities)
         return value >= threshold if self.criterion == "confidence" else value <= threshold
 
@@ -60,6 +77,15 @@ def measure(
     return np.asarray(-(p * logs).sum(axis=1) / np.float32(np.log(p.shape[1])), np.float32)
 
 
+def change(outputs: npt.NDArray[Any], before: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
+    """By how much outputs [N, …] have moved in a timestep: [N], see the head of this file."""
+    if before is None:
+        return np.full(len(outputs), np.inf, np.float32)
+    now, then = (values.reshape(len(values), -1).astype(np.float32) for values in (outputs, before))
+    size = np.maximum(np.abs(now).max(axis=1), np.finfo(np.float32).tiny)
+    return np.asarray(np.abs(now - then).max(axis=1) / size)
+
+
 def parse_exit(text: str) -> tuple[Criterion, float] | None:
     """What `--early-exit` names: a criterion with its threshold, or None for `auto`.
 
@@ -75,7 +101,8 @@ def parse_exit(text: str) -> tuple[Criterion, float] | None:
         threshold = np.nan
     if name not in get_args(Criterion) or not 0 <= threshold <= 1:
         raise OptionError(
-            f"--early-exit: expected auto, confidence or entropy, each of these with a threshold from 0 to 1 "
-            f"such as confidence:0.9, found '{text}'; give one of these"
+            "--early-exit: expected auto, confidence, entropy or change, each of these with a threshold from "
+            f"0 to 1 such as confidence:0.9, found '{text}'; give one of these"
         )
-    return ("confidence" if name == "confidence" else "entropy"), threshold
+    criterion: dict[str, Criterion] = {one: one for one in get_args(Criterion)}
+    return criterion[name], threshold

@@ -83,7 +83,7 @@ def run_until_decided(
 
     Args:
         runner: before its first timestep.
-        rule: when a sample is decided, by the first output's class scores.
+        rule: when a sample is decided, by the first output.
         samples: N.
         steps: T, by which every sample stops.
         apart: whether samples do not depend on each other, so that they may leave.
@@ -97,6 +97,7 @@ def run_until_decided(
     rows = np.arange(samples)  # of those that are still stepped
     used = np.full(samples, steps, np.int64)
     still = np.ones(samples, bool)
+    before: Array | None = None
     results: dict[str, Array] = {}
     for number in range(1, steps + 1):
         runner.advance()
@@ -104,9 +105,11 @@ def run_until_decided(
         for name, values in outputs.items():
             _check_rows(name, values, len(rows))
         first, scores = next(iter(outputs.items()))
-        check_scores(first, scores)
+        if rule.needs_scores:
+            check_scores(first, scores)
         last = number == steps or runner.at_rest
-        new = still[rows] & (rule.decided(scores, number) | last)
+        new = still[rows] & (rule.decided(scores, number, before) | last)
+        before = scores
         for name, values in outputs.items():
             results.setdefault(name, np.zeros((samples, *values.shape[1:]), values.dtype))
             results[name][rows[new]] = values[new]
@@ -117,7 +120,7 @@ def run_until_decided(
         if apart and left.mean() <= _WORTH_LEAVING:
             places = np.flatnonzero(left)
             runner.keep(places)
-            rows = rows[places]
+            rows, before = rows[places], scores[places]
     return results, used
 
 

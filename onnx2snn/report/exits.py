@@ -9,6 +9,7 @@ from onnx2snn.exits.rule import ExitRule
 from onnx2snn.report import tables
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
+from onnx2snn.report.measures import exit_measures
 from onnx2snn.report.plots import BLUE, CARD, MUTED, ORANGE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, joules, percent, sentence
@@ -38,6 +39,8 @@ def exit_section(subject: Subject) -> Section | None:
         "ANN = 1": "" if energy.ratio[0] is None else f"{energy.ratio[0]:.2f}",
     }
     shown = {name: cell for name, cell in columns.items() if cell}
+    if measured := exit_measures(figures):
+        shown["measured"] = measured
     table = Table("With the early exit", list(shown), [list(shown.values())], 0)
     plots = [_histogram(figures), *_thresholds(figures.rule)]
     return Section(

@@ -13,6 +13,7 @@ from onnx2snn.tasks.classify import FIRST
 from onnx2snn.tasks.task import Measure
 
 if TYPE_CHECKING:
+    from onnx2snn.analysis.early_exit import ExitFigures
     from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.analysis.sweep import Point, Sweep
 
@@ -59,6 +60,14 @@ def _titled(task: str, series: Mapping[str, list[float | None]], against: str) -
         (f"{measure.name}{against}", [measure.show(value) for value in series[key]])
         for key, measure in measures.items()
     ]
+
+
+def exit_measures(figures: ExitFigures) -> str:
+    """What an early exit reaches, of a task that knows no right answers; empty for class scores."""
+    found = figures.measures or figures.agreement_measures
+    if not found or FIRST in found:
+        return ""
+    return reached(figures.task, found) + ("" if figures.measures else ", ANN as truth")
 
 
 def quality_text(figures: Sweep, point: Point) -> str:

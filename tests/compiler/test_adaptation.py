@@ -182,7 +182,7 @@ def test_a_second_output_would_not_be_looked_at(rng):
     [
         ({"max_loss": 0.5, "early_exit": "confidence"}, "--early-exit: expected none where --max-loss choo"),
         ({"loss_measure": "agreement"}, "--loss-measure: expected only with --compress"),
-        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
+        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence, entropy or change"),
         ({"spike_budget": "50%", **BURST}, "--spike-budget: expected only with --max-spikes auto"),
         ({"spike_budget": "50%"}, "--spike-budget: expected only with --exponents auto"),
         ({"max_spikes": "auto", "spike_budget": "0%"}, "--spike-budget: expected spikes a sample"),

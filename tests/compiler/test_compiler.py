@@ -169,7 +169,7 @@ def test_report_is_json_and_progress_is_told():
         ({"signed": "yes"}, "--signed: expected True or False, found 'yes'"),
         ({"correct_bias": 1}, "--correct-bias: expected True or False, found 1"),
         ({"threshold": ["mse"]}, "--threshold: expected one of max, percentile, mse, found ['mse']"),
-        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence or entropy"),
+        ({"early_exit": 0.9}, "--early-exit: expected auto, confidence, entropy or change"),
         ({"percentile": 100.1}, "--percentile: expected more than 0 and at most 100"),
         ({"threshold": "best"}, "--threshold: expected one of max, percentile, mse, found 'best'"),
         ({"granularity": "pixel"}, "--granularity: expected one of channel, layer, found 'pixel'"),

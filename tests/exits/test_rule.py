@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import onnx2snn
 from onnx2snn.errors import OptionError
-from onnx2snn.exits.rule import ExitRule, measure, parse_exit
+from onnx2snn.exits.rule import ExitRule, change, measure, parse_exit
 
 
 @given(hnp.arrays(np.float32, (5, 4), elements=st.floats(-20, 20, width=32)))
@@ -99,13 +99,25 @@ def test_a_rule_that_is_none_is_said_in_one_line(text):
     with pytest.raises(OptionError) as caught:
         parse_exit(text)
     assert str(caught.value) == (
-        "--early-exit: expected auto, confidence or entropy, each of these with a threshold from 0 to 1 such "
-        f"as confidence:0.9, found '{text}'; give one of these"
+        "--early-exit: expected auto, confidence, entropy or change, each of these with a threshold from 0 "
+        f"to 1 such as confidence:0.9, found '{text}'; give one of these"
     )
-    with pytest.raises(OptionError, match="--early-exit: expected auto, confidence or entropy"):
+    with pytest.raises(OptionError, match="--early-exit: expected auto, confidence, entropy or change"):
         onnx2snn.CompileOptions(early_exit=text)
 
 
 def test_it_survives_its_dictionary():
     rule = ExitRule("entropy", (0.5, 0.25), probabilities=True)
     assert rule.to_dict() == {"criterion": "entropy", "thresholds": [0.5, 0.25], "probabilities": True}
+
+
+def test_a_change_is_a_share_of_the_largest_value():
+    now, before = np.float32([[4, -2], [0, 1], [0, 0]]), np.float32([[4, -1], [0, 1], [0, 0]])
+    assert change(now, before).tolist() == [0.25, 0, 0]
+    rule = ExitRule("change", (0.25, 0.1))
+    assert rule.decided(now, 1, before).tolist() == [True, True, True]
+    assert rule.decided(now, 2, before).tolist() == [False, True, True]
+    assert not rule.decided(now, 1).any()
+    assert not rule.needs_scores
+    assert parse_exit("change") == ("change", 0.01)
+    assert parse_exit("change:0.5") == ("change", 0.5)
