@@ -24,8 +24,10 @@ from onnx2snn.tasks.asked import Asked
 
 Array = npt.NDArray[Any]
 
-#: Tolerances that are tried, the largest first; with 0 a sample only leaves at rest.
-_TOLERANCES = (*(2.0**-power for power in range(13)), 0.0)
+#: Tolerances that are tried, the largest first.
+_TOLERANCES = tuple(2.0**-power for power in range(13))
+#: No change is as small: nobody leaves.
+_NEVER = -1.0
 
 
 def find_exit(
@@ -96,13 +98,13 @@ class _Seen:
         self._steps.append([self._judge.read(outputs, count) for outputs in steps])
 
     def tolerance(self, bound: float) -> float:
-        """The largest that keeps the bound; 0 where none does."""
+        """The largest that keeps the bound; below 0 where none does."""
         changes, first = (np.concatenate(parts, axis=1) for parts in (self._changes, self._first))
         read = [join(parts) for parts in zip(*self._steps, strict=True)]
         meter = TaskLoss(self._judge, read[-1]) if can_bound(self._judge) else None
         rows = np.arange(changes.shape[1])
         for tolerance in _TOLERANCES:
-            decided = changes <= np.float32(tolerance)
+            decided = (changes > 0) & (changes <= np.float32(tolerance))
             decided[-1] = True
             used = decided.argmax(axis=0)
             if meter is None:
@@ -113,4 +115,4 @@ class _Seen:
                 lost = meter.loss(np.stack(left) if isinstance(read[-1], np.ndarray) else left)[0]
             if lost <= bound:
                 return tolerance
-        return 0.0
+        return _NEVER

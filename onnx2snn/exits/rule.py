@@ -8,7 +8,7 @@ After every timestep the scores so far, the mean of the output, tell how sure th
 Outputs that are no class scores tell by how much they still move:
 
     change      max |y_t - y_(t-1)| / max |y_t|, over all of a sample's output; decided at or below a
-                threshold, and never after the first timestep
+                threshold, but not where nothing has moved at all: nothing may have arrived yet
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class ExitRule(Record):
         """
         threshold = np.float32(self.thresholds[min(timestep, len(self.thresholds)) - 1])
         if self.criterion == "change":
-            return change(scores, before) <= threshold
+            moved = change(scores, before)
+            return (moved > 0) & (moved <= threshold)
         value = measure(self.criterion, scores, probabilities=self.probabilities)
         return value >= threshold if self.criterion == "confidence" else value <= threshold
 

@@ -222,7 +222,7 @@ def exit_table(figures: ExitFigures) -> Table:
 
 def rule_line(rule: ExitRule) -> str:
     """When a sample is decided, as a sentence."""
-    shown = ", ".join(f"{value:.3g}" if value <= 1 else "never" for value in rule.thresholds)
+    shown = ", ".join(f"{value:.3g}" if 0 <= value <= 1 else "never" for value in rule.thresholds)
     sign = "≥" if rule.criterion == "confidence" else "≤"
     return f"decided at {rule.criterion} {sign} {shown}, timestep by timestep; the last stays"
 

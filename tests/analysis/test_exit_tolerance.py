@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import onnx2snn
+from onnx2snn.analysis import exit_tolerance
 from onnx2snn.analysis.evaluation import evaluate
 from onnx2snn.analysis.exit_tolerance import find_exit
 from onnx2snn.data.readers import dataset_from_arrays
@@ -61,6 +62,15 @@ def test_what_a_session_runs_is_what_evaluate_counts(denoiser):
     assert found.mean_timesteps == ran.timesteps_used.mean()
     error = ((ran.outputs["y"] - one.labels) ** 2).mean()
     assert found.measures["psnr"] == pytest.approx(-10 * np.log10(error), rel=1e-5)
+
+
+def test_nobody_leaves_where_no_tolerance_keeps_the_bound(monkeypatch):
+    monkeypatch.setattr(exit_tolerance, "_TOLERANCES", (1.0,))
+    session = compiled()
+    data = dataset_from_arrays(SAMPLES, session.inputs)
+    rule = find_exit(session, data, 1e-6, asked=Asked("control"))
+    assert rule == ExitRule("change", (-1.0,))
+    assert session.run(SAMPLES, early_exit=rule).timesteps_used.tolist() == [4] * 4
 
 
 def test_boxes_may_stop_too():
