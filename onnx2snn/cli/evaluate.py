@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     examples=[
         "onnx2snn evaluate model.snn.onnx --data test.npz --reference model.onnx",
         "onnx2snn evaluate model.snn.onnx --data test.npz --timesteps 2,4,8 --json -",
-        "onnx2snn evaluate yolo.snn.onnx --data images/ --labels boxes.json --decode yolo:boxes",
+        "onnx2snn evaluate boxes.snn.onnx --data images/ --labels boxes.json",
     ],
     sections={
         "Files": ["data", "labels", "reference", "json_file", "report_file"],

@@ -26,6 +26,7 @@ def nets(tmp_path_factory) -> Path:
         onnx2snn.compile(one.model, one.calibration, **options).save(folder / f"{task}.snn.onnx")
         np.save(folder / f"{task}.npy", one.samples)
     np.savez(folder / "images.npz", images=one.samples, labels=one.labels)
+    np.savez(folder / "floats.npz", images=example("detect").samples, labels=np.ones(100))
     (folder / "boxes.json").write_text(json.dumps(coco_form(example("detect").labels)))
     (folder / "my_decode.py").write_text(
         "def boxes(outputs):\n    return [(r[:, :4], r[:, 4], r[:, 5]) for r in outputs['y']]\n\n"
@@ -91,6 +92,10 @@ def test_images_and_their_table():
         (
             "detect.snn.onnx --data detect.npy --task detect --decode my_decode:broken",
             "it raised KeyError: 'logits'; mend it",
+        ),
+        (
+            "detect.snn.onnx --data floats.npz",
+            "found float64 of shape [100], which are of another; give labels",
         ),
         ("restore.snn.onnx --data images.npz --data-range -1", "--data-range: expected a number above 0"),
         (
