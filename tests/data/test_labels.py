@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from onnx2snn.data.labels import check_labels
+from onnx2snn.data.labels import are_classes, check_labels, with_labels
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import DataError
 from tests.data.reader_cases import VECTOR, floats
@@ -34,3 +34,39 @@ def test_labels_past_the_last_class(labels, most):
         f"arrays: labels: expected classes 0 to 2, those of output 'y', found {most}; give the data the "
         "model was trained for"
     )
+
+
+def test_integers_in_a_row_are_classes_and_all_else_is_not():
+    data = labelled(None)
+    assert are_classes(np.arange(3, dtype=np.uint8))
+    assert not are_classes(np.arange(3.0))
+    assert not are_classes(np.eye(3, dtype=int))
+    found = with_labels(data, "here", np.arange(3, dtype=np.uint8))
+    assert found.labels is not None
+    assert (found.labels.dtype, found.targets) == (np.int64, None)
+    numbers = with_labels(found, "here", np.eye(3))
+    assert numbers.labels is None
+    assert numbers.truth is numbers.targets
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            np.array(["a", "b", "c"]),
+            "here: expected numbers of shape [3, …], found <U1 of shape [3]; store the ",
+        ),
+        (
+            np.eye(2),
+            "here: expected 3 labels, one a sample, found 2; store the labels of each sample in a row",
+        ),
+        (
+            np.array([0, -1, 0]),
+            "here: expected class numbers from 0, found -1; leave samples of no class out, ",
+        ),
+    ],
+)
+def test_what_are_no_labels(labels, message):
+    with pytest.raises(DataError) as caught:
+        with_labels(labelled(None), "here", labels)
+    assert str(caught.value).startswith(message)
