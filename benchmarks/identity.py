@@ -122,8 +122,8 @@ def _session(backend: str) -> Iterator[tuple[str, bytes]]:
         yield f"counted {part}", _described(getattr(counted, part))
     yield "work", f"{session.work_per_sample(feeds)}\n{session.fan_out(feeds)}\n".encode()
     if "stream" in session.artifact.schedule:
-        for number, outputs in enumerate(session.stream([feeds, feeds])):
-            yield f"frame {number}", _described(outputs)
+        for number, frame in enumerate(session.stream([feeds, feeds])):
+            yield f"frame {number}", _described(frame.outputs)
         for number, outputs in enumerate(session.outputs_by_step(feeds)):
             yield f"timestep {number}", _described(outputs)
 

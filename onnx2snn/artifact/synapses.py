@@ -78,11 +78,11 @@ def make_counter(artifact: Artifact) -> EventCounter:
     )
 
 
-def _trace(artifact: Artifact, layouts: Mapping[str, Layout], *, analog: bool) -> _Tracer:
+def _trace(artifact: Artifact, layouts: Mapping[str, Layout], *, analog: bool) -> Tracer:
     """Follow spikes from cell to layer, or the values of the prefix that join them."""
     weights, fed = _weights(artifact), _fed(artifact)
     changing = _depending_on_inputs(artifact.prefix, fed)
-    tracer = _Tracer(
+    tracer = Tracer(
         # What counting may read beside counts: weights, the prefix, and shape arithmetic on either.
         still={*weights, *fed},
         counts={cell.output[0]: spike_count(cell) for cell in artifact.spiking},
@@ -97,7 +97,7 @@ def _trace(artifact: Artifact, layouts: Mapping[str, Layout], *, analog: bool) -
     return tracer
 
 
-def _graph(artifact: Artifact, tracer: _Tracer) -> onnx.ModelProto:
+def _graph(artifact: Artifact, tracer: Tracer) -> onnx.ModelProto:
     """The graph from counts to synaptic operations."""
     nodes = list(tracer.nodes)
     if not nodes:  # onnxruntime loads no empty graph
@@ -145,7 +145,7 @@ def _depending_on_inputs(prefix: onnx.ModelProto | None, fed: Iterable[str]) -> 
 
 
 @dataclass
-class _Tracer:
+class Tracer:
     """Follows spike counts from cell to layer, node by node.
 
     Attributes:

@@ -31,6 +31,15 @@ from onnx2snn.cli.options import (
     threads_option,
 )
 from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.cli.stream import (
+    STREAM,
+    check_alone,
+    evaluate_following,
+    one_source,
+    read_following,
+    run_following,
+    stream_options,
+)
 from onnx2snn.cli.tasks import TASK, labels_option, open_labelled, read_asked, task_options
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
@@ -60,6 +69,7 @@ if TYPE_CHECKING:
         "Files": ["data", "labels", "reference", "json_file", "report_file"],
         **TASK,
         "Run": ["timesteps", "threads", "energy_model"],
+        "Streams": ["stream", *STREAM],
         **EXIT,
         **SAMPLES,
     },
@@ -76,6 +86,8 @@ if TYPE_CHECKING:
 @click.option("--reference", type=ONNX_FILE, metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
 @task_options
+@click.option("--stream", is_flag=True, help="Follow recordings frame by frame, with the state carried on.")
+@stream_options
 @exit_options
 @threads_option
 @energy_option
@@ -88,6 +100,7 @@ def evaluate(
     labels: str | None,
     reference: str | None,
     timesteps: str | None,
+    stream: bool,
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
@@ -118,6 +131,13 @@ def evaluate(
     asked = read_asked(values)
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
+    following = read_following(session, values, wanted=stream)
+    if following is not None:
+        check_alone("--timesteps", timesteps, "--early-exit", early_exit, "--report", report_file)
+        dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
+        ann = None if reference is None else open_reference(reference, session)
+        evaluate_following(session, dataset, following, ann, batch_size, json_file)
+        return
     compiled = session.timesteps
     alone = timesteps is None and session.artifact.schedule == "layer"
     steps = [compiled] if alone else read_timesteps(timesteps, compiled)
@@ -126,17 +146,9 @@ def evaluate(
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1], asked)
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar("evaluate") as advance:
-        figures = evaluate_session(
-            session,
-            dataset,
-            steps,
-            ann,
-            batch_size=batch_size,
-            early_exit=rule,
-            energy_model=model,
-            asked=asked,
-            progress=lambda done: advance("evaluate", done / len(dataset)),
-        )
+        measured = partial(evaluate_session, session, dataset, steps, ann, batch_size=batch_size)
+        progress = lambda done: advance("evaluate", done / len(dataset))  # noqa: E731
+        figures = measured(early_exit=rule, energy_model=model, asked=asked, progress=progress)
     out = console_for(json_file)
     _print_figures(out, figures)
     samples = partial(record, session, dataset, steps[-1])
@@ -149,26 +161,36 @@ def evaluate(
     examples=[
         "onnx2snn run model.snn.onnx --input x.npy -o scores.npz",
         "onnx2snn run model.snn.onnx --input x.npy --early-exit confidence:0.99",
+        "onnx2snn run model.snn.onnx --stream frames.npy --frame-rate 30",
     ],
     sections={
         "Files": ["data", "output"],
         "Run": ["timesteps", "threads"],
+        "Streams": ["stream", *STREAM],
         **EXIT,
         **PREPROCESSING,
     },
 )
 @click.argument("snn", type=ONNX_FILE, metavar="SNN.onnx")
-@click.option("--input", "data", required=True, type=ANY_FILE, metavar="X.npy", help=f"Samples. {DATA_HELP}")
+@click.option("--input", "data", type=ANY_FILE, metavar="X.npy", help=f"Samples. {DATA_HELP}")
 @click.option("-o", "--output", type=ANY_FILE, metavar="OUT.npz", help="Write the outputs by name.")
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@click.option(
+    "--stream",
+    type=ANY_FILE,
+    metavar="DATA",
+    help="Instead of --input: frames to follow one after the other, with the state carried on.",
+)
+@stream_options
 @exit_options
 @threads_option
 @preprocessing_options
 def run(
     snn: str,
-    data: str,
+    data: str | None,
     output: str | None,
     timesteps: int | None,
+    stream: str | None,
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
@@ -183,11 +205,17 @@ def run(
     from onnx2snn.analysis.evaluation import top1
     from onnx2snn.exits.in_file import USED
 
-    check_outputs([snn, data], {"-o": output})
+    source = one_source(data, stream)
+    check_outputs([snn, source], {"-o": output})
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
     preprocessing = recorded(session, values)
-    dataset = open_dataset(data, session.inputs, preprocessing)
+    following = read_following(session, values, wanted=stream is not None)
+    dataset = open_dataset(source, session.inputs, preprocessing)
+    if following is not None:
+        check_alone("--timesteps", timesteps, "--early-exit", early_exit)
+        run_following(session, dataset, following, output)
+        return
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, timesteps)
     runs = []
     with progress_bar("run") as advance:

@@ -11,7 +11,7 @@ import click
 
 from onnx2snn.aim import AIM_DECLARATIONS, Aim
 from onnx2snn.cli.files import ANY_FILE
-from onnx2snn.data.event_frames import Polarity
+from onnx2snn.data.event_frames import Polarity, parse_accumulate
 from onnx2snn.data.preprocessing import Normalize, Preprocessing, parse_floats, parse_scale, parse_size
 from onnx2snn.errors import OptionError
 from onnx2snn.options import AUTO, DECLARATIONS, SECTIONS, CompileOptions
@@ -29,7 +29,7 @@ _FIELDS = {item.name: item for kind in (Aim, CompileOptions) for item in fields(
 #: Sections of options in a command's help that several have.
 PREPROCESSING = {
     "Preprocessing": ["scale", "mean", "std", "layout", "resize", "normalize"],
-    "Event recordings": ["frames", "polarity", "sensor"],
+    "Event recordings": ["frames", "accumulate", "polarity", "sensor"],
 }
 SAMPLES = {"Samples": ["max_samples", "batch_size"], **PREPROCESSING}
 EXIT = {"Early exit": ["early_exit", "calib", "max_loss"]}
@@ -109,6 +109,11 @@ def preprocessing_options(command: Command) -> Command:
                 "--frames",
                 metavar="time:10ms|events:2000|count:30",
                 help="How an event recording becomes frames, each a sample.",
+            ),
+            click.option(
+                "--accumulate",
+                metavar="N|all",
+                help="How many frames are summed into each, up to itself.  [default: 1]",
             ),
             click.option(
                 "--polarity",
@@ -217,6 +222,7 @@ def read_preprocessing(values: dict[str, Any], base: Preprocessing) -> Preproces
         "resize": parse_size,
         "normalize": str,
         "frames": str,
+        "accumulate": lambda text: text if text == "all" else parse_accumulate(text),
         "polarity": str,
         "sensor": partial(parse_size, name="sensor"),
     }

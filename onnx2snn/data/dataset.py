@@ -117,6 +117,12 @@ class Dataset:
             turns = np.unique(self.recordings, return_inverse=True)[1]
         return self._take(np.flatnonzero(turns % 2 == 0)), self._take(np.flatnonzero(turns % 2 == 1))
 
+    def recording(self, number: int) -> Dataset:
+        """The frames of one recording, by its number."""
+        if self.recordings is None:
+            raise DataError(f"{self.source}: expected frames of recordings, found samples of their own")
+        return self._take(np.flatnonzero(self.recordings == number))
+
     def _take(self, numbers: NDArray[np.int64]) -> Dataset:
         """Some samples, by their numbers in order."""
         starts = np.cumsum([0, *(part.samples for part in self.parts)])

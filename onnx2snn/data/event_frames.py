@@ -86,6 +86,28 @@ class FrameRule:
         return since // self.size if self.kind == "time" else since * self.size // (since[-1] + 1)
 
 
+def parse_accumulate(value: object) -> int | None:
+    """How many frames are summed into each, the last of which is its own; None for all so far.
+
+    Raises:
+        OptionError: no whole number of at least 1, and not `all`.
+    """
+    if value == "all":
+        return None
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise OptionError(f"accumulate: expected a whole number of at least 1, or all, found {value!r}")
+    return number
+
+
+def accumulated(counts: NDArray[np.int32], most: int | None) -> NDArray[np.int32]:
+    """Frames [n, …] of which each also counts what those before it did, at most `most` in all."""
+    sums = counts.cumsum(axis=0, dtype=np.int32)
+    if most is not None and most < len(sums):
+        sums[most:] -= sums[:-most].copy()
+    return sums
+
+
 def _microseconds(text: str) -> int | None:
     """A length of time as whole microseconds."""
     number = text.rstrip("µmsu")

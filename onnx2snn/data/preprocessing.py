@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx2snn.data.event_frames import FrameRule, Polarity
+from onnx2snn.data.event_frames import FrameRule, Polarity, parse_accumulate
 from onnx2snn.errors import OptionError
 
 Layout = Literal["NCHW", "NHWC"]
@@ -36,13 +36,15 @@ class Preprocessing:
             for event recordings only.
         polarity: what a frame counts, see `count_events`: `channels` (darker, brighter), `signed` or `sum`.
         sensor: (height, width) of the camera in pixels; None: as the file says, or as the model's input.
+        accumulate: how many frames of a recording are summed into each, itself among them; `all` for all up
+            to it.
         normalize: what is done to a sample before scaling: `none`; `binary`: every value becomes its sign;
             `max`: all are divided by the largest magnitude among them, a sample of zeros stays.
 
     Raises:
         OptionError: a number that is not finite, a zero scale or std, a mean and std of different lengths,
-            an unknown layout, rule or name, a size that is not positive, or `polarity` or `sensor`
-            without `frames`.
+            an unknown layout, rule or name, a size that is not positive, or `polarity`, `sensor` or
+            `accumulate` without `frames`.
     """
 
     scale: float = 1.0
@@ -53,6 +55,7 @@ class Preprocessing:
     frames: str | None = None
     polarity: Polarity = "channels"
     sensor: tuple[int, int] | None = None
+    accumulate: int | Literal["all"] = 1
     normalize: Normalize = "none"
 
     def __post_init__(self) -> None:
@@ -77,13 +80,17 @@ class Preprocessing:
         for name, names in (("polarity", get_args(Polarity)), ("normalize", get_args(Normalize))):
             if (found := getattr(self, name)) not in names:
                 raise OptionError(f"{name}: expected {', '.join(names[:-1])} or {names[-1]}, found {found!r}")
+        parse_accumulate(self.accumulate)
         if self.frames is not None:
             FrameRule.parse(self.frames)
-        elif self.sensor is not None or self.polarity != "channels":
-            alone = "polarity" if self.sensor is None else "sensor"
-            raise OptionError(
-                f"{alone}: expected only with --frames, which event recordings need; add that or leave it out"
-            )
+            return
+        defaults = {"sensor": None, "polarity": "channels", "accumulate": 1}
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                raise OptionError(
+                    f"{name}: expected only with --frames, which event recordings need; add that or leave it "
+                    "out"
+                )
 
     def apply(self, array: NDArray[Any], layout: Layout) -> NDArray[np.float32]:
         """Normalise and scale a batch, in float32; a value past float32's range becomes infinite.
@@ -121,6 +128,7 @@ class Preprocessing:
             "layout": self.layout,
             "resize": None if self.resize is None else [int(value) for value in self.resize],
             **(events if self.frames is not None else {}),
+            **({"accumulate": self.accumulate} if self.accumulate != 1 else {}),
             **({"normalize": self.normalize} if self.normalize != "none" else {}),
         }
 

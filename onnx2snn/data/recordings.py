@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from onnx2snn.data.dataset import Dataset, InputSpec, Part
 from onnx2snn.data.event_files import Recordings
-from onnx2snn.data.event_frames import CHANNELS, Events, FrameRule, count_events
+from onnx2snn.data.event_frames import (
+    CHANNELS,
+    Events,
+    FrameRule,
+    accumulated,
+    count_events,
+    parse_accumulate,
+)
 from onnx2snn.data.events import check_events
 from onnx2snn.data.image_folder import balanced
 from onnx2snn.data.labels import LABELS_KEY
@@ -110,16 +117,19 @@ class _Reader:
             events = every[found.offsets[recording] : found.offsets[recording + 1]]
             self._recording = source, recording, events, target.rule.numbers(events.time)
         *_, events, numbers = self._recording
-        start, stop = np.searchsorted(numbers, [first, last])
+        most = parse_accumulate(target.preprocessing.accumulate)
+        earliest = 0 if most is None else max(0, first - most + 1)
+        start, stop = np.searchsorted(numbers, [earliest, last])
         sensor = target.sensor(found)
         counts = count_events(
             events[start:stop],
-            numbers[start:stop] - first,
-            last - first,
+            numbers[start:stop] - earliest,
+            last - earliest,
             sensor,
             target.frame_size(found.where, sensor),
             target.preprocessing.polarity,
         )
+        counts = accumulated(counts, most)[first - earliest :]
         return {target.name: counts if target.layout == "NCHW" else counts.transpose(0, 2, 3, 1)}
 
 

@@ -37,6 +37,24 @@ def first_free(cells: Iterable[onnx.NodeProto]) -> int:
     return max((len(factors) - 1 for factors in coarse), default=0)
 
 
+def with_dead_zone(model: onnx.ModelProto, smallest: int) -> onnx.ModelProto:
+    """A timestep whose graded neurons leave small changes alone.
+
+    Args:
+        model: with the step's graph. Not changed.
+        smallest: power of two: no spike is smaller than so many of a neuron's smallest ones.
+    """
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for cell in result.graph.node:
+        if cell.domain == DOMAIN and CELLS[cell.op_type].sums:
+            kept = [item for item in cell.attribute if item.name != "coarse"]
+            if len(kept) < len(cell.attribute):
+                del cell.attribute[:]
+                cell.attribute.extend([*kept, helper.make_attribute("coarse", [float(smallest)])])
+    return result
+
+
 def tell_rest(cells: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Nodes behind those of a timestep that give `MOVING`."""
     nodes, sums = [], []

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from onnx2snn.artifact.artifact import final_name, zero_state
 from onnx2snn.artifact.fan_out import count_dense
+from onnx2snn.artifact.input_counts import InputCounter, changed, make_input_counter
 from onnx2snn.artifact.layouts import by_sample
 from onnx2snn.artifact.spike_counts import event_count, spike_count
 from onnx2snn.artifact.synapses import make_counter
+from onnx2snn.engine.engines import Engine
 from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.inputs import count_samples
 from onnx2snn.runtime.results import Checkpoint, Work
-from onnx2snn.runtime.runner import Network, Step
+from onnx2snn.runtime.runner import Network, Runner, Step
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Array]
@@ -30,6 +34,8 @@ class Counting:
         network: its artifact.
 
     Attributes:
+        step: one timestep, which also carries counts.
+        counts: the counts that it carries, by input name.
         uncounted: see `EventCounter`.
     """
 
@@ -37,31 +43,68 @@ class Counting:
         self._network, self._artifact = network, network.artifact
         self._counter = make_counter(network.artifact)
         self.uncounted = self._counter.uncounted
-        self._counts = [value.before for value in self._counter.carried]
+        self.counts = [value.before for value in self._counter.carried]
         carried = (*self._artifact.carried, *self._counter.carried)
-        self._step = Step(network.load(self._counter.step), carried)
+        self.step = Step(network.load(self._counter.step), carried)
         self._synapses = network.load(self._counter.synapses)
 
     def checkpoints(self, feeds: dict[str, Array], wanted: Sequence[int]) -> list[Checkpoint]:
         """Run samples, with a checkpoint after each of the timesteps wanted, which ascend."""
         samples = count_samples(self._artifact.inputs, feeds)
         started, seconds = time.perf_counter(), 0.0
-        runner = self._network.start(feeds, self._step)
+        runner = self._network.start(feeds, self.step)
         checkpoints = []
         for number in wanted:
             runner.advance_to(number)
-            outputs, state = runner.outputs(), runner.carried(self._counts)
+            outputs = runner.outputs()
             seconds += time.perf_counter() - started
-            counts = self._count(runner.bridge, state, samples)
+            counts = self.count(runner, samples)
             checkpoints.append(Checkpoint(number, outputs, **counts, seconds=seconds))
             started = time.perf_counter()
         return checkpoints
 
+    @cached_property
+    def _inputs(self) -> tuple[InputCounter, Engine] | None:
+        counter = make_input_counter(self._artifact)
+        return None if counter is None else (counter, self._network.load(counter.model))
+
+    def prefix_macs(self, changes: Values, samples: int) -> Array:
+        """Multiply-accumulates that changed inputs cost in the layers that read them, int64 [N].
+
+        Args:
+            changes: input → whether each of its values has changed, bool [N, …].
+            samples: N.
+        """
+        if self._inputs is None:
+            return np.zeros(samples, np.int64)
+        counter, engine = self._inputs
+        found = engine.run({changed(name): value.astype(np.float32) for name, value in changes.items()})
+        return sum(
+            (by_sample(value, samples, counter.rows[name]) for name, value in found.items()),
+            np.zeros(samples, np.int64),
+        )
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The graph of `step`."""
+        return self._counter.step
+
+    def spikes(self, runner: Runner, samples: int) -> Array:
+        """How often the neurons of each sample have sent something so far, int64 [N]."""
+        state = runner.carried([f"{event_count(cell)}/in" for cell in self._artifact.neurons])
+        layouts = [self._counter.layouts[cell.output[0]] for cell in self._artifact.neurons]
+        counts = zip(state.values(), layouts, strict=True)
+        return sum((by_sample(c, samples, layout) for c, layout in counts), np.zeros(samples, np.int64))
+
+    def count(self, runner: Runner, samples: int) -> dict[str, dict[str, Array]]:
+        """Counts per sample so far, as a checkpoint has them."""
+        return self._count(runner.bridge, runner.carried(self.counts), samples)
+
     def fan_out(self, feeds: dict[str, Array]) -> dict[str, float]:
         """Synaptic operations that a spike of each neuron causes on average, pools on its way included."""
-        runner = self._network.start(feeds, self._step)
+        runner = self._network.start(feeds, self.step)
         runner.advance_to(self._artifact.timesteps)
-        state = runner.carried(self._counts)
+        state = runner.carried(self.counts)
         counts = {spike_count(c): state[f"{spike_count(c)}/in"] for c in self._artifact.spiking}
         caused = dict.fromkeys((cell.name for cell in self._artifact.neurons), 0.0)
         for cell in self._artifact.spiking:
@@ -76,7 +119,7 @@ class Counting:
         """What is computed for a sample beside spikes; the inputs only give the shapes."""
         samples = count_samples(self._artifact.inputs, feeds)
         parts = (self._artifact.prefix, self._counter.step, self._artifact.head)
-        known = {**feeds, **zero_state(self._step.carried)}
+        known = {**feeds, **zero_state(self.step.carried)}
         macs: list[dict[str, int]] = []
         for part in parts:
             if part is None:

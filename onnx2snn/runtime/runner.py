@@ -66,11 +66,16 @@ class Network:
     @cached_property
     def resting_step(self) -> Step:
         """The same, which also tells whether some neuron has sent anything."""
+        return Step(self.load(self.resting_model), self.artifact.carried, tells_rest=True)
+
+    @cached_property
+    def resting_model(self) -> onnx.ModelProto:
+        """The graph of `resting_step`."""
         model = onnx.ModelProto()
         model.CopyFrom(self.artifact.step)
         model.graph.node.extend(tell_rest(self.artifact.cells))
         model.graph.output.append(onnx.helper.make_tensor_value_info(MOVING, onnx.TensorProto.BOOL, []))
-        return Step(self.load(model), self.artifact.carried, tells_rest=True)
+        return model
 
     @cached_property
     def first_free(self) -> int:
@@ -114,9 +119,9 @@ class Network:
             self._used = shapes, make_stepper(self.step.engine, self.step.carried, bridge)
         return Runner(self, bridge, self._used[1])
 
-    def follow(self, bridge: dict[str, Array], step: Step) -> Runner:
-        """A run that begins behind the prefix, or that is a part of another's timesteps."""
-        stepper = make_stepper(step.engine, step.carried, bridge)
+    def follow(self, bridge: dict[str, Array], step: Step, state: Values | None = None) -> Runner:
+        """A run that begins behind the prefix, with another state than the artifact's if there is one."""
+        stepper = make_stepper(step.engine, step.carried, bridge, state)
         return Runner(self, bridge, stepper, tells_rest=step.tells_rest)
 
     def read_out(self, bridge: Values, state: Values, timesteps: int) -> dict[str, Array]:
@@ -162,13 +167,20 @@ class Runner:
     @property
     def at_rest(self) -> bool:
         """Whether no neuron will ever send again; False where the step does not tell."""
-        if not self._tells_rest or self.timesteps <= self._network.first_free:
-            return False
-        return not self._stepper.results()[MOVING]
+        return self._tells_rest and self.timesteps > self._network.first_free and not self.moving
+
+    @property
+    def moving(self) -> bool:
+        """Whether some neuron has sent something in the last step, which has to tell it."""
+        return bool(self._stepper.results()[MOVING])
 
     def carried(self, names: Collection[str]) -> dict[str, Array]:
         """Some carried values, by input name of the step."""
         return self._stepper.carried(names)
+
+    def put(self, values: Values) -> None:
+        """Go on from other carried values, which broadcast; the first step has been run."""
+        self._stepper.put(values)
 
     def results(self) -> dict[str, Array]:
         """All that the last step gave."""

@@ -16,7 +16,7 @@ from onnx2snn.artifact.samples import keep_samples_apart
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
-from onnx2snn.errors import DataError, OptionError
+from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.exits.stopping import check_scores, find_rule, run_until_decided
 from onnx2snn.exits.until_rest import comes_to_rest
@@ -27,10 +27,12 @@ from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.explicit import simulate
+from onnx2snn.runtime.frames import Frame, Pace, Steps
 from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
 from onnx2snn.runtime.probing import Prober
 from onnx2snn.runtime.results import Checkpoint, Run, Work
-from onnx2snn.runtime.runner import Network, Runner, Step
+from onnx2snn.runtime.runner import Network, Step
+from onnx2snn.runtime.streaming import Stream
 from onnx2snn.runtime.trains import step_spikes, whole_train
 
 #: Samples that an early exit begins with together: they soon are fewer.
@@ -66,7 +68,7 @@ class SpikingSession:
         self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
         options = EngineOptions(providers, threads, native)
         self._network = Network(self.artifact, backend, options)
-        self._frames: tuple[int, Runner] | None = None
+        self._stream: Stream | None = None
         self._split = BatchSplit()
         # Loaded now, so that what cannot be is said here.
         self._whole: Engine | None = None
@@ -279,38 +281,54 @@ class SpikingSession:
         """What is computed for a sample beside spikes, and how many neurons there are, from real shapes."""
         return self._counting.work(check_inputs(self.inputs, inputs))
 
-    def stream(self, frames: Iterable[Array | Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
-        """Feed one frame a timestep and give the outputs' mean since the last `reset`.
+    def stream(
+        self,
+        frames: Iterable[Array | Mapping[str, Array]],
+        steps_per_frame: Steps = 1,
+        *,
+        tolerance: int = 1,
+        count: bool = False,
+    ) -> Iterator[Frame]:
+        """Follow frames, each of a batch of streams, with the state carried from frame to frame.
 
-        The state persists from frame to frame, and from call to call, until `reset`.
+        The state also persists from call to call, until `reset`.
+
+        Args:
+            frames: one array for the only input, or arrays by input name; a stream keeps its place in all.
+            steps_per_frame: timesteps, or `rest`: until no neuron of a graded network sends.
+            tolerance: a power of two: neurons of a graded network that have settled send no spikes smaller
+                than so many of their smallest ones.
+            count: also count events and synaptic operations of every frame.
 
         Raises:
             DataError: arrays that do not fit the inputs, or as many samples as the state was not made for.
-            OptionError: a network of the schedule `layer`.
+            OptionError: a network of the schedule `layer`, a rest or a tolerance without graded spikes, or
+                another way to follow frames than those before were followed.
+        """
+        pace = Pace(steps_per_frame, tolerance, count)
+        if self._stream is None or not self._stream.keeps(pace):
+            self._stream = self.open_stream(pace)
+        for frame in frames:
+            feeds = check_inputs(self.inputs, frame)
+            yield self._stream.advance_all(feeds, count_samples(self.inputs, feeds))
+
+    def reset(self, streams: Iterable[int] | None = None) -> None:
+        """Let streams begin anew with the next frame: some, by their places in the batch, or all."""
+        if self._stream is not None:
+            self._stream.forget(streams)
+
+    def open_stream(self, pace: Pace) -> Stream:
+        """Streams of their own, which `stream` and `reset` do not touch.
+
+        Raises:
+            OptionError: as `stream`.
         """
         if self.artifact.schedule == "layer":
             raise OptionError(
                 "stream: expected a network of --schedule stream, found layer, in which the second layer "
                 "fires only after the last frame; compile with --schedule stream"
             )
-        for frame in frames:
-            feeds = check_inputs(self.inputs, frame)
-            samples = count_samples(self.inputs, feeds)
-            bridge = self._network.bridge(feeds)
-            if self._frames is None:
-                self._frames = samples, self._network.follow(bridge, self._network.step)
-            expected, runner = self._frames
-            if samples != expected:
-                raise DataError(
-                    f"frame: expected {expected} samples, as the frames since the last reset had, "
-                    f"found {samples}; call reset() first"
-                )
-            runner.advance(bridge)
-            yield runner.outputs()
-
-    def reset(self) -> None:
-        """Put `stream` back to the initial state."""
-        self._frames = None
+        return Stream(self._network, self._counting if pace.count else None, pace, apart=self._apart)
 
     def batches(self, dataset: Dataset, batch_size: int) -> Iterator[tuple[dict[str, Array], int]]:
         """Batches of a data set that fit the inputs, each with how many samples it has.

@@ -28,6 +28,10 @@ class Stepper(Protocol):
         """Some carried values, by input name of the step graph."""
         ...
 
+    def put(self, values: Mapping[str, Array]) -> None:
+        """Overwrite carried values by others, which broadcast to their shapes; not before the first step."""
+        ...
+
     def results(self) -> dict[str, Array]:
         """All that the last step gave."""
         ...
@@ -81,6 +85,12 @@ class _PlainStepper:
 
     def carried(self, names: Collection[str]) -> dict[str, Array]:
         return {name: self._state[name] for name in names}
+
+    def put(self, values: Mapping[str, Array]) -> None:
+        for name, value in values.items():
+            self._state[name] = np.broadcast_to(value, self._state[name].shape).astype(
+                self._state[name].dtype
+            )
 
     def results(self) -> dict[str, Array]:
         return self._results
@@ -168,13 +178,20 @@ class _BoundStepper:
         place = self._places[_place(self._steps)]
         return {name: place[name].numpy() for name in names}
 
+    def put(self, values: Mapping[str, Array]) -> None:
+        place = self._places[_place(self._steps)]
+        for name, value in values.items():
+            before = place[name].numpy()
+            place[name].update_inplace(np.broadcast_to(value, before.shape).astype(before.dtype))
+
     def results(self) -> dict[str, Array]:
         given = self._last.get_outputs() if self._last is not None else []
         return {name: value.numpy() for name, value in zip(self._given, given, strict=True)}
 
     def select(self, rows: Array) -> Stepper:
         feeds = select_rows({name: value.numpy() for name, value in self._feeds.items()}, rows)
-        state = select_rows(self.carried(self._places[0]), rows)
+        # Copies: what is the same for all samples would be read out of memory that goes with this stepper.
+        state = {name: a.copy() for name, a in select_rows(self.carried(self._places[0]), rows).items()}
         return _BoundStepper(self._engine, self._carried, feeds, state)
 
     def _bind(self, source: int, target: int) -> onnxruntime.IOBinding:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx2snn.data.event_frames import Events, FrameRule, count_events
+from onnx2snn.data.event_frames import Events, FrameRule, accumulated, count_events, parse_accumulate
 from onnx2snn.errors import OptionError
 
 
@@ -105,3 +105,21 @@ def test_frames_conserve_events(times: list[int], rule: str, data: st.DataObject
         np.testing.assert_array_equal(counts.sum(axis=(0, 2, 3)), [(~on).sum(), on.sum()])
         both = count_events(Events(x, y, on, time), numbers, frames, (7, 9), size, "sum")
         np.testing.assert_array_equal(both[:, 0], counts.sum(axis=1))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 9, None])
+def test_frames_are_accumulated(most: int | None) -> None:
+    counts = np.random.default_rng(0).integers(0, 5, (5, 2, 3), np.int32)
+    before = counts.copy()
+    found = accumulated(counts, most)
+    for place in range(5):
+        first = 0 if most is None else max(0, place - most + 1)
+        np.testing.assert_array_equal(found[place], counts[first : place + 1].sum(axis=0))
+    np.testing.assert_array_equal(counts, before)
+
+
+def test_how_many_frames_are_accumulated() -> None:
+    assert [parse_accumulate(value) for value in (1, "3", "all")] == [1, 3, None]
+    for value in (0, -2, "0", "some", "1.5", 1.5, True, None):
+        with pytest.raises(OptionError, match="accumulate: expected a whole number of at least 1, or all"):
+            parse_accumulate(value)

@@ -71,6 +71,25 @@ def test_long_recordings_are_made_in_pieces(tmp_path: Path, monkeypatch: pytest.
     assert whole(data).sum() == 41
 
 
+@pytest.mark.parametrize("accumulate", [2, 3, "all"])
+def test_frames_are_accumulated_within_their_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulate: Any
+) -> None:
+    """Whatever pieces they are made in."""
+    store(tmp_path / "d.npz", 3)
+    plain = open_dataset(tmp_path / "d.npz", FRAMES, Preprocessing(frames="events:4"))
+    expected = []
+    for number in range(3):
+        frames = whole(plain.recording(number))
+        for place in range(len(frames)):
+            first = 0 if accumulate == "all" else max(0, place - accumulate + 1)
+            expected.append(frames[first : place + 1].sum(axis=0))
+    for piece in (recordings._CHUNK, 1):
+        monkeypatch.setattr(recordings, "_CHUNK", piece)
+        rule = Preprocessing(frames="events:4", accumulate=accumulate)
+        np.testing.assert_array_equal(whole(open_dataset(tmp_path / "d.npz", FRAMES, rule)), expected)
+
+
 def test_counts_are_preprocessed_like_integers(tmp_path: Path) -> None:
     events = store(tmp_path / "d.npz", 1)
     rule = Preprocessing(scale=0.5, mean=(0.0, 1.0), std=(1.0, 4.0), frames="count:1")

@@ -132,7 +132,7 @@ def test_results_stay_the_same(name, options, native, rng, monkeypatch):
         assert expected.any()
         np.testing.assert_array_equal(found, expected)
     for found, expected in zip(blocked.stream([x, -x, x]), plain.stream([x, -x, x]), strict=True):
-        np.testing.assert_array_equal(found["y"], expected["y"])
+        np.testing.assert_array_equal(found.outputs["y"], expected.outputs["y"])
 
 
 @pytest.mark.parametrize("native", [False, True])

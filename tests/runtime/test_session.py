@@ -84,9 +84,11 @@ def test_every_way_to_run_agrees(net, rng, backend, signed):
         assert not whole.steps
         assert not whole.spikes
         assert [point.timesteps for point in counted] == sorted({1, steps})
-        for found in (recorded.outputs["y"], counted[-1].outputs["y"], streamed[-1]["y"]):
+        for found in (recorded.outputs["y"], counted[-1].outputs["y"], streamed[-1].outputs["y"]):
             np.testing.assert_allclose(found, whole.outputs["y"], rtol=0, atol=1e-5)
-        np.testing.assert_allclose(recorded.steps["y"], [out["y"] for out in streamed], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            recorded.steps["y"], [out.outputs["y"] for out in streamed], rtol=0, atol=1e-5
+        )
         for name in session.neurons:
             assert recorded.spikes[name].shape[:2] == (steps, 5)
             sent = np.abs(recorded.spikes[name].astype(int)).sum(axis=0).reshape(5, -1).sum(axis=1)
@@ -96,11 +98,11 @@ def test_every_way_to_run_agrees(net, rng, backend, signed):
 def test_stream_keeps_its_state_until_reset(net, rng):
     session = onnx2snn.SpikingSession(snn(net, rng))
     x = feeds(rng, net, 2)["x"]
-    first = [out["y"] for out in session.stream([x, x])]
-    later = [out["y"] for out in session.stream([x])]
+    first = [out.outputs["y"] for out in session.stream([x, x])]
+    later = [out.outputs["y"] for out in session.stream([x])]
     np.testing.assert_array_equal(session.run(x, 3, record=True).steps["y"], [*first, *later])
     session.reset()
-    np.testing.assert_array_equal(next(session.stream([x]))["y"], first[0])
+    np.testing.assert_array_equal(next(session.stream([x])).outputs["y"], first[0])
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
@@ -131,7 +133,7 @@ def test_stream_takes_frames_that_differ(rng):
     theta = max(float(session.artifact.threshold(cell).max()) for cell in session.artifact.neurons)
     *_, last = session.stream(frames)
     # What is not sent yet is the potential, less than Γ + 1 thresholds of it.
-    np.testing.assert_allclose(last["y"], frames.mean(axis=0), rtol=0, atol=5 * theta / 40)
+    np.testing.assert_allclose(last.outputs["y"], frames.mean(axis=0), rtol=0, atol=5 * theta / 40)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -258,9 +260,9 @@ def test_unknown_provider(net, rng):
 def test_stream_refuses_another_batch_until_reset(net, rng):
     session = onnx2snn.SpikingSession(snn(net, rng, correct_bias=False))
     x = feeds(rng, net, 3)["x"]
-    first = next(session.stream([x]))["y"]
+    first = next(session.stream([x])).outputs["y"]
     for other in (x[:1], x[:2]):
         with pytest.raises(onnx2snn.DataError, match=r"expected 3 samples.*call reset\(\)"):
             next(session.stream([other]))
     session.reset()
-    np.testing.assert_allclose(next(session.stream([x[:1]]))["y"], first[:1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(next(session.stream([x[:1]])).outputs["y"], first[:1], rtol=0, atol=1e-6)
