@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -197,7 +197,7 @@ def evaluate_stream(
     if dataset.labels is not None and dataset.recordings is not None:
         labels = np.array([recording.labels[0] for recording in recordings if recording.labels is not None])
     tally = _Tally(labels, len(recordings))
-    stream = session.open_stream(Pace(pace.steps_per_frame, pace.tolerance, count=True))
+    stream = session.open_stream(replace(pace, count=True))
     prefix_macs = None
     for numbers, places, feeds, frame in play(stream, (part.batches(1) for part in recordings), at_once):
         scores = frame.outputs[output]
@@ -215,7 +215,7 @@ def evaluate_stream(
 
 def _rate(session: SpikingSession, pace: Pace, recording: Dataset) -> float:
     """Frames a second of one recording alone, without counting; the first frame warms up."""
-    stream = session.open_stream(Pace(pace.steps_per_frame, pace.tolerance))
+    stream = session.open_stream(replace(pace, count=False))
     frames = list(recording.batches(1))
     taken = []
     for frame in (frames[0], *frames):

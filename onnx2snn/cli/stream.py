@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from onnx2snn.runtime.session import SpikingSession
 
 #: The options that say how frames are followed.
-STREAM = ["steps_per_frame", "tolerance", "frame_rate"]
-_FLAGS = ["--steps-per-frame", "--tolerance", "--frame-rate"]
+STREAM = ["steps_per_frame", "tolerance", "hop", "frame_rate"]
 Command = Callable[..., Any]
 
 
@@ -49,6 +48,12 @@ def stream_options(command: Command) -> Command:
             type=float,
             metavar="HZ",
             help="Frames a second, for the real-time factor.  [default: as --frames time:… says]",
+        ),
+        click.option(
+            "--hop",
+            type=int,
+            metavar="COLUMNS",
+            help="Frames are windows of a signal along their last axis, each so far behind the one before.",
         ),
         click.option(
             "--tolerance",
@@ -80,10 +85,11 @@ def read_following(
     from onnx2snn.analysis.stream_evaluation import frame_seconds
     from onnx2snn.runtime.frames import Pace
 
-    steps_per_frame, tolerance, frame_rate = given = [values.pop(name) for name in STREAM]
+    steps_per_frame, tolerance, hop, frame_rate = given = [values.pop(name) for name in STREAM]
     if not wanted:
-        for flag, value in zip(_FLAGS, given, strict=True):
+        for name, value in zip(STREAM, given, strict=True):
             if value is not None:
+                flag = "--" + name.replace("_", "-")
                 raise OptionError(f"{flag}: expected only with --stream; add that or leave it out")
         return None
     if steps_per_frame is None:
@@ -91,7 +97,7 @@ def read_following(
     steps = int(steps_per_frame) if steps_per_frame.isdecimal() else steps_per_frame
     recorded = session.artifact.metadata.get("preprocessing")
     preprocessing = Preprocessing.from_dict(recorded) if recorded else Preprocessing()
-    pace = Pace(steps, 1 if tolerance is None else tolerance, count=True)
+    pace = Pace(steps, 1 if tolerance is None else tolerance, count=True, hop=hop or 0)
     return Following(pace, frame_seconds(preprocessing, frame_rate))
 
 

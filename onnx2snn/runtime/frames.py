@@ -24,14 +24,17 @@ class Pace:
         tolerance: a power of two: neurons of a graded network that have settled send no spikes smaller than
             so many of their smallest ones.
         count: also count spikes and synaptic operations.
+        hop: columns by which a frame, a window of a longer signal along its last axis, lies behind the one
+            before; what neurons have sent moves along. 0: frames are no windows.
 
     Raises:
-        OptionError: no steps, or another tolerance.
+        OptionError: no steps, or another tolerance or hop.
     """
 
     steps_per_frame: Steps = 1
     tolerance: int = 1
     count: bool = False
+    hop: int = 0
 
     def __post_init__(self) -> None:
         steps = self.steps_per_frame
@@ -44,6 +47,11 @@ class Pace:
             raise OptionError(
                 f"tolerance: expected a power of two such as 1 (any change is sent), 4 or 16, found "
                 f"{self.tolerance!r}"
+            )
+        if not isinstance(self.hop, int) or self.hop < 0:
+            raise OptionError(
+                f"hop: expected a whole number of columns from window to window, found {self.hop!r}; leave "
+                "it out for frames that are no windows"
             )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.runtime.counting import Counting
+from onnx2snn.runtime.windows import move
 
 Array = npt.NDArray[Any]
 
@@ -18,10 +19,15 @@ class PrefixCosts:
 
     The first layers with weights are linear: a changed input value costs as many multiply-accumulates as it
     has connections. Layers of the prefix behind these cost all of theirs as soon as anything has changed.
+
+    Args:
+        counting: counts connections.
+        hop: columns by which windows move on: then only new columns have changed, and as many at the other
+            end, where others have left.
     """
 
-    def __init__(self, counting: Counting) -> None:
-        self._counting = counting
+    def __init__(self, counting: Counting, hop: int = 0) -> None:
+        self._counting, self._hop = counting, hop
         self._before: dict[int, dict[str, Array]] = {}
         self._whole: tuple[int, int] | None = None
 
@@ -44,7 +50,10 @@ class PrefixCosts:
         ]
         changes = {
             name: np.concatenate(
-                [row[name] != self._before.get(m, row)[name] for m, row in zip(members, rows, strict=True)]
+                [
+                    self._changes(self._before.get(member, row)[name], row[name])
+                    for member, row in zip(members, rows, strict=True)
+                ]
             )
             for name, value in feeds.items()
             if value.ndim
@@ -55,3 +64,11 @@ class PrefixCosts:
         self._before = dict(zip(members, rows, strict=True))
         result: Array = np.where(begun, whole, costs)
         return result
+
+    def _changes(self, before: Array, now: Array) -> Array:
+        """Where a frame differs from the one before."""
+        if not self._hop:
+            return np.asarray(now != before)
+        changes = np.asarray(now != move(before, self._hop))
+        changes[..., : self._hop] = changes[..., -self._hop :] = True
+        return changes

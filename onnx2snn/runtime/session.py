@@ -288,6 +288,7 @@ class SpikingSession:
         *,
         tolerance: int = 1,
         count: bool = False,
+        hop: int = 0,
     ) -> Iterator[Frame]:
         """Follow frames, each of a batch of streams, with the state carried from frame to frame.
 
@@ -299,13 +300,14 @@ class SpikingSession:
             tolerance: a power of two: neurons of a graded network that have settled send no spikes smaller
                 than so many of their smallest ones.
             count: also count events and synaptic operations of every frame.
+            hop: columns by which a frame, a window of a longer signal, lies behind the one before.
 
         Raises:
             DataError: arrays that do not fit the inputs, or as many samples as the state was not made for.
             OptionError: a network of the schedule `layer`, a rest or a tolerance without graded spikes, or
                 another way to follow frames than those before were followed.
         """
-        pace = Pace(steps_per_frame, tolerance, count)
+        pace = Pace(steps_per_frame, tolerance, count, hop)
         if self._stream is None or not self._stream.keeps(pace):
             self._stream = self.open_stream(pace)
         for frame in frames:

@@ -26,6 +26,7 @@ from onnx2snn.runtime.frames import Frame, Pace, assembled
 from onnx2snn.runtime.prefix_costs import PrefixCosts
 from onnx2snn.runtime.runner import Network, Runner, Step
 from onnx2snn.runtime.stepper import select_rows
+from onnx2snn.runtime.windows import moved_along, shifts
 
 Array = npt.NDArray[Any]
 Values = Mapping[str, Array]
@@ -77,16 +78,18 @@ class Stream:
         self.pace = pace
         self._network, self._counting, self._apart = network, counting, apart
         self._sums = comes_to_rest(network.artifact.neurons)
-        if not self._sums and (pace.steps_per_frame == "rest" or pace.tolerance != 1):
-            which = "rest" if pace.steps_per_frame == "rest" else f"a tolerance of {pace.tolerance}"
+        if not self._sums and (pace.steps_per_frame == "rest" or pace.tolerance != 1 or pace.hop):
+            which = f"a hop of {pace.hop}" if pace.hop else f"a tolerance of {pace.tolerance}"
+            which = "rest" if pace.steps_per_frame == "rest" else which
             raise OptionError(
                 f"stream: expected a network of --code graded for {which}, found one whose neurons fire in "
-                "every timestep; give a number of steps per frame and no tolerance, or compile with --code "
-                "graded"
+                "every timestep; give a number of steps per frame and no tolerance and hop, or compile with "
+                "--code graded"
             )
+        self._shifts = shifts(network.artifact, pace.hop)
         self._begins = self._step()
         self._follows = self._begins if pace.tolerance == 1 else self._tolerant(self._begins)
-        self._costs = None if counting is None else PrefixCosts(counting)
+        self._costs = None if counting is None else PrefixCosts(counting, pace.hop)
         self._cohorts: list[_Cohort] = []
         self._samples = 0
 
@@ -173,7 +176,9 @@ class Stream:
     def _step(self) -> Step:
         if self._counting is not None:
             return self._counting.step
-        return self._network.resting_step if self.pace.steps_per_frame == "rest" else self._network.step
+        # A state that moves along its last axis has to lie in memory as it is.
+        resting = self.pace.steps_per_frame == "rest" or self.pace.hop
+        return self._network.resting_step if resting else self._network.step
 
     def _tolerant(self, step: Step) -> Step:
         """The same timestep, for neurons that have settled."""
@@ -206,6 +211,8 @@ class Stream:
         if self._counting is not None and runner.timesteps:
             runner.put({name: np.zeros((), np.float32) for name in self._counting.counts})
         started, steps, seconds = time.perf_counter(), 0, 0.0
+        if runner.timesteps:
+            runner.put(moved_along(runner.carried(self._shifts), self._shifts))
         used, sent = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
         while steps < _MOST_STEPS:
             runner.advance(None if steps else bridge)
