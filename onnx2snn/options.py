@@ -165,7 +165,8 @@ class CompileOptions(Record):
     strict: bool = option(
         False,
         "What may be converted",
-        "Refuse nodes that would be computed without spikes, and a --max-loss that nothing keeps.",
+        "Refuse nodes that would be computed without spikes, a --max-loss that nothing keeps, and data that "
+        "cannot be right.",
     )
     dynamic_timesteps: bool = option(
         False, "What may be converted", "Make T an optional input of the artifact."

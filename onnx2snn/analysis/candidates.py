@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 
 from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.checks.findings import UNASKED
 from onnx2snn.compiler.compiler import convert
 from onnx2snn.data.readers import Dataset
 from onnx2snn.options import CompileOptions
@@ -42,7 +43,8 @@ class Candidates:
     def session(self, options: Mapping[str, Any]) -> SpikingSession:
         """The network of one choice of options, ready to run."""
         chosen = CompileOptions(**options)
-        return SpikingSession(convert(self.model, self.calibration, chosen, measured=self._measured).model)
+        compiled = convert(self.model, self.calibration, chosen, measured=self._measured, found=UNASKED)
+        return SpikingSession(compiled.model)
 
 
 def describe(options: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_ene
 from onnx2snn.analysis.judging import Judge, Measured, open_judge
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
+from onnx2snn.checks.findings import examine_network
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
 from onnx2snn.errors import DataError, ModelError, OptionError
@@ -159,6 +160,7 @@ class Evaluation(Record):
         reference_measures: the ANN's own against the labels.
         by_output: after the last timestep, figures of each class, label or output: against the labels, or
             else against the ANN.
+        warnings: what cannot be right about the data.
     """
 
     samples: int
@@ -179,6 +181,7 @@ class Evaluation(Record):
     agreement_measures: dict[str, list[float | None]] = field(default_factory=dict)
     reference_measures: dict[str, float | None] = field(default_factory=dict)
     by_output: dict[str, list[float | None]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 class _Tally:
@@ -240,6 +243,7 @@ def evaluate(
     early_exit: ExitRule | None = None,
     energy_model: EnergyModel | None = None,
     asked: Asked | None = None,
+    warnings: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a network over a data set, after each of several numbers of timesteps.
@@ -253,6 +257,7 @@ def evaluate(
         early_exit: also measure what it gives, with at most the largest of `timesteps`.
         energy_model: what operations take; the default one if None.
         asked: what the task is, and how outputs are read; None: what output and labels tell.
+        warnings: what checks have said of the data; they are asked here if None.
         progress: called with the number of samples done after each batch.
 
     Raises:
@@ -260,6 +265,7 @@ def evaluate(
         OptionError: outputs that have not the task, or that tell not when a sample is decided.
         ModelError: a reference whose output has another shape.
     """
+    said = _examined(session, dataset, reference) if warnings is None else list(warnings)
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
     tally = _Tally(wanted, spike_bits(session.artifact))
@@ -289,7 +295,13 @@ def evaluate(
         )
     energy = estimate_energy(work, _activity(tally, session), energy_model)
     given = None if exits is None else exits.figures(work, energy_model)
-    return _figures(session, tally, energy, measured, given)
+    return replace(_figures(session, tally, energy, measured, given), warnings=said)
+
+
+def _examined(session: SpikingSession, dataset: Dataset, reference: Reference | None) -> list[str]:
+    """What checks say of the data."""
+    file = None if reference is None else reference.source
+    return examine_network(dataset, session.artifact.record, file)
 
 
 def _judge(

@@ -22,6 +22,7 @@ from onnx2snn.analysis.candidates import describe
 from onnx2snn.analysis.ladders import Options, by_size, by_timesteps, open_ladders
 from onnx2snn.analysis.trials import BudgetError, Trials, Tried, latency
 from onnx2snn.artifact.records import SearchRecord
+from onnx2snn.checks.findings import examine_model
 from onnx2snn.compiler.compiler import (
     Calibration,
     CompiledModel,
@@ -111,6 +112,7 @@ class _Search:
     ) -> None:
         self.source, self.dataset, self.aim, self.progress = source, dataset, aim, progress
         self.given, self.ladders = dict(given), ladders
+        self.found = examine_model(dataset, source, strict=bool(given.get("strict")))
         self.trials = Trials(source, dataset, aim, given, progress)
         self.bound = float("inf") if aim.max_loss is None else float(aim.max_loss)
         self.stopped = ""
@@ -132,7 +134,7 @@ class _Search:
         self.trials.convert_all(best.options)
         seconds = round(time.monotonic() - started, 3)
         options = CompileOptions(**(self.given | best.options))
-        compiled = convert(self.source, self.dataset, options, progress=self.progress)
+        compiled = convert(self.source, self.dataset, options, progress=self.progress, found=self.found)
         record = self._record(best, met=met)
         add_metadata(compiled.model, {"search": record.to_dict()})
         phases = {"search": seconds, **compiled.report.seconds}

@@ -19,6 +19,7 @@ import onnx
 import onnx2snn
 from onnx2snn.analysis.candidates import KINDS, Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate, open_reference
+from onnx2snn.checks.findings import examine_both
 from onnx2snn.data.readers import Dataset
 from onnx2snn.data.targets import target_arrays
 from onnx2snn.errors import DataError, OptionError, OutputError
@@ -139,6 +140,7 @@ class Sweep(Record):
         source_sha256: of the ANN.
         task: what the outputs were taken for.
         labelled: whether the measure is against labels, and not against the ANN.
+        warnings: what cannot be right about the data.
     """
 
     samples: int
@@ -147,6 +149,7 @@ class Sweep(Record):
     points: list[Point]
     command: str | None = None
     source_sha256: str | None = None
+    warnings: list[str] = field(default_factory=list)
     task: str = CLASSIFY.name
     labelled: bool = True
 
@@ -179,6 +182,7 @@ def sweep(
     *,
     batch_size: int = 64,
     asked: Asked | None = None,
+    strict: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> Sweep:
     """Convert and evaluate at every point of a grid; what the cache has is not done again.
@@ -192,6 +196,7 @@ def sweep(
         cache: a folder for the figures of each point, by everything that they depend on.
         batch_size: samples a batch.
         asked: what the task is, and how outputs are read; None: what output and labels tell.
+        strict: refuse data that cannot be right.
         progress: called with what is being done and the share of what the cache lacks that is.
 
     Raises:
@@ -201,6 +206,7 @@ def sweep(
     grid.check()
     points = list(grid.points())
     asked = asked or Asked()
+    said = examine_both(calibration, dataset, model, strict=strict)
     about = _fingerprint(model, asked, calibration, dataset)
     candidates = Candidates(model, calibration)
     tried: list[Point] = []
@@ -227,7 +233,7 @@ def sweep(
                 "evaluate, whose output_error needs none"
             )
         tried.append(point)
-    return _summary(tried, dataset)
+    return replace(_summary(tried, dataset), warnings=said)
 
 
 def _measure(
@@ -250,8 +256,8 @@ def _figures(
     batch_size: int,
     asked: Asked,
 ) -> Point:
-    opened = open_reference(reference, session)
-    figures = evaluate(session, dataset, [session.timesteps], opened, batch_size=batch_size, asked=asked)
+    opened, steps = open_reference(reference, session), [session.timesteps]
+    figures = evaluate(session, dataset, steps, opened, batch_size=batch_size, asked=asked, warnings=())
     measured = figures.measures or figures.agreement_measures
     batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
     seconds = []

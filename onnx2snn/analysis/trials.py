@@ -146,7 +146,7 @@ class Trials:
         self._check_budget(options)
         session = self._session(options)
         counted = _at_most(self.held_back, _COUNTED)
-        figures = evaluate(session, counted, [session.timesteps], batch_size=self._batch_size)
+        figures = evaluate(session, counted, [session.timesteps], batch_size=self._batch_size, warnings=())
         self.spend(_TRIAL[options["schedule"]] * len(self.candidates.calibration))
         self.spend(_COUNTING * len(counted))
         energy = float(figures.energy.ratio[0] or 0.0)

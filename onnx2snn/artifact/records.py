@@ -104,11 +104,39 @@ class ActivationRecord(Record):
 
 
 @dataclass(frozen=True)
+class InputRecord(Record):
+    """What an input was fed with during calibration, of a few samples that were spread over all.
+
+    Attributes:
+        samples: how many.
+        mean, deviation: of each channel.
+        least, greatest: of all values.
+        middle: each sample's mean: the mean of these and their deviation.
+        contrast: the logarithm of each sample's deviation: the same.
+    """
+
+    samples: int
+    mean: list[float]
+    deviation: list[float]
+    least: float
+    greatest: float
+    middle: list[float]
+    contrast: list[float]
+
+
+@dataclass(frozen=True)
 class CalibrationRecord(Record):
-    """How many samples calibration saw, and where they came from."""
+    """What calibration saw.
+
+    Attributes:
+        samples: how many.
+        source: where they came from.
+        inputs: input → what it was fed with; None in older files.
+    """
 
     samples: int
     source: str
+    inputs: dict[str, InputRecord] | None = None
 
 
 @dataclass(frozen=True)

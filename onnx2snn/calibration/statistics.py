@@ -63,12 +63,20 @@ class Statistics:
         total: bytes of all activations of one sample.
         histograms: activation's output → histogram per channel of its magnitude. What lies below zero counts
             with the square of its slope, which is how much its error weighs.
+        peaks: input, or activation's output → the largest magnitude of each sample, [n] a batch; of what has
+            a row for each sample.
     """
 
     samples: int = 0
     largest: int = 0
     total: int = 0
     histograms: dict[str, ChannelHistogram] = field(default_factory=dict)
+    peaks: dict[str, list[Vector]] = field(default_factory=dict)
+
+    def note(self, name: str, peaks: Vector, samples: int) -> None:
+        """Add a batch's peaks, unless rows are no samples."""
+        if len(peaks) == samples:
+            self.peaks.setdefault(name, []).append(peaks)
 
 
 def collect_statistics(
@@ -102,12 +110,14 @@ def collect_statistics(
     read = [activation.tensor for activation in activations.values()]
     model = tap(write_model(graph), read, only=True)
     engine, huge = OnnxruntimeEngine(model), bool(references(model))
-    statistics = Statistics()
+    statistics = Statistics(peaks={name: [] for name in (*(t.name for t in graph.inputs), *activations)})
     places = {name: Places(len(dataset), _PLACES) for name in activations}
 
     def add(name: str) -> None:
         activation = activations[name]
-        _count(statistics.histograms[name], activation, results[activation.tensor], axes[name], places[name])
+        outputs = results[activation.tensor]
+        peaks = _count(statistics.histograms[name], activation, outputs, axes[name], places[name])
+        statistics.note(name, peaks, count)
 
     if read:
         sizes = _sample_bytes(engine, graph, dataset)
@@ -118,6 +128,8 @@ def collect_statistics(
             results = _run(engine, batch)
             statistics.samples += count
             let_go()
+            for name, fed in batch.items():
+                statistics.note(name, _largest(fed), count)
             for name in activations.keys() - statistics.histograms.keys():
                 given = results[activations[name].tensor]
                 statistics.histograms[name] = _histogram(given, axes[name], in_file=huge)
@@ -193,24 +205,38 @@ def _count(
     outputs: npt.NDArray[Any],
     axis: int | None,
     places: Places,
-) -> None:
-    """Add a batch to an activation's histogram."""
+) -> Vector:
+    """Add a batch to an activation's histogram; gives the largest magnitude of each sample, [N]."""
     slope = activation.slope
     some = at_places(outputs, axis, places.some(outputs.shape, axis, slope))
     weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
     magnitudes = some if slope is None else np.abs(some)
-    highest = _highest(outputs, axis, signed=slope is not None) if outputs.size else None
-    whole = histogram.add(magnitudes, weights, axis=axis, highest=highest)
+    highest = _highest(outputs, axis, signed=slope is not None)
+    whole = histogram.add(
+        magnitudes, weights, axis=axis, highest=highest.max(axis=0) if outputs.size else None
+    )
     _check(activation.tensor, outputs, finite=whole)
+    return np.asarray(highest.max(axis=1))
 
 
 def _highest(values: npt.NDArray[Any], axis: int | None, *, signed: bool) -> Vector:
-    """Of each channel, the largest magnitude; [C]."""
-    whole = values.reshape(around(values.shape, axis))
-    highest = whole.max(axis=(0, 2))
+    """The largest magnitudes [N, C] of each sample in each channel; [1, C] where channels come first."""
+    before, channels, _ = around(values.shape, axis)
+    if not values.size:
+        return np.zeros((1, channels))
+    rows = len(values) if values.ndim and axis != 0 else 1
+    apart = values.reshape(rows, 1 if axis is None else before // rows, channels, -1)
+    highest = apart.max(axis=(1, 3))
     if signed:
-        highest = np.maximum(highest, -whole.min(axis=(0, 2)))
+        highest = np.maximum(highest, -apart.min(axis=(1, 3)))
     return np.asarray(highest, np.float64)
+
+
+def _largest(fed: npt.NDArray[Any]) -> Vector:
+    """The largest magnitude of each sample of an input, [n]; what is no number is as large as 0."""
+    flat = fed.reshape(len(fed), -1)
+    largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0).astype(np.float64))
+    return np.asarray(np.nan_to_num(largest, nan=0.0), np.float64)
 
 
 def _check(name: str, values: npt.NDArray[Any], *, finite: bool) -> None:

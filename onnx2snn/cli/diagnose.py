@@ -18,6 +18,7 @@ from onnx2snn.cli.options import (
     recorded,
     report_option,
     sample_options,
+    strict_option,
     threads_option,
 )
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, write_json
@@ -35,7 +36,7 @@ from onnx2snn.report import tables
     ],
     sections={
         "Files": ["reference", "data", "json_file", "report_file"],
-        "Run": ["timesteps", "threads"],
+        "Run": ["timesteps", "threads", "strict"],
         **SAMPLES,
     },
 )
@@ -56,6 +57,7 @@ from onnx2snn.report import tables
 )
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
 @threads_option
+@strict_option
 @preprocessing_options
 @partial(sample_options, most=256)  # every layer is run on its own with each of them
 @report_option
@@ -67,6 +69,7 @@ def diagnose(
     threads: int | None,
     batch_size: int,
     max_samples: int | None,
+    strict: bool,
     json_file: str | None,
     report_file: str | None,
     **values: Any,
@@ -79,6 +82,7 @@ def diagnose(
     """
     from onnx2snn.analysis.diagnosis import PreparedReference
     from onnx2snn.analysis.diagnosis import diagnose as diagnose_session
+    from onnx2snn.checks.findings import examine_network
     from onnx2snn.cli.repeat import report
     from onnx2snn.report.recording import record
 
@@ -95,6 +99,7 @@ def diagnose(
             dataset,
             timesteps=timesteps,
             batch_size=batch_size,
+            warnings=examine_network(dataset, session.artifact.record, reference, strict=strict),
             progress=lambda share: advance("diagnose", share),
         )
     out = console_for(json_file)

@@ -28,6 +28,7 @@ from onnx2snn.cli.options import (
     recorded,
     report_option,
     sample_options,
+    strict_option,
     threads_option,
 )
 from onnx2snn.cli.output import print_reference, print_uncounted
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     sections={
         "Files": ["data", "labels", "reference", "json_file", "report_file"],
         **TASK,
-        "Run": ["timesteps", "threads", "energy_model"],
+        "Run": ["timesteps", "threads", "energy_model", "strict"],
         "Streams": ["stream", *STREAM],
         **EXIT,
         **SAMPLES,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
 @exit_options
 @threads_option
 @energy_option
+@strict_option
 @preprocessing_options
 @sample_options
 @report_option
@@ -108,6 +110,7 @@ def evaluate(
     energy_model: str | None,
     batch_size: int,
     max_samples: int | None,
+    strict: bool,
     json_file: str | None,
     report_file: str | None,
     **values: Any,
@@ -121,6 +124,7 @@ def evaluate(
     from onnx2snn.analysis.energy import load_energy_model
     from onnx2snn.analysis.evaluation import evaluate as evaluate_session
     from onnx2snn.analysis.evaluation import open_reference
+    from onnx2snn.checks.findings import examine_network
     from onnx2snn.cli.repeat import report
     from onnx2snn.report.recording import record
 
@@ -147,8 +151,9 @@ def evaluate(
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar("evaluate") as advance:
         measured = partial(evaluate_session, session, dataset, steps, ann, batch_size=batch_size)
+        said = examine_network(dataset, session.artifact.record, reference, strict=strict)
         progress = lambda done: advance("evaluate", done / len(dataset))  # noqa: E731
-        figures = measured(early_exit=rule, energy_model=model, asked=asked, progress=progress)
+        figures = measured(early_exit=rule, energy_model=model, asked=asked, warnings=said, progress=progress)
     out = console_for(json_file)
     _print_figures(out, figures)
     samples = partial(record, session, dataset, steps[-1])

@@ -184,6 +184,11 @@ threads_option = click.option(
 )
 
 
+strict_option = click.option(
+    "--strict", is_flag=True, help="Refuse data that cannot be right, instead of warning."
+)
+
+
 energy_option = click.option(
     "--energy-model",
     type=ANY_FILE,

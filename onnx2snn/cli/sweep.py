@@ -24,6 +24,7 @@ from onnx2snn.cli.options import (
     read_timesteps,
     report_option,
     sample_options,
+    strict_option,
 )
 from onnx2snn.cli.tasks import TASK, labels_option, open_labelled, read_asked, task_options
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
@@ -52,7 +53,7 @@ _Number = TypeVar("_Number", int, float)
         "Files": ["calib", "data", "labels", "cache", "plot", "json_file", "report_file"],
         **TASK,
         "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
-        "Samples": ["calib_samples", *SAMPLES["Samples"]],
+        "Samples": ["calib_samples", *SAMPLES["Samples"], "strict"],
         **PREPROCESSING,
     },
 )
@@ -96,6 +97,7 @@ _Number = TypeVar("_Number", int, float)
     help="Where points are kept, to go on from.  [default: MODEL.sweep]",
 )
 @click.option("--plot", type=ANY_FILE, metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
+@strict_option
 @preprocessing_options
 @sample_options
 @report_option
@@ -114,6 +116,7 @@ def sweep(
     plot: str | None,
     batch_size: int,
     max_samples: int | None,
+    strict: bool,
     json_file: str | None,
     report_file: str | None,
     **values: Any,
@@ -144,9 +147,8 @@ def sweep(
     dataset = open_labelled(data, labels, inputs, preprocessing, max_samples)
     folder = _make_cache(Path(cache or f"{Path(model).stem}.sweep"))
     with progress_bar("sweep") as bar:
-        swept = run_sweep(
-            ann, model, calibration, dataset, grid, folder, batch_size=batch_size, asked=asked, progress=bar
-        )
+        more: dict[str, Any] = {"batch_size": batch_size, "asked": asked, "strict": strict, "progress": bar}
+        swept = run_sweep(ann, model, calibration, dataset, grid, folder, **more)
     limit = [] if calib_samples is None else ["--max-samples", str(calib_samples)]
     words = [*limit, *typed, *shlex.split(command(swept.knee.options))]
     swept = replace(swept, command=_compile_line(model, calib, words))

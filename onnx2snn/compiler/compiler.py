@@ -17,6 +17,8 @@ import onnx2snn
 from onnx2snn.artifact.artifact import input_specs, is_artifact
 from onnx2snn.artifact.records import CalibrationRecord
 from onnx2snn.calibration.statistics import Statistics
+from onnx2snn.checks.findings import Findings, examine
+from onnx2snn.checks.net import look_at
 from onnx2snn.compiler.adaptation import adapt
 from onnx2snn.compiler.exit_calibration import calibrate_exit
 from onnx2snn.compiler.report import CompileReport, Inspection
@@ -98,15 +100,17 @@ def convert(
     max_samples: int | None = None,
     progress: Progress | None = None,
     measured: dict[tuple[int, bool], Statistics] | None = None,
+    found: Findings | None = None,
 ) -> CompiledModel:
     """As `onnx2snn.compile`, for one of many conversions of a model on the same data.
 
     `chosen` has the options, `measured` the statistics that earlier conversions measured, by the number of
-    samples and whether of the targets of graded neurons; what is missing is filled in.
+    samples and whether of the targets of graded neurons; what is missing is filled in. `found` is what checks
+    of the data have said; they are asked here where it is None.
     """
     with spilling() as spill:
         artifact, report = _convert(
-            model, calibration, chosen, preprocessing, max_samples, _Phases(progress), measured
+            model, calibration, chosen, preprocessing, max_samples, _Phases(progress), measured, found
         )
         spill.keep_only({place_of(tensor)[0] for tensor in references(artifact)})
     return CompiledModel(artifact, report)
@@ -120,26 +124,33 @@ def _convert(
     max_samples: int | None,
     phases: _Phases,
     measured: dict[tuple[int, bool], Statistics] | None,
+    found: Findings | None,
 ) -> tuple[onnx.ModelProto, CompileReport]:
     with phases.timed("read"):
         source = read_model(model)
         graph, context = begin(source, chosen)
+        net = look_at(context.model, graph) if found is None else None
     phases.run((*PREPARATION, *ADMISSION), graph, context)
     # Opened only now: a graph that is refused costs no look at the data.
     dataset = open_calibration(calibration, context.model, preprocessing or Preprocessing(), max_samples)
+    if found is None:
+        with phases.timed("check"):
+            found = examine(dataset, net, strict=chosen.strict)
+    del net  # and its sessions
     context.dataset, held_back = _split(dataset, chosen)
     seen = len(context.dataset), chosen.code == "graded"
     if measured is not None and seen in measured:
         context.statistics = measured[seen]
         context.established.add("ranges_measured")
     phases.run(CONVERSION, graph, context)
+    found = found.with_ranges(context.statistics, context.dataset, strict=chosen.strict)
     if measured is not None and context.statistics is not None:
         measured[seen] = context.statistics
 
     def finish(graph: Graph, context: Context) -> tuple[onnx.ModelProto, CompileReport]:
         phases.run(COMPLETION, graph, context)
         with phases.timed("emit"):
-            return _emit(graph, context, digest(source))
+            return _emit(graph, context, digest(source), found)
 
     if held_back is None:
         artifact, report = finish(graph, context)
@@ -248,7 +259,9 @@ def inspect(
     return Inspection(judge(context.model, graph, notes, strict=strict), count_macs(graph))
 
 
-def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.ModelProto, CompileReport]:
+def _emit(
+    graph: Graph, context: Context, source_sha256: str, found: Findings
+) -> tuple[onnx.ModelProto, CompileReport]:
     """Write the converted graph as an artifact with its metadata; and the report, which is the same."""
     options, original, dataset = context.options, context.model, context.dataset
     assert dataset is not None
@@ -265,8 +278,9 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
         context.neurons,
         context.activations,
         options,
-        CalibrationRecord(context.statistics.samples, dataset.source),
+        CalibrationRecord(context.statistics.samples, dataset.source, found.inputs or None),
         context.layers,
+        warnings=found.warnings,
     )
     if options.schedule == "layer":
         artifact = emit_layer(graph)
@@ -274,7 +288,7 @@ def _emit(graph: Graph, context: Context, source_sha256: str) -> tuple[onnx.Mode
         artifact = emit_stream(graph, options.timesteps, dynamic_timesteps=options.dynamic_timesteps)
     artifact.producer_name, artifact.producer_version = "onnx2snn", onnx2snn.__version__
     metadata = report.to_dict()
-    for name in ("roles", "seconds", "peak_megabytes"):
+    for name in ("roles", "seconds", "peak_megabytes", "warnings"):
         del metadata[name]
     add_metadata(
         artifact,

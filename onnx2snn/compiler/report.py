@@ -58,6 +58,7 @@ class CompileReport(Inspection):
         early_exit: when the file stops by itself.
         seconds: by phase.
         peak_megabytes: of the process until the end of a phase, where the system tells.
+        warnings: what cannot be right about the data.
     """
 
     neurons: dict[str, NeuronRecord]
@@ -70,3 +71,4 @@ class CompileReport(Inspection):
     early_exit: ExitRule | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_megabytes: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)

@@ -51,6 +51,22 @@ def test_every_sample_is_counted_in_its_channel(batch_size):
     assert histogram.counts.sum(axis=1).tolist() == [5, 2]
 
 
+def test_the_peak_of_every_sample_is_kept():
+    found = collected(net(), dataset(), 2)
+    assert [value for batch in found.peaks["x"] for value in batch] == [1, 2, 3, 4, 90]
+    assert [value for batch in found.peaks["y"] for value in batch] == [1, 2, 3, 4, 90]
+    assert list(found.peaks) == ["x", "y"]
+    signed = collected(net("y = LeakyRelu <alpha = 0.5> (x)"), dataset(x=-X), 4, slope=np.float32(0.5))
+    assert [value for batch in signed.peaks["y"] for value in batch] == [1, 2, 3, 4, 90]
+
+
+def test_rows_that_are_no_samples_have_no_peaks():
+    graph = graph_of(
+        parse("(float[N,2] x) => (float[M,1] y) { r = Reshape (x, s) y = Relu (r) }", s=np.int64([-1, 1]))
+    )
+    assert collected(graph, dataset()).peaks["y"] == []
+
+
 def test_a_partial_batch_is_dropped_where_the_batch_is_fixed():
     done = []
     found = collected(net(batch="2"), dataset(2), 64, advance=done.append)

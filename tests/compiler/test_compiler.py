@@ -109,10 +109,11 @@ def test_metadata(normalized, monkeypatch):
     assert held["onnx2snn.source_sha256"] == digest
     assert onnx2snn.Preprocessing.from_dict(held["onnx2snn.preprocessing"]) == SCALE
     with np.load(str(DEMO / "digits_calibration.npz")) as data:
-        assert held["onnx2snn.calibration"] == {
-            "samples": len(data["images"]),
-            "source": "digits_calibration.npz",
-        }
+        calibration = held["onnx2snn.calibration"]
+        assert calibration["samples"] == len(data["images"])
+        assert calibration["source"] == "digits_calibration.npz"
+        (fed,) = calibration["inputs"].values()
+        assert (fed["least"], fed["greatest"], len(fed["mean"])) == (0.0, 1.0, 1)
     assert onnx2snn.CompileOptions(**held["onnx2snn.options"]) == onnx2snn.CompileOptions(
         signed=True, max_spikes=3, timesteps=5
     )

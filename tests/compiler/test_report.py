@@ -36,7 +36,7 @@ def test_what_there_was_not_is_left_out():
     held = report.to_dict()
     assert list(held) == [
         *("nodes", "roles", "macs", "neurons", "activations", "options", "calibration"),
-        *("seconds", "peak_megabytes"),
+        *("seconds", "peak_megabytes", "warnings"),
     ]
     assert held["calibration"] == {"samples": 4, "source": "x.npz"}
     assert held["options"]["timesteps"] == 8

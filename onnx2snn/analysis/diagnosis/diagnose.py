@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,7 @@ from onnx2snn.analysis.diagnosis.verdict import (
 from onnx2snn.analysis.evaluation import top1
 from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
 from onnx2snn.artifact.records import NeuronRecord
+from onnx2snn.checks.findings import examine_network
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
@@ -51,6 +52,7 @@ def diagnose(
     *,
     timesteps: int | None = None,
     batch_size: int = 64,
+    warnings: Sequence[str] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Diagnosis:
     """Run network and ANN on the same samples and take the error apart, layer by layer.
@@ -61,6 +63,7 @@ def diagnose(
         dataset: samples; with labels the accuracy is given.
         timesteps: T; as compiled by default.
         batch_size: samples a batch, unless the model's batch is fixed.
+        warnings: what checks have said of the data; they are asked here if None, but for the ANN.
         progress: called with the share of the work that is done.
 
     Raises:
@@ -73,6 +76,8 @@ def diagnose(
             "diagnose: expected a network of floats, found --weights int8, whose currents are rounded before "
             "they can be seen; compile it without and diagnose that"
         )
+    if warnings is None:
+        warnings = examine_network(dataset, session.artifact.record, None)
     diagnosis = _Diagnosis(session, reference, session.timesteps if timesteps is None else timesteps)
     for batch, count in session.batches(dataset, batch_size):
         labels = None if dataset.labels is None else dataset.labels[diagnosis.samples :][:count]
@@ -81,7 +86,7 @@ def diagnose(
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to diagnose on"
         )
-    return diagnosis.figures(labelled=dataset.labels is not None)
+    return replace(diagnosis.figures(labelled=dataset.labels is not None), warnings=list(warnings))
 
 
 class _Diagnosis:

@@ -98,6 +98,7 @@ class Diagnosis(Record):
         worst: layers with the largest errors of their own.
         layers: in firing order.
         not_compared: neuron → why it has no counterpart in the ANN.
+        warnings: what cannot be right about the data.
     """
 
     samples: int
@@ -111,6 +112,7 @@ class Diagnosis(Record):
     worst: list[str] = field(default_factory=list)
     layers: list[LayerDiagnosis] = field(default_factory=list)
     not_compared: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def exponents(self) -> int | None:

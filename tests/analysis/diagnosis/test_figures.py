@@ -30,7 +30,7 @@ def test_its_json_has_everything_once():
     held = FOUND.to_dict()
     assert list(held) == [
         *("samples", "timesteps", "schedule", "accuracy", "reference_accuracy", "agreement", "output"),
-        *("verdict", "worst", "layers", "not_compared"),
+        *("verdict", "worst", "layers", "not_compared", "warnings"),
     ]
     assert held["accuracy"] is None
     assert held["output"] == {"name": "y", "error": 0.25, "parameters": 0.125, "harm": -0.5}
