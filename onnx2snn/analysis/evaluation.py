@@ -16,6 +16,7 @@ from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_ene
 from onnx2snn.analysis.judging import Judge, Measured, open_judge
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
+from onnx2snn.calibration.statistics import ignore
 from onnx2snn.checks.findings import examine_network
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
@@ -287,15 +288,16 @@ def evaluate(
         if exits is not None:
             exits.add(batch, points, expected, count)
         work = work or session.work_per_sample(batch)
-        if progress is not None:
-            progress(tally.samples)
+        (progress or ignore)(tally.samples)
     if work is None or measured is None:
-        raise DataError(
-            f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
-        )
+        raise _nothing_in(dataset)
     energy = estimate_energy(work, _activity(tally, session), energy_model)
     given = None if exits is None else exits.figures(work, energy_model)
     return replace(_figures(session, tally, energy, measured, given), warnings=said)
+
+
+def _nothing_in(dataset: Dataset) -> DataError:
+    return DataError(f"{dataset.source}: expected at least one sample, found none; give data to evaluate on")
 
 
 def _examined(session: SpikingSession, dataset: Dataset, reference: Reference | None) -> list[str]:

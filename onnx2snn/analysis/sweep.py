@@ -227,13 +227,17 @@ def sweep(
                 logger.warning("%s is left out: %s", describe(options), error)
                 continue
             write_atomically(place, (json.dumps(point.to_dict(), indent=2) + "\n").encode())
-        if not point.measures:
-            raise DataError(
-                "sweep: expected outputs with a row for each sample to measure by, found others; use "
-                "evaluate, whose output_error needs none"
-            )
+        _check_measured(point)
         tried.append(point)
     return replace(_summary(tried, dataset), warnings=said)
+
+
+def _check_measured(point: Point) -> None:
+    if not point.measures:
+        raise DataError(
+            "sweep: expected outputs with a row for each sample to measure by, found others; use "
+            "evaluate, whose output_error needs none"
+        )
 
 
 def _measure(

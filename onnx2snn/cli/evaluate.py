@@ -135,20 +135,17 @@ def evaluate(
     asked = read_asked(values)
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
+    ann = None if reference is None else open_reference(reference, session)
     following = read_following(session, values, wanted=stream)
     if following is not None:
         check_alone("--timesteps", timesteps, "--early-exit", early_exit, "--report", report_file)
         dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
-        ann = None if reference is None else open_reference(reference, session)
         evaluate_following(session, dataset, following, ann, batch_size, json_file)
         return
-    compiled = session.timesteps
-    alone = timesteps is None and session.artifact.schedule == "layer"
-    steps = [compiled] if alone else read_timesteps(timesteps, compiled)
+    steps = _steps(session, timesteps)
     preprocessing = recorded(session, values)
     dataset = open_labelled(data, labels, session.inputs, preprocessing, max_samples)
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1], asked)
-    ann = None if reference is None else open_reference(reference, session)
     with progress_bar("evaluate") as advance:
         measured = partial(evaluate_session, session, dataset, steps, ann, batch_size=batch_size)
         said = examine_network(dataset, session.artifact.record, reference, strict=strict)
@@ -270,6 +267,12 @@ def _print_figures(out: Console, figures: Evaluation) -> None:
 def _first(numbers: npt.NDArray[Any]) -> str:
     """The first of many numbers."""
     return ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
+
+
+def _steps(session: SpikingSession, timesteps: str | None) -> list[int]:
+    """The numbers of timesteps to report; of the schedule `layer` T alone, unless others are named."""
+    alone = timesteps is None and session.artifact.schedule == "layer"
+    return [session.timesteps] if alone else read_timesteps(timesteps, session.timesteps)
 
 
 def _exit_rule(
