@@ -16,7 +16,6 @@ from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_ene
 from onnx2snn.analysis.judging import Judge, Measured, open_judge
 from onnx2snn.artifact.artifact import input_specs
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
-from onnx2snn.calibration.statistics import ignore
 from onnx2snn.checks.findings import examine_network
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Engine, make_engine
@@ -30,6 +29,7 @@ from onnx2snn.tasks.asked import Asked
 from onnx2snn.tasks.classify import FIRST
 
 Array = npt.NDArray[Any]
+_EMPTY = "expected at least one sample, found none; give data to evaluate on"
 
 
 @dataclass(frozen=True)
@@ -267,8 +267,7 @@ def evaluate(
         ModelError: a reference whose output has another shape.
     """
     said = _examined(session, dataset, reference) if warnings is None else list(warnings)
-    wanted = sorted(set(timesteps))
-    output = session.artifact.outputs[0]
+    wanted, output = sorted(set(timesteps)), session.artifact.outputs[0]
     tally = _Tally(wanted, spike_bits(session.artifact))
     every = wanted if early_exit is None else range(1, wanted[-1] + 1)
     exits: ExitTally | None = None
@@ -288,16 +287,13 @@ def evaluate(
         if exits is not None:
             exits.add(batch, points, expected, count)
         work = work or session.work_per_sample(batch)
-        (progress or ignore)(tally.samples)
+        if progress is not None:
+            progress(tally.samples)
     if work is None or measured is None:
-        raise _nothing_in(dataset)
+        raise DataError(f"{dataset.source}: {_EMPTY}")
     energy = estimate_energy(work, _activity(tally, session), energy_model)
     given = None if exits is None else exits.figures(work, energy_model)
     return replace(_figures(session, tally, energy, measured, given), warnings=said)
-
-
-def _nothing_in(dataset: Dataset) -> DataError:
-    return DataError(f"{dataset.source}: expected at least one sample, found none; give data to evaluate on")
 
 
 def _examined(session: SpikingSession, dataset: Dataset, reference: Reference | None) -> list[str]:

@@ -149,9 +149,9 @@ class Sweep(Record):
     points: list[Point]
     command: str | None = None
     source_sha256: str | None = None
-    warnings: list[str] = field(default_factory=list)
     task: str = CLASSIFY.name
     labelled: bool = True
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def compared(self) -> Measure:
@@ -205,8 +205,8 @@ def sweep(
     """
     grid.check()
     points = list(grid.points())
-    asked = asked or Asked()
     said = examine_both(calibration, dataset, model, strict=strict)
+    asked = asked or Asked()
     about = _fingerprint(model, asked, calibration, dataset)
     candidates = Candidates(model, calibration)
     tried: list[Point] = []
@@ -218,26 +218,36 @@ def sweep(
             if progress is not None:
                 progress(describe(options), done / missing)
             done += 1
-            try:
-                point = _measure(candidates, reference, dataset, options, batch_size, asked)
-            except OptionError as error:
-                if "compress" not in options:
-                    raise
-                # Nothing to choose, in a net that was trained with its own levels, say.
-                logger.warning("%s is left out: %s", describe(options), error)
+            point = _try(candidates, reference, dataset, options, batch_size, asked)
+            if point is None:
                 continue
             write_atomically(place, (json.dumps(point.to_dict(), indent=2) + "\n").encode())
-        _check_measured(point)
+        if not point.measures:
+            raise DataError(
+                "sweep: expected outputs with a row for each sample to measure by, found others; use "
+                "evaluate, whose output_error needs none"
+            )
         tried.append(point)
     return replace(_summary(tried, dataset), warnings=said)
 
 
-def _check_measured(point: Point) -> None:
-    if not point.measures:
-        raise DataError(
-            "sweep: expected outputs with a row for each sample to measure by, found others; use "
-            "evaluate, whose output_error needs none"
-        )
+def _try(
+    candidates: Candidates,
+    reference: str | Path,
+    dataset: Dataset,
+    options: Mapping[str, Any],
+    batch_size: int,
+    asked: Asked,
+) -> Point | None:
+    """A point, measured; None where there is nothing to choose."""
+    try:
+        return _measure(candidates, reference, dataset, options, batch_size, asked)
+    except OptionError as error:
+        if "compress" not in options:
+            raise
+        # A net that was trained with its own levels, say.
+        logger.warning("%s is left out: %s", describe(options), error)
+        return None
 
 
 def _measure(
@@ -260,8 +270,9 @@ def _figures(
     batch_size: int,
     asked: Asked,
 ) -> Point:
-    opened, steps = open_reference(reference, session), [session.timesteps]
-    figures = evaluate(session, dataset, steps, opened, batch_size=batch_size, asked=asked, warnings=())
+    opened = open_reference(reference, session)
+    more: dict[str, Any] = {"batch_size": batch_size, "asked": asked, "warnings": ()}
+    figures = evaluate(session, dataset, [session.timesteps], opened, **more)
     measured = figures.measures or figures.agreement_measures
     batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
     seconds = []

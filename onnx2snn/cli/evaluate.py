@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +118,8 @@ def evaluate(
 ) -> None:
     """Measure a compiled network.
 
-    What its task is measured by, against labels and against the ANN (accuracy, F1, RMSE, PSNR, mIoU, mAP …),
-    spikes, synaptic operations, energy and speed, after each number of timesteps. Preprocessing is the one
-    recorded in the artifact, unless options change it.
+    What its task is measured by, against labels and the ANN, spikes, synaptic operations, energy and speed,
+    after each number of timesteps. Preprocessing is as recorded in the artifact, unless options change it.
     """
     from onnx2snn.analysis.energy import load_energy_model
     from onnx2snn.analysis.evaluation import evaluate as evaluate_session
@@ -135,22 +135,23 @@ def evaluate(
     asked = read_asked(values)
     with progress_bar():
         session = onnx2snn.SpikingSession(snn, threads=threads)
-    ann = None if reference is None else open_reference(reference, session)
     following = read_following(session, values, wanted=stream)
-    if following is not None:
-        check_alone("--timesteps", timesteps, "--early-exit", early_exit, "--report", report_file)
-        dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
-        evaluate_following(session, dataset, following, ann, batch_size, json_file)
-        return
     steps = _steps(session, timesteps)
     preprocessing = recorded(session, values)
     dataset = open_labelled(data, labels, session.inputs, preprocessing, max_samples)
+    ann = None if reference is None else open_reference(reference, session)
+    said = examine_network(dataset, session.artifact.record, reference, strict=strict)
+    if following is not None:
+        check_alone("--timesteps", timesteps, "--early-exit", early_exit, "--report", report_file)
+        evaluate_following(session, dataset, following, ann, batch_size, json_file)
+        return
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, steps[-1], asked)
     with progress_bar("evaluate") as advance:
-        measured = partial(evaluate_session, session, dataset, steps, ann, batch_size=batch_size)
-        said = examine_network(dataset, session.artifact.record, reference, strict=strict)
-        progress = lambda done: advance("evaluate", done / len(dataset))  # noqa: E731
-        figures = measured(early_exit=rule, energy_model=model, asked=asked, warnings=said, progress=progress)
+        more: dict[str, Any] = {"early_exit": rule, "energy_model": model, "asked": asked, "warnings": said}
+        progress = partial(_share, advance, len(dataset))
+        figures = evaluate_session(
+            session, dataset, steps, ann, batch_size=batch_size, progress=progress, **more
+        )
     out = console_for(json_file)
     _print_figures(out, figures)
     samples = partial(record, session, dataset, steps[-1])
@@ -264,15 +265,20 @@ def _print_figures(out: Console, figures: Evaluation) -> None:
     print_uncounted(out, figures)
 
 
+def _steps(session: SpikingSession, timesteps: str | None) -> list[int]:
+    """The numbers of timesteps to report; T alone in the schedule `layer`."""
+    if timesteps is None and session.artifact.schedule == "layer":
+        return [session.timesteps]
+    return read_timesteps(timesteps, session.timesteps)
+
+
+def _share(advance: Callable[[str, float], None], samples: int, done: int) -> None:
+    advance("evaluate", done / samples)
+
+
 def _first(numbers: npt.NDArray[Any]) -> str:
     """The first of many numbers."""
     return ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
-
-
-def _steps(session: SpikingSession, timesteps: str | None) -> list[int]:
-    """The numbers of timesteps to report; of the schedule `layer` T alone, unless others are named."""
-    alone = timesteps is None and session.artifact.schedule == "layer"
-    return [session.timesteps] if alone else read_timesteps(timesteps, session.timesteps)
 
 
 def _exit_rule(
