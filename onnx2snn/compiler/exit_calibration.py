@@ -59,4 +59,4 @@ def calibrate_exit(
             progress(done / len(dataset))
     answer = np.concatenate(answers, axis=1)
     thresholds = choose_thresholds(np.concatenate(sure, axis=1), answer != answer[-1], bound / 100)
-    return ExitRule("confidence", thresholds, probabilities)
+    return ExitRule("confidence", thresholds, probabilities, session.artifact.answer or None)

@@ -33,11 +33,13 @@ class ExitRule(Record):
         criterion: what is compared.
         thresholds: for each timestep; the last one also counts for all behind it.
         probabilities: whether the scores have been through a softmax already.
+        output: whose scores they are, of a net with several; None for the only one.
     """
 
     criterion: Criterion
     thresholds: tuple[float, ...]
     probabilities: bool = False
+    output: str | None = None
 
     def decided(self, scores: npt.NDArray[Any], timestep: int) -> npt.NDArray[np.bool_]:
         """Which samples are decided by their scores [N, classes] after so many timesteps."""

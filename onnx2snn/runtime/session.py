@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from onnx2snn.artifact.artifact import Artifact, take_apart
+from onnx2snn.artifact.outputs import OutputSpec, choose_answer, output_specs
 from onnx2snn.artifact.samples import keep_samples_apart
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset, InputSpec
@@ -47,10 +48,11 @@ class SpikingSession:
         threads: threads that an operator may use; as onnxruntime chooses by default.
         native: let the CPU run spiking operators by the native kernels, where the package has them; the
             results are the same.
+        answer: the output that is judged, and that an early exit goes by; see `onnx2snn.artifact.outputs`.
 
     Raises:
         ModelError: the file cannot be read, or was not written by onnx2snn.
-        OptionError: an unknown backend or provider, or an impossible number of threads.
+        OptionError: an unknown backend, provider or output, or an impossible number of threads.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class SpikingSession:
         *,
         threads: int | None = None,
         native: bool = True,
+        answer: str | None = None,
     ) -> None:
         loaded = model if isinstance(model, onnx.ModelProto) else load_model(model)
-        self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
+        artifact = take_apart(loaded, "model" if loaded is model else str(model))
+        self.artifact: Artifact = choose_answer(artifact, answer)
         options = EngineOptions(providers, threads, native)
         self._network = Network(self.artifact, backend, options)
         self._frames: tuple[int, Runner] | None = None
@@ -133,7 +137,8 @@ class SpikingSession:
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
-            return Run(steps, self._whole.run(feeds))
+            found = self._whole.run(feeds)
+            return Run(steps, {name: found[name] for name in self.artifact.outputs})
         if record:
             return self._record(feeds, steps)
         samples = count_samples(self.inputs, feeds)
@@ -200,15 +205,21 @@ class SpikingSession:
             self.artifact.schedule,
             self.artifact.exit_rule,
             probabilities=self.artifact.gives_probabilities,
+            answer=self.artifact.outputs[0],
         )
 
     def check_scores(self, scores: Array) -> None:
-        """Make sure that the first output can tell when a sample is decided.
+        """Make sure that the answer can tell when a sample is decided.
 
         Raises:
             OptionError: it has no class scores.
         """
         check_scores(self.artifact.outputs[0], scores)
+
+    @cached_property
+    def outputs(self) -> dict[str, OutputSpec]:
+        """What each output holds, the answer first."""
+        return output_specs(self.artifact)
 
     def _run_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, step: Step | None) -> Run:
         samples = count_samples(self.inputs, feeds)
@@ -220,6 +231,7 @@ class SpikingSession:
                 count_samples(self.inputs, group),
                 steps,
                 apart=apart,
+                has_rows={name: spec.has_rows for name, spec in self.outputs.items()},
             )
             for group in cut(feeds, samples, _EXITING if apart else samples)
         ]
