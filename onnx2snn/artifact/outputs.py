@@ -53,10 +53,37 @@ class OutputSpec:
         wide = values.ndim == 2 and values.shape[1] > 1 and not self.counts
         return wide and self.has_rows(values.shape, samples)
 
+    def has_answers(self, values: Array, samples: int) -> bool:
+        """Whether values are whole numbers [N], or [N, 1], of so many samples: what an ArgMax gives."""
+        alone = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)
+        return alone and self.counts and self.has_rows(values.shape, samples)
+
+    def answers(self, values: Array, samples: int) -> Array | None:
+        """The class of each of so many samples [N]; None where there are none."""
+        if self.has_scores(values, samples):
+            return values.argmax(axis=1)
+        return values.reshape(samples) if self.has_answers(values, samples) else None
+
+    def first(self, values: Array, count: int, samples: int) -> Array:
+        """What belongs to the first samples of a batch; all of it where they are not told apart."""
+        if count == samples or self.layout is None and not self.has_rows(values.shape, samples):
+            return values
+        axis = max(self.layout or 0, 0)
+        size = values.shape[axis] if values.ndim > axis else 1
+        return values.take(np.arange(size * count // samples), axis) if size % samples == 0 else values
+
     @property
     def may_have_scores(self) -> bool:
         """Whether the file says nothing against class scores."""
-        if self.shape is None or len(self.shape) != 2 or self.shape[1] == 1 or self.counts:
+        return self._may_have_rows(2) and not self.counts and self.shape is not None and self.shape[1] != 1
+
+    @property
+    def may_have_answers(self) -> bool:
+        """Whether the file says nothing against a whole number for each sample."""
+        return self._may_have_rows(1) and self.counts
+
+    def _may_have_rows(self, rank: int) -> bool:
+        if self.shape is None or len(self.shape) != rank:
             return False
         samples = self.batch or self.shape[0] or 1
         return self.has_rows((self.shape[0] or samples,), samples)
@@ -76,24 +103,22 @@ def output_specs(artifact: Artifact) -> dict[str, OutputSpec]:
     return specs
 
 
-def scored_outputs(specs: Mapping[str, OutputSpec]) -> list[str]:
-    """The outputs that may have class scores."""
-    return [name for name, spec in specs.items() if spec.may_have_scores]
-
-
 def choose_answer(artifact: Artifact, named: str | None = None) -> Artifact:
     """The artifact with the output that is its answer in front.
 
     It is the one that is named, here or when the network was compiled; else the first that may have class
-    scores; else the first.
+    scores; else the first with a whole number for each sample; else the first.
 
     Raises:
         OptionError: no output of that name.
     """
     named = named if named is not None else artifact.record.options.get("answer")
     if named is None:
-        found = scored_outputs(output_specs(artifact)) if len(artifact.outputs) > 1 else []
-        return replace(artifact, answer=found[0]) if found else artifact
+        if len(artifact.outputs) == 1:
+            return artifact
+        specs = output_specs(artifact).values()
+        found = [spec for spec in specs if spec.may_have_scores] or [s for s in specs if s.may_have_answers]
+        return replace(artifact, answer=found[0].name if found else artifact.outputs[0])
     check_answer(named, artifact.outputs)
     return replace(artifact, answer=named, named=True)
 
@@ -108,3 +133,10 @@ def check_answer(named: str, outputs: tuple[str, ...]) -> None:
         raise OptionError(
             f"--answer: expected one of the outputs {', '.join(outputs)}, found '{named}'; give one of these"
         )
+
+
+def find_answer(specs: Mapping[str, OutputSpec], outputs: Mapping[str, Array], samples: int) -> str | None:
+    """The only output with class scores; without any the only one with an answer [N]; None for no such one."""
+    scored = [name for name, spec in specs.items() if spec.has_scores(outputs[name], samples)]
+    answering = scored or [name for name, spec in specs.items() if spec.has_answers(outputs[name], samples)]
+    return answering[0] if len(answering) == 1 else None
