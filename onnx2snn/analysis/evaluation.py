@@ -14,6 +14,8 @@ import onnx
 from onnx2snn.analysis.early_exit import ExitFigures, ExitTally
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
 from onnx2snn.artifact.artifact import input_specs
+from onnx2snn.artifact.output_errors import OutputErrors, OutputFigures, distance, output_figures
+from onnx2snn.artifact.outputs import OutputSpec
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset, InputSpec
@@ -37,12 +39,27 @@ class Reference:
         engine: what runs it.
         inputs: name of each of its inputs → that of the network's input that feeds it.
         output: name of its output that stands for the network's first.
+        outputs: name of each of the network's outputs → that of its output that stands for it.
     """
 
     source: str
     engine: Engine
     inputs: Mapping[str, str]
     output: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    def run_all(
+        self, feeds: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """All of the ANN's outputs for a batch, by the network's names, beside the network's.
+
+        Raises:
+            ModelError: a first output of another shape than the network's.
+        """
+        found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})
+        if outputs is not None:
+            self._check(found[self.output], next(iter(outputs.values())))
+        return {name: found[mine] for name, mine in self.outputs.items()}
 
     def run(self, feeds: Mapping[str, Array], scores: Array) -> Array:
         """The ANN's scores of a batch, beside the network's.
@@ -51,6 +68,9 @@ class Reference:
             ModelError: scores of another shape than the network's.
         """
         found = self.engine.run({mine: feeds[its] for mine, its in self.inputs.items()})[self.output]
+        return self._check(found, scores)
+
+    def _check(self, found: Array, scores: Array) -> Array:
         if found.shape != scores.shape:
             raise ModelError(
                 f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
@@ -81,7 +101,8 @@ def open_reference(path: str | Path, session: SpikingSession) -> Reference:
                 f"found {_describe(mine)}; give the ANN that it was compiled from"
             )
     names = {mine: theirs for theirs, mine in inputs.items()}
-    return Reference(str(path), make_engine(model), names, outputs[session.artifact.outputs[0]])
+    first = outputs[session.artifact.outputs[0]]
+    return Reference(str(path), make_engine(model), names, first, outputs)
 
 
 def check_source(path: str | Path, model: onnx.ModelProto, session: SpikingSession) -> None:
@@ -121,9 +142,10 @@ class Evaluation(Record):
     Attributes:
         samples: how many.
         timesteps: the numbers.
-        accuracy: None without labels, or where the output is not [N, classes].
+        accuracy: None without labels, or where the answer is not [N, classes], nor whole numbers [N].
         agreement: share of samples with the ANN's answer; None without a reference, or as above.
-        output_error: relative L2 distance from the ANN's output; None without a reference.
+        output_error: relative L2 distance from the ANN's output; None without a reference, and of whole
+            numbers.
         reference_accuracy: the ANN's.
         spikes_per_sample: of all neurons.
         spikes_by_neuron: neuron layer → spikes a sample, at the last number of timesteps.
@@ -132,6 +154,8 @@ class Evaluation(Record):
         energy: estimated.
         early_exit: what one gives, where that was asked for.
         uncounted: layers that read values which change but are no spikes: charged as MACs.
+        outputs: against a reference, where there are several outputs or whole numbers: what each is off by
+            after the last timestep, and all of them jointly: see `onnx2snn.artifact.output_errors`.
     """
 
     samples: int
@@ -147,6 +171,7 @@ class Evaluation(Record):
     energy: Energy
     early_exit: ExitFigures | None = None
     uncounted: list[str] = field(default_factory=list)
+    outputs: OutputFigures | None = None
 
 
 class _Tally:
@@ -155,10 +180,13 @@ class _Tally:
     Args:
         count: of these numbers.
         bits: neuron → bits of a spike.
+        outputs: what they hold, the answer first.
     """
 
-    def __init__(self, count: int, bits: Mapping[str, int]) -> None:
+    def __init__(self, count: int, bits: Mapping[str, int], outputs: Mapping[str, OutputSpec]) -> None:
         self.samples = 0
+        self.outputs = OutputErrors(outputs)
+        self._answer = next(iter(outputs.values()))
         self.bits = np.zeros(count)
         self._bits_of = bits
         self.correct = np.zeros(count)
@@ -175,30 +203,36 @@ class _Tally:
     def add(
         self,
         checkpoints: Sequence[Checkpoint],
-        output: str,
         labels: Array | None,
-        reference: Array | None,
+        reference: Mapping[str, Array] | None,
         count: int,
+        samples: int,
     ) -> None:
         """Add a batch of `count` samples; what the checkpoints hold beyond them fills it up and is left out.
 
-        `labels` [count] and `reference`, the ANN's scores [count, …], are None where there are none.
+        `labels` [count] and `reference`, the ANN's outputs of all `samples` of the batch, are None where
+        there are none.
         """
         self.samples += count
-        expected = None if reference is None else top1(reference)
+        answer, expected = self._answer, None
         if reference is not None:
-            self.reference_norm += float((reference.astype(np.float64) ** 2).sum())
+            expected = answer.answers(reference[answer.name], samples)
+            self.outputs.add(checkpoints[-1].outputs, reference, count, samples)
+            wanted = answer.first(reference[answer.name], count, samples)
+            self.reference_norm += 0.0 if answer.counts else distance(wanted, wanted, equal=False)[1]
         if labels is not None and expected is not None:
-            self.reference_correct += int((expected == labels).sum())
+            self.reference_correct += int((expected[:count] == labels).sum())
         for index, point in enumerate(checkpoints):
-            scores = point.outputs[output][:count]
-            found = top1(scores)
+            values = point.outputs[answer.name]
+            found = answer.answers(values, samples)
             if labels is not None and found is not None:
-                self.correct[index] += (found == labels).sum()
+                self.correct[index] += (found[:count] == labels).sum()
             if reference is not None:
-                self.error[index] += float(((scores - reference).astype(np.float64) ** 2).sum())
+                if not answer.counts:
+                    mine = answer.first(values, count, samples)
+                    self.error[index] += distance(mine, wanted, equal=False)[0]
                 if found is not None and expected is not None:
-                    self.agreeing[index] += (found == expected).sum()
+                    self.agreeing[index] += (found[:count] == expected[:count]).sum()
             spikes = {name: int(sent[:count].sum()) for name, sent in point.spikes.items()}
             self.spikes[index] += sum(spikes.values())
             self.bits[index] += sum(sent * self._bits_of[name] for name, sent in spikes.items())
@@ -220,7 +254,7 @@ def evaluate(
     energy_model: EnergyModel | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate one output (the first) over a data set, after each of several numbers of timesteps.
+    """Evaluate a network by its answer over a data set, after each of several numbers of timesteps.
 
     Args:
         session: the spiking network.
@@ -238,22 +272,23 @@ def evaluate(
     """
     wanted = sorted(set(timesteps))
     output = session.artifact.outputs[0]
-    tally = _Tally(len(wanted), spike_bits(session.artifact))
+    tally = _Tally(len(wanted), spike_bits(session.artifact), session.outputs)
     exits = None if early_exit is None else ExitTally(session, early_exit, wanted[-1])
     every = wanted if exits is None else range(1, wanted[-1] + 1)
     work: Work | None = None
-    classes = 0
+    answers = False
     for batch, count in session.batches(dataset, batch_size):
         points = session.run_counted(batch, every)
         checkpoints = [point for point in points if point.timesteps in wanted]
-        scores = checkpoints[-1].outputs[output]
-        classes = 0 if top1(scores) is None else scores.shape[1]
+        scores, samples = checkpoints[-1].outputs[output], len(next(iter(batch.values())))
+        answers = session.outputs[output].answers(scores, samples) is not None
+        classes = scores.shape[1] if session.outputs[output].has_scores(scores, samples) else 0
         labels = _labels(dataset, slice(tally.samples, tally.samples + count), output, classes)
-        expected = None if reference is None else reference.run(batch, scores)[:count]
-        tally.add(checkpoints, output, labels, expected, count)
+        expected = None if reference is None else reference.run_all(batch, checkpoints[-1].outputs)
+        tally.add(checkpoints, labels, expected, count, samples)
         if exits is not None:
             session.check_scores(scores)
-            exits.add(batch, points, labels, expected, count)
+            exits.add(batch, points, labels, None if expected is None else expected[output][:count], count)
         work = work or session.work_per_sample(batch)
         if progress is not None:
             progress(tally.samples)
@@ -261,11 +296,12 @@ def evaluate(
         raise DataError(
             f"{dataset.source}: expected at least one sample, found none; give data to evaluate on"
         )
-    labelled, compared = dataset.labels is not None and classes > 0, reference is not None
+    labelled, compared = dataset.labels is not None and answers, reference is not None
     energy = estimate_energy(work, _activity(tally, wanted, session), energy_model)
-    evaluation = _figures(tally, wanted, energy, labelled=labelled, compared=compared, classes=classes > 0)
+    evaluation = _figures(tally, wanted, energy, labelled=labelled, compared=compared, classes=answers)
     given = None if exits is None else exits.figures(work, energy_model, labelled=labelled, compared=compared)
-    return replace(evaluation, early_exit=given, uncounted=list(session.uncounted))
+    outputs = output_figures(tally.outputs, session.outputs) if compared else None
+    return replace(evaluation, early_exit=given, uncounted=list(session.uncounted), outputs=outputs)
 
 
 def _figures(

@@ -14,6 +14,7 @@ import onnx
 from onnx2snn.aim import Aim
 from onnx2snn.analysis.candidates import Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.analysis.joint_loss import JointLoss
 from onnx2snn.analysis.ladders import Options
 from onnx2snn.analysis.loss import LossMeter
 from onnx2snn.artifact.records import Trial
@@ -130,7 +131,7 @@ class Trials:
         self._started = time.monotonic()
         self.passes = 0.0
         self.all: list[Tried] = []
-        self.meter: LossMeter | None = None
+        self.meter: LossMeter | JointLoss | None = None
 
     def measure(self, options: Options) -> Tried:
         """A setting's network and energy; what was tried before is not converted again.
@@ -159,21 +160,20 @@ class Trials:
         if tried.loss is not None:
             return
         session = tried.session or self._session(tried.options)
-        output = session.artifact.outputs[0]
         meter = self._meter(session)
         run = _LAYER_RUN if tried.options["schedule"] == "layer" else session.timesteps
         parts: list[Any] = []
         done, looked = 0, 0
         for batch, count in session.batches(self.held_back, self._batch_size):
-            parts.append(session.run(batch).outputs[output][:count])
+            parts.extend(_read(meter, session.run(batch).outputs, batch, count))
             done += count
             self.spend(run * count)
             if done - looked >= _CHUNK and done < len(self.held_back):
                 looked = done
-                loss, error = meter.loss(np.concatenate(parts))
+                loss, error = meter.loss(_joined(meter, parts))
                 if loss - _CLEAR * error > bound:
                     break
-        scores = np.concatenate(parts)
+        scores = _joined(meter, parts)
         tried.loss, tried.error = meter.loss(scores)
         tried.changed = meter.changed(scores)
         tried.session = None
@@ -193,14 +193,22 @@ class Trials:
         if self._progress is not None:
             self._progress("search", min(self.passes / PASSES, 1.0))
 
-    def _meter(self, session: SpikingSession) -> LossMeter:
+    def _meter(self, session: SpikingSession) -> LossMeter | JointLoss:
         """What knows the ANN's answers; made with the first network, which knows the batches."""
         if self.meter is None:
-            engine, output = make_engine(self.source), session.artifact.outputs[0]
+            engine, answer = make_engine(self.source), session.artifact.outputs[0]
             batches = session.batches(self.held_back, self._batch_size)
-            scores = np.concatenate([engine.run(batch)[output][:count] for batch, count in batches])
+            runs = [(batch, count, engine.run(batch)) for batch, count in batches]
             self.spend(len(self.held_back))
-            self.meter = LossMeter(scores, self.held_back, self.aim)
+            batch, _, outputs = runs[0]
+            joint = JointLoss.over(session, outputs, _samples(batch), self.aim)
+            if joint is None:
+                scores = np.concatenate([found[answer][:count] for _, count, found in runs])
+                self.meter = LossMeter(scores, self.held_back, self.aim)
+            else:
+                for batch, count, found in runs:
+                    joint.expect(_read(joint, found, batch, count))
+                self.meter = joint
         return self.meter
 
     def _check_budget(self, options: Options) -> None:
@@ -215,6 +223,24 @@ class Trials:
         samples += _COUNTING * _COUNTED + run * len(self.held_back)
         if self.passes + samples / self.samples + max(_CONVERSION.values()) > PASSES:
             raise BudgetError(f"{PASSES} passes of the ANN are used up")
+
+
+def _read(
+    meter: LossMeter | JointLoss, outputs: Mapping[str, Any], batch: Mapping[str, Any], count: int
+) -> list[Any]:
+    """What a meter judges of the first samples of a batch."""
+    if isinstance(meter, JointLoss):
+        return meter.read(outputs, count, _samples(batch))
+    return [next(iter(outputs.values()))[:count]]
+
+
+def _joined(meter: LossMeter | JointLoss, parts: list[Any]) -> Any:
+    """What was read of batches as if of one."""
+    return parts if isinstance(meter, JointLoss) else np.concatenate(parts)
+
+
+def _samples(batch: Mapping[str, Any]) -> int:
+    return len(next(iter(batch.values())))
 
 
 def latency(options: Mapping[str, Any], layers: int) -> int:

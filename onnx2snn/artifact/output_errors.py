@@ -8,14 +8,39 @@ root mean square of these over the outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.artifact.outputs import OutputSpec
+from onnx2snn.records import Record
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class OutputFigures(Record):
+    """What outputs are off by.
+
+    Attributes:
+        errors: of each output, see the head of this file.
+        equal: the outputs whose error is the share of values that differ.
+        joint: of all together.
+    """
+
+    errors: dict[str, float]
+    equal: list[str]
+    joint: float
+
+
+def output_figures(errors: OutputErrors, specs: Mapping[str, OutputSpec]) -> OutputFigures | None:
+    """What there is to tell beside the error of one output of floats; None where nothing is."""
+    equal = [name for name, spec in specs.items() if spec.counts]
+    if len(specs) == 1 and not equal:
+        return None
+    return OutputFigures(errors.errors, equal, errors.joint)
 
 
 class OutputErrors:

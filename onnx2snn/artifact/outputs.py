@@ -61,12 +61,13 @@ class OutputSpec:
     def answers(self, values: Array, samples: int) -> Array | None:
         """The class of each of so many samples [N]; None where there are none."""
         if self.has_scores(values, samples):
-            return values.argmax(axis=1)
+            found: Array = values.argmax(axis=1)
+            return found
         return values.reshape(samples) if self.has_answers(values, samples) else None
 
     def first(self, values: Array, count: int, samples: int) -> Array:
         """What belongs to the first samples of a batch; all of it where they are not told apart."""
-        if count == samples or self.layout is None and not self.has_rows(values.shape, samples):
+        if count == samples or (self.layout is None and not self.has_rows(values.shape, samples)):
             return values
         axis = max(self.layout or 0, 0)
         size = values.shape[axis] if values.ndim > axis else 1
@@ -136,7 +137,7 @@ def check_answer(named: str, outputs: tuple[str, ...]) -> None:
 
 
 def find_answer(specs: Mapping[str, OutputSpec], outputs: Mapping[str, Array], samples: int) -> str | None:
-    """The only output with class scores; without any the only one with an answer [N]; None for no such one."""
+    """The only output with class scores, or without any with whole numbers [N]; None for no such one."""
     scored = [name for name, spec in specs.items() if spec.has_scores(outputs[name], samples)]
     answering = scored or [name for name, spec in specs.items() if spec.has_answers(outputs[name], samples)]
     return answering[0] if len(answering) == 1 else None

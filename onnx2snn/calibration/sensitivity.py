@@ -48,9 +48,9 @@ class Sensitivity:
 
     Attributes:
         ways: the ways of firing that are worth choosing from.
-        divergence: for each, how far the network's outputs move, on average over them: symmetric KL divergence
-            of the softmax of class scores, the relative squared error of other floats, the share of whole
-            numbers that differ.
+        divergence: for each, how far the network's outputs move, on average over them: symmetric KL
+            divergence of the softmax of class scores, the relative squared error of other floats, the share
+            of whole numbers that differ.
         spikes: for each, spikes a sample.
     """
 
@@ -131,7 +131,9 @@ def divergence(
     count = len(expected) if samples is None else samples
     if expected.dtype.kind in "iub":
         same = scores.shape == expected.shape
-        return count * float(np.mean(scores != expected)) if same and expected.size else float(not same) * count
+        return (
+            count * float(np.mean(scores != expected)) if same and expected.size else float(not same) * count
+        )
     spiking, wanted = scores.astype(np.float64), expected.astype(np.float64)
     if spiking.ndim != 2 or spiking.shape[1] < 2 or len(spiking) != count:
         size = float((wanted**2).mean()) or 1.0

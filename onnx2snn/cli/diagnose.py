@@ -13,6 +13,7 @@ from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
     SAMPLES,
+    answer_option,
     check_positive,
     preprocessing_options,
     recorded,
@@ -35,7 +36,7 @@ from onnx2snn.report import tables
     ],
     sections={
         "Files": ["reference", "data", "json_file", "report_file"],
-        "Run": ["timesteps", "threads"],
+        "Run": ["timesteps", "answer", "threads"],
         **SAMPLES,
     },
 )
@@ -55,6 +56,7 @@ from onnx2snn.report import tables
     help=f"Samples, with labels for accuracy. {DATA_HELP}",
 )
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@answer_option
 @threads_option
 @preprocessing_options
 @partial(sample_options, most=256)  # every layer is run on its own with each of them
@@ -64,6 +66,7 @@ def diagnose(
     reference: str,
     data: str,
     timesteps: int | None,
+    answer: str | None,
     threads: int | None,
     batch_size: int,
     max_samples: int | None,
@@ -85,7 +88,7 @@ def diagnose(
     check_outputs([snn, reference, data], {"--json": json_path(json_file), "--report": report_file})
     check_positive("--batch-size", batch_size)
     with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+        session = onnx2snn.SpikingSession(snn, threads=threads, answer=answer)
         ann = PreparedReference(reference, session, threads)
     dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
     with progress_bar("diagnose") as advance:

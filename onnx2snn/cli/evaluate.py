@@ -20,6 +20,7 @@ from onnx2snn.cli.options import (
     EXIT,
     PREPROCESSING,
     SAMPLES,
+    answer_option,
     check_positive,
     energy_option,
     exit_options,
@@ -30,7 +31,7 @@ from onnx2snn.cli.options import (
     sample_options,
     threads_option,
 )
-from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.cli.output import print_outputs, print_reference, print_uncounted
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import open_dataset
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     ],
     sections={
         "Files": ["data", "reference", "json_file", "report_file"],
-        "Run": ["timesteps", "threads", "energy_model"],
+        "Run": ["timesteps", "answer", "threads", "energy_model"],
         **EXIT,
         **SAMPLES,
     },
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 )
 @click.option("--reference", type=ONNX_FILE, metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
+@answer_option
 @exit_options
 @threads_option
 @energy_option
@@ -80,6 +82,7 @@ def evaluate(
     data: str,
     reference: str | None,
     timesteps: str | None,
+    answer: str | None,
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
@@ -107,7 +110,7 @@ def evaluate(
     check_positive("--batch-size", batch_size)
     model = load_energy_model(energy_model)
     with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+        session = onnx2snn.SpikingSession(snn, threads=threads, answer=answer)
     compiled = session.timesteps
     alone = timesteps is None and session.artifact.schedule == "layer"
     steps = [compiled] if alone else read_timesteps(timesteps, compiled)
@@ -128,6 +131,7 @@ def evaluate(
         )
     out = console_for(json_file)
     _print_figures(out, figures)
+    print_outputs(out, figures.outputs)
     samples = partial(record, session, dataset, steps[-1])
     report(out, report_file, snn, figures, session.artifact.record, samples)
     write_json(json_file, figures.to_dict())
@@ -141,7 +145,7 @@ def evaluate(
     ],
     sections={
         "Files": ["data", "output"],
-        "Run": ["timesteps", "threads"],
+        "Run": ["timesteps", "answer", "threads"],
         **EXIT,
         **PREPROCESSING,
     },
@@ -150,6 +154,7 @@ def evaluate(
 @click.option("--input", "data", required=True, type=ANY_FILE, metavar="X.npy", help=f"Samples. {DATA_HELP}")
 @click.option("-o", "--output", type=ANY_FILE, metavar="OUT.npz", help="Write the outputs by name.")
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@answer_option
 @exit_options
 @threads_option
 @preprocessing_options
@@ -158,6 +163,7 @@ def run(
     data: str,
     output: str | None,
     timesteps: int | None,
+    answer: str | None,
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
@@ -169,25 +175,25 @@ def run(
     Shows the outputs' shapes and the winning classes, or writes the outputs; with an early exit also
     `timesteps_used`.
     """
-    from onnx2snn.analysis.evaluation import top1
     from onnx2snn.exits.in_file import USED
+    from onnx2snn.runtime.gathering import gather
 
     check_outputs([snn, data], {"-o": output})
     with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+        session = onnx2snn.SpikingSession(snn, threads=threads, answer=answer)
     preprocessing = recorded(session, values)
     dataset = open_dataset(data, session.inputs, preprocessing)
     rule = _exit_rule(session, early_exit, calib, max_loss, preprocessing, timesteps)
     runs = []
     with progress_bar("run") as advance:
         for batch, count in session.batches(dataset, DEFAULTS.batch_size):
-            runs.append((session.run(batch, timesteps, early_exit=rule), count))
+            runs.append(
+                (session.run(batch, timesteps, early_exit=rule), count, len(next(iter(batch.values()))))
+            )
             advance("run", min(1.0, len(runs) * DEFAULTS.batch_size / len(dataset)))
-    outputs = {
-        name: np.concatenate([part.outputs[name][:count] for part, count in runs])
-        for name in session.artifact.outputs
-    }
-    used = [part.timesteps_used[:count] for part, count in runs if part.timesteps_used is not None]
+    batches = [(part.outputs, count, samples) for part, count, samples in runs]
+    outputs = {name: gather(spec, batches, data) for name, spec in session.outputs.items()}
+    used = [part.timesteps_used[:count] for part, count, _ in runs if part.timesteps_used is not None]
     if used:
         outputs[USED] = np.concatenate(used)
     out = console_for(None)
@@ -197,7 +203,7 @@ def run(
         write_atomically(output, buffer.getvalue())
     for name, values_ in outputs.items():
         say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
-        best = top1(values_)
+        best = session.outputs[name].answers(values_, len(dataset)) if name in session.outputs else None
         if best is not None:
             say(out, "classes", _first(best))
         elif name == USED:

@@ -11,6 +11,7 @@ from onnx2snn.report import tables
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
+    from onnx2snn.artifact.output_errors import OutputFigures
 
 
 def print_uncounted(console: Console, figures: Evaluation) -> None:
@@ -19,6 +20,18 @@ def print_uncounted(console: Console, figures: Evaluation) -> None:
         names = ", ".join(figures.uncounted)
         text = f"fed by values that are no spikes, so charged as MACs and not as operations: {names}"
         console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def print_outputs(console: Console, outputs: OutputFigures | None) -> None:
+    """What each of several outputs is off by, and all jointly."""
+    if outputs is None:
+        return
+    parts = [
+        f"{name} {tables.percent(error)}{' of the values differ' if name in outputs.equal else ''}"
+        for name, error in outputs.errors.items()
+    ]
+    joint = f"; jointly {tables.percent(outputs.joint)}" if len(parts) > 1 else ""
+    console.print(Text(f"outputs are off by: {', '.join(parts)}{joint}"), soft_wrap=True)
 
 
 def print_reference(console: Console, figures: Evaluation) -> None:

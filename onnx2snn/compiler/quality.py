@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -33,7 +32,8 @@ class Quality:
 
     Attributes:
         measure: `accuracy`, `agreement` with the ANN without labels, or `error`, the relative error of all
-            outputs jointly where none, or more than one and none is named, has class scores; it is below zero.
+            outputs jointly where none, or more than one and none is named, has class scores; that is below
+            zero.
 
     Raises:
         OptionError: a measure that labels or outputs do not give.

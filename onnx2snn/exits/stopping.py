@@ -41,7 +41,12 @@ class Steps(Protocol):
 
 
 def find_rule(
-    early_exit: str | ExitRule, schedule: str, own: ExitRule | None, *, probabilities: bool, answer: str | None = None
+    early_exit: str | ExitRule,
+    schedule: str,
+    own: ExitRule | None,
+    *,
+    probabilities: bool,
+    answer: str | None = None,
 ) -> ExitRule:
     """The rule that an early exit names, for a network of a schedule, with the rule that its file has.
 

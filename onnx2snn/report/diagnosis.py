@@ -234,12 +234,14 @@ def _table(layers: Sequence[LayerDiagnosis]) -> Table:
             percent(layer.own_error, 2),
             *(percent(layer.components.get(part), 2) for part in _PARTS),
             percent(layer.clipped_mass, 2),
-            percent(layer.agreement_if_exact),
-            percent(layer.agreement_if_only_spiking),
+            percent(layer.if_exact),
+            percent(layer.if_only_spiking),
         )
         for layer in layers
     ]
-    caption = "Relative errors, and the agreement with the ANN if only that layer were exact or spiking"
+    jointly = any(layer.outputs_if_exact is not None for layer in layers)
+    what = "what all outputs are off by jointly" if jointly else "the agreement with the ANN"
+    caption = f"Relative errors, and {what} if only that layer were exact or spiking"
     return Table(caption, columns, rows)
 
 
