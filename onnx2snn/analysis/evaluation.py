@@ -287,7 +287,7 @@ def evaluate(
         expected = None if reference is None else reference.run_all(batch, checkpoints[-1].outputs)
         tally.add(checkpoints, labels, expected, count, samples)
         if exits is not None:
-            session.check_scores(scores)
+            session.check_scores(scores, samples)
             exits.add(batch, points, labels, None if expected is None else expected[output][:count], count)
         work = work or session.work_per_sample(batch)
         if progress is not None:

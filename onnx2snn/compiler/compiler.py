@@ -174,8 +174,11 @@ def _exit_early(
             session, dataset, options.max_loss, batch_size=context.batch(_EXIT_COPIES), progress=advance
         )
     else:
-        batch, _ = next(session.batches(dataset, 1))
-        session.check_scores(next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]])
+        batch, _ = next(
+            session.batches(dataset, 2)
+        )  # of one alone any first axis of size 1 is a row a sample
+        scores = next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]]
+        session.check_scores(scores, len(next(iter(batch.values()))))
         rule = replace(session.exit_rule(options.early_exit), output=session.artifact.answer or None)
     stopping = add_early_exit(artifact, rule)
     add_metadata(stopping, {"early_exit": rule.to_dict()})

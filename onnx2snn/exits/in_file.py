@@ -51,7 +51,7 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
     nodes += _again(graph.node[position + 1 :], known, scores)
     if scores not in known:
         raise OptionError(
-            f"early exit: expected class scores that follow the spikes, found output '{scores}', which no "
+            f"early exit: expected class scores that follow the spikes, found '{scores}', which no "
             "neuron reaches; name another with --answer, or leave --early-exit out"
         )
     nodes += _decide(rule, known[scores], iteration, going_on)

@@ -19,7 +19,7 @@ from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.exits.rule import ExitRule
-from onnx2snn.exits.stopping import check_scores, find_rule, run_until_decided
+from onnx2snn.exits.stopping import check_rows, check_scores, find_rule, run_until_decided
 from onnx2snn.exits.until_rest import comes_to_rest
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
@@ -208,13 +208,16 @@ class SpikingSession:
             answer=self.artifact.outputs[0],
         )
 
-    def check_scores(self, scores: Array) -> None:
-        """Make sure that the answer can tell when a sample is decided.
+    def check_scores(self, scores: Array, samples: int | None = None) -> None:
+        """Make sure that the answer can tell when a sample, of so many, is decided.
 
         Raises:
-            OptionError: it has no class scores.
+            OptionError: it has no class scores, or rows that are no samples.
         """
-        check_scores(self.artifact.outputs[0], scores)
+        name = self.artifact.outputs[0]
+        check_scores(name, scores)
+        if samples is not None:
+            check_rows(name, scores, samples, self.outputs[name].has_rows)
 
     @cached_property
     def outputs(self) -> dict[str, OutputSpec]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
-from onnx2snn.analysis.evaluation import Reference, top1
+from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.preprocessing import infer_layout
@@ -75,7 +75,7 @@ def observe(
         scores = run.outputs[output]
         if number == 0:
             _check_size(sample, len(dataset))
-            classes = 0 if top1(scores) is None else scores.shape[1]
+            classes = scores.shape[1] if session.outputs[output].has_scores(scores, count) else 0
             if reference is not None:
                 reference.run(batch, scores)
             if classes and dataset.labels is not None:

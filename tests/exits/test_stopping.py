@@ -81,7 +81,7 @@ def test_scores_of_no_classes(shape, text):
         check_scores("y", np.zeros(shape))
     assert str(caught.value) == (
         f"early exit: expected class scores [N, classes] in output 'y', found shape {text}; leave it out, or "
-        "run fewer timesteps"
+        "name another output with --answer, or run fewer timesteps"
     )
 
 
