@@ -340,11 +340,6 @@ def _activity(tally: _Tally, timesteps: list[int], session: SpikingSession) -> A
     return Activity(timesteps, operations, events, bits, bits_convention(artifact), graded=artifact.sums)
 
 
-def top1(scores: Array) -> Array | None:
-    """The class of each sample, None where the output is not [N, classes]."""
-    return scores.argmax(axis=1) if scores.ndim == 2 and scores.shape[1] > 1 else None
-
-
 def _labels(dataset: Dataset, batch: slice, output: str, classes: int) -> Array | None:
     """The labels of a batch, which must be classes of the output; None where there are none."""
     if dataset.labels is None:

@@ -19,6 +19,7 @@ from onnx2snn.cli.options import (
     PREPROCESSING,
     SAMPLES,
     check_positive,
+    declared,
     preprocessing_options,
     read_preprocessing,
     read_timesteps,
@@ -49,7 +50,7 @@ _Number = TypeVar("_Number", int, float)
     ],
     sections={
         "Files": ["calib", "data", "cache", "plot", "json_file", "report_file"],
-        "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
+        "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss", "answer"],
         "Samples": ["calib_samples", *SAMPLES["Samples"]],
         **PREPROCESSING,
     },
@@ -91,6 +92,7 @@ _Number = TypeVar("_Number", int, float)
     metavar="DIR",
     help="Where points are kept, to go on from.  [default: MODEL.sweep]",
 )
+@declared("answer")
 @click.option("--plot", type=ANY_FILE, metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
 @preprocessing_options
 @sample_options
@@ -106,6 +108,7 @@ def sweep(
     exponents: str,
     max_loss: str,
     cache: str | None,
+    answer: str | None,
     plot: str | None,
     batch_size: int,
     max_samples: int | None,
@@ -129,7 +132,7 @@ def sweep(
     outputs = {"--json": json_path(json_file), "--plot": plot, "--report": report_file}
     check_outputs([model, calib, data], outputs)
     check_positive("--batch-size", batch_size)
-    grid = _read_grid(kinds, timesteps, max_spikes, exponents, max_loss)
+    grid = replace(_read_grid(kinds, timesteps, max_spikes, exponents, max_loss), answer=answer)
     with progress_bar():
         ann = load_model(model)
     inputs, typed = input_specs(ann), _typed(values)

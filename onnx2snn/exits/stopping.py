@@ -128,7 +128,7 @@ def run_until_decided(
         runner.advance()
         outputs = runner.outputs()
         for name, values in outputs.items():
-            check_rows(name, values, len(rows), (has_rows or {}).get(name))
+            check_rows("early exit", name, values, len(rows), (has_rows or {}).get(name))
         answer = rule.output or next(iter(outputs))
         scores = outputs[answer]
         check_scores(answer, scores)
@@ -148,14 +148,16 @@ def run_until_decided(
     return results, used
 
 
-def check_rows(name: str, values: Array, samples: int, has_rows: HasRows | None) -> None:
-    """Make sure that an output has one row for each of some samples; `has_rows` as for `run_until_decided`.
+def check_rows(what: str, name: str, values: Array, samples: int, has_rows: HasRows | None) -> None:
+    """Make sure that an output has one row for each of some samples, for `what` a message is about.
+
+    `has_rows` is as for `run_until_decided`.
 
     Raises:
         OptionError: it has not.
     """
     if values.shape[:1] != (samples,) or not (has_rows is None or has_rows(values.shape, samples)):
         raise OptionError(
-            f"early exit: expected one row a sample in output '{name}', found shape "
-            f"{shape_text(values.shape)} for {samples}; run without an early exit"
+            f"{what}: expected one row a sample in output '{name}', found shape {shape_text(values.shape)} "
+            f"for {samples}; do without it, or name another output with --answer"
         )

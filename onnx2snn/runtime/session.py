@@ -217,7 +217,7 @@ class SpikingSession:
         name = self.artifact.outputs[0]
         check_scores(name, scores)
         if samples is not None:
-            check_rows(name, scores, samples, self.outputs[name].has_rows)
+            check_rows("early exit", name, scores, samples, self.outputs[name].has_rows)
 
     @cached_property
     def outputs(self) -> dict[str, OutputSpec]:
