@@ -156,6 +156,6 @@ def test_an_output_of_other_rows():
     with pytest.raises(OptionError) as caught:
         run_until_decided(Odd(SURE), DECIDES, 4, 5, apart=True)
     assert str(caught.value) == (
-        "early exit: expected one row a sample in output 'k', found shape [7, 2] for 4; do without it, or name "
-        "another output with --answer"
+        "early exit: expected one row a sample in output 'k', found shape [7, 2] for 4; do without "
+        "it, or name another output with --answer"
     )
