@@ -197,18 +197,18 @@ class Trials:
         """What knows the ANN's answers; made with the first network, which knows the batches."""
         if self.meter is None:
             engine, answer = make_engine(self.source), session.artifact.outputs[0]
-            batches = session.batches(self.held_back, self._batch_size)
-            runs = [(batch, count, engine.run(batch)) for batch, count in batches]
-            self.spend(len(self.held_back))
-            batch, _, outputs = runs[0]
-            joint = JointLoss.over(session, outputs, _samples(batch), self.aim)
-            if joint is None:
-                scores = np.concatenate([found[answer][:count] for _, count, found in runs])
-                self.meter = LossMeter(scores, self.held_back, self.aim)
-            else:
-                for batch, count, found in runs:
+            joint: JointLoss | None = None
+            scores: list[Any] = []
+            for number, (batch, count) in enumerate(session.batches(self.held_back, self._batch_size)):
+                found = engine.run(batch)
+                if number == 0:
+                    joint = JointLoss.over(session, found, _samples(batch), self.aim)
+                if joint is None:
+                    scores.append(found[answer][:count])
+                else:
                     joint.expect(_read(joint, found, batch, count))
-                self.meter = joint
+            self.spend(len(self.held_back))
+            self.meter = joint or LossMeter(np.concatenate(scores), self.held_back, self.aim)
         return self.meter
 
     def _check_budget(self, options: Options) -> None:

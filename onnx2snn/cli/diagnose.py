@@ -21,6 +21,7 @@ from onnx2snn.cli.options import (
     sample_options,
     threads_option,
 )
+from onnx2snn.cli.output import print_answer
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, write_json
 from onnx2snn.data.readers import open_dataset
 from onnx2snn.report import tables
@@ -106,6 +107,7 @@ def diagnose(
     out.print()
     out.print(tables.diagnosis_table(figures))
     out.print(tables.DIAGNOSIS_LEGEND, style="dim")
+    print_answer(out, session)
     samples = partial(record, session, dataset, figures.timesteps)
     report(out, report_file, snn, figures, session.artifact.record, samples)
     write_json(json_file, figures.to_dict())

@@ -31,7 +31,7 @@ from onnx2snn.cli.options import (
     sample_options,
     threads_option,
 )
-from onnx2snn.cli.output import print_outputs, print_reference, print_uncounted
+from onnx2snn.cli.output import print_answer, print_outputs, print_reference, print_uncounted
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, say, write_json
 from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import open_dataset
@@ -132,6 +132,7 @@ def evaluate(
     out = console_for(json_file)
     _print_figures(out, figures)
     print_outputs(out, figures.outputs)
+    print_answer(out, session)
     samples = partial(record, session, dataset, steps[-1])
     report(out, report_file, snn, figures, session.artifact.record, samples)
     write_json(json_file, figures.to_dict())

@@ -12,6 +12,7 @@ from onnx2snn.report import tables
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation
     from onnx2snn.artifact.output_errors import OutputFigures
+    from onnx2snn.runtime.session import SpikingSession
 
 
 def print_uncounted(console: Console, figures: Evaluation) -> None:
@@ -19,6 +20,14 @@ def print_uncounted(console: Console, figures: Evaluation) -> None:
     if figures.uncounted:
         names = ", ".join(figures.uncounted)
         text = f"fed by values that are no spikes, so charged as MACs and not as operations: {names}"
+        console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def print_answer(console: Console, session: SpikingSession) -> None:
+    """Which output is judged, where others could be as well and nobody has named one."""
+    scored = [name for name, spec in session.outputs.items() if spec.may_have_scores]
+    if len(scored) > 1 and not session.artifact.named:
+        text = f"judged by output '{scored[0]}'; --answer names another of {', '.join(scored)}"
         console.print(Text(text, "yellow"), soft_wrap=True)
 
 

@@ -55,10 +55,18 @@ class Quality:
             )
         self._dataset, self._batch_size, self._specs = dataset, batch_size, session.outputs
         engine = make_engine(model)
-        batches = session.batches(dataset, batch_size)
-        self._expected = [(engine.run(batch), count, _samples(batch)) for batch, count in batches]
-        outputs, _, samples = self._expected[0]
+        batch, _ = next(session.batches(dataset, batch_size))
+        outputs, samples = engine.run(batch), _samples(batch)
         self._answer = find_judged(session, outputs, samples)
+        wanted = [name for name in self._specs if self._answer in (None, name)]
+        self._expected = [
+            (
+                {name: values for name, values in engine.run(batch).items() if name in wanted},
+                count,
+                _samples(batch),
+            )
+            for batch, count in session.batches(dataset, batch_size)
+        ]
         if self._answer is None and loss_measure != "auto":
             raise OptionError(
                 f"--loss-measure: expected class scores [N, classes] for {loss_measure}, found "
