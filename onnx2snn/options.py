@@ -156,6 +156,12 @@ class CompileOptions(Record):
         "For --max-loss: points of what; auto: accuracy where DATA has labels.",
         choices=get_args(LossMeasure),
     )
+    answer: str | None = option(
+        None,
+        "Savings",
+        "Of several outputs the one whose class scores are the answer.  [default: the first that has some]",
+        metavar="NAME",
+    )
     max_search_samples: int = option(
         128,
         "Samples",
@@ -281,6 +287,8 @@ class CompileOptions(Record):
         """All options, in the order of their definition; less those of a code that was not chosen."""
         values = asdict(self)
         del values["memory"]  # which makes no difference
+        if self.answer is None:
+            del values["answer"]
         if self.exponents is None:
             del values["exponents"], values["until_rest"]
         return values

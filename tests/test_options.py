@@ -302,6 +302,7 @@ def test_what_the_command_line_asks():
         "exponents": "INTEGER|auto",
         "spike_budget": "N|P%",
         "early_exit": "auto|confidence|entropy[:X]",
+        "answer": "NAME",
         "memory": "SIZE",
     }
     assert {name: item.short for name, item in DECLARATIONS.items() if item.short} == {
@@ -356,7 +357,9 @@ def test_nothing_changes_them_later():
 
 def test_every_option_says_what_it_is():
     # What memory there is makes no difference to the artifact.
-    assert [name for name in DECLARATIONS if name != "memory"] == list(CompileOptions().to_dict())
+    assert [name for name in DECLARATIONS if name not in ("memory", "answer")] == list(
+        CompileOptions().to_dict()
+    )
     assert {item.section for item in DECLARATIONS.values()} == set(SECTIONS)
     assert all(item.help for item in DECLARATIONS.values())
 

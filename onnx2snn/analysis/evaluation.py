@@ -15,6 +15,8 @@ from onnx2snn.analysis.early_exit import ExitFigures, ExitTally
 from onnx2snn.analysis.energy import Activity, Energy, EnergyModel, estimate_energy
 from onnx2snn.analysis.judging import Judge, Measured, open_judge
 from onnx2snn.artifact.artifact import input_specs
+from onnx2snn.artifact.output_errors import OutputErrors, OutputFigures, distance, output_figures
+from onnx2snn.artifact.outputs import OutputSpec
 from onnx2snn.artifact.spike_bits import bits_convention, spike_bits
 from onnx2snn.checks.findings import examine_network
 from onnx2snn.data.readers import Dataset, InputSpec
@@ -146,7 +148,8 @@ class Evaluation(Record):
         timesteps: the numbers.
         accuracy: None without labels, or where the task is not to classify.
         agreement: share of samples with the ANN's answer; None without a reference, or as above.
-        output_error: relative L2 distance from the ANN's output; None without a reference.
+        output_error: relative L2 distance from the ANN's output; None without a reference, and of whole
+            numbers.
         reference_accuracy: the ANN's.
         spikes_per_sample: of all neurons.
         spikes_by_neuron: neuron layer → spikes a sample, at the last number of timesteps.
@@ -162,6 +165,8 @@ class Evaluation(Record):
         by_output: after the last timestep, figures of each class, label or output: against the labels, or
             else against the ANN.
         warnings: what cannot be right about the data.
+        outputs: against a reference, where there are several outputs or whole numbers: what each is off by
+            after the last timestep, and all of them jointly: see `onnx2snn.artifact.output_errors`.
     """
 
     samples: int
@@ -183,6 +188,7 @@ class Evaluation(Record):
     reference_measures: dict[str, float | None] = field(default_factory=dict)
     by_output: dict[str, list[float | None]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    outputs: OutputFigures | None = None
 
 
 class _Tally:
@@ -191,11 +197,16 @@ class _Tally:
     Args:
         timesteps: these numbers.
         bits: neuron → bits of a spike.
+        outputs: what they hold, the answer first.
     """
 
-    def __init__(self, timesteps: list[int], bits: Mapping[str, int]) -> None:
+    def __init__(
+        self, timesteps: list[int], bits: Mapping[str, int], outputs: Mapping[str, OutputSpec]
+    ) -> None:
         count = len(timesteps)
         self.samples, self.timesteps = 0, timesteps
+        self.outputs = OutputErrors(outputs)
+        self._answer = next(iter(outputs.values()))
         self.bits = np.zeros(count)
         self._bits_of = bits
         self.error = np.zeros(count)
@@ -209,21 +220,25 @@ class _Tally:
     def add(
         self,
         checkpoints: Sequence[Checkpoint],
-        output: str,
-        reference: Array | None,
+        reference: Mapping[str, Array] | None,
         count: int,
+        samples: int,
     ) -> None:
         """Add a batch of `count` samples; what the checkpoints hold beyond them fills it up and is left out.
 
-        `reference`, the ANN's output [count, …], is None where there is none.
+        `reference`, the ANN's outputs of all `samples` of the batch, is None where there is none.
         """
         self.samples += count
+        answer, wanted = self._answer, None
         if reference is not None:
-            self.reference_norm += float((reference.astype(np.float64) ** 2).sum())
+            self.outputs.add(checkpoints[-1].outputs, reference, count, samples)
+        if reference is not None and not answer.counts:
+            wanted = answer.first(reference[answer.name], count, samples)
+            self.reference_norm += distance(wanted, wanted, equal=False)[1]
         for index, point in enumerate(checkpoints):
-            if reference is not None:
-                gap = point.outputs[output][:count] - reference
-                self.error[index] += float((gap.astype(np.float64) ** 2).sum())
+            if wanted is not None:
+                mine = answer.first(point.outputs[answer.name], count, samples)
+                self.error[index] += distance(mine, wanted, equal=False)[0]
             spikes = {name: int(sent[:count].sum()) for name, sent in point.spikes.items()}
             self.spikes[index] += sum(spikes.values())
             self.bits[index] += sum(sent * self._bits_of[name] for name, sent in spikes.items())
@@ -247,7 +262,7 @@ def evaluate(
     warnings: Sequence[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Evaluate a network over a data set, after each of several numbers of timesteps.
+    """Evaluate a network by its answer over a data set, after each of several numbers of timesteps.
 
     Args:
         session: the spiking network.
@@ -268,7 +283,7 @@ def evaluate(
     """
     said = _examined(session, dataset, reference) if warnings is None else list(warnings)
     wanted, output = sorted(set(timesteps)), session.artifact.outputs[0]
-    tally = _Tally(wanted, spike_bits(session.artifact))
+    tally = _Tally(wanted, spike_bits(session.artifact), session.outputs)
     every = wanted if early_exit is None else range(1, wanted[-1] + 1)
     exits: ExitTally | None = None
     measured: Measured | None = None
@@ -283,7 +298,7 @@ def evaluate(
             exits = _open_exits(session, early_exit, wanted[-1], judge, found[output])
         expected = None if reference is None else reference.run_all(batch, found)
         measured.add([point.outputs for point in checkpoints], expected, count)
-        tally.add(checkpoints, output, None if expected is None else expected[output][:count], count)
+        tally.add(checkpoints, expected, count, len(next(iter(batch.values()))))
         if exits is not None:
             exits.add(batch, points, expected, count)
         work = work or session.work_per_sample(batch)
@@ -368,6 +383,7 @@ def _figures(
         agreement_measures=agreeing,
         reference_measures=ann,
         by_output=measured.by_output,
+        outputs=output_figures(tally.outputs, session.outputs) if tally.outputs.known else None,
     )
 
 
@@ -380,8 +396,3 @@ def _activity(tally: _Tally, session: SpikingSession) -> Activity:
     return Activity(
         tally.timesteps, operations, events, bits, bits_convention(artifact), graded=artifact.sums
     )
-
-
-def top1(scores: Array) -> Array | None:
-    """The class of each sample, None where the output is not [N, classes]."""
-    return scores.argmax(axis=1) if scores.ndim == 2 and scores.shape[1] > 1 else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.analysis.evaluation import Reference, top1
+from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.data.event_frames import FrameRule
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.preprocessing import Preprocessing
@@ -256,3 +256,8 @@ def _figures(
         frames_per_second=rate,
         real_time_factor=rate * seconds if seconds else None,
     )
+
+
+def top1(scores: Array) -> Array | None:
+    """The class of each sample, None where the output is not [N, classes]."""
+    return scores.argmax(axis=1) if scores.ndim == 2 and scores.shape[1] > 1 else None

@@ -51,6 +51,7 @@ class Grid:
         max_spikes: numbers Γ of bursts.
         max_losses: bounds on what compression may cost, in points; for the largest Γ. Not of graded spikes.
         exponents: numbers n of graded spikes.
+        answer: the output that is judged; None: see `onnx2snn.artifact.outputs`.
     """
 
     kinds: Sequence[str]
@@ -58,12 +59,14 @@ class Grid:
     max_spikes: Sequence[int]
     max_losses: Sequence[float]
     exponents: Sequence[int] = (EXPONENTS,)
+    answer: str | None = None
 
     def points(self) -> Iterator[dict[str, Any]]:
         """The options of every conversion, the short runs first."""
         for timesteps in self.timesteps:
             for kind in self.kinds:
                 given = KINDS[kind] | {"timesteps": timesteps}
+                given |= {} if self.answer is None else {"answer": self.answer}
                 varied = self._varied(given["code"])
                 for choice in varied:
                     yield given | choice

@@ -14,6 +14,7 @@ import onnx
 from onnx2snn.aim import Aim
 from onnx2snn.analysis.candidates import Candidates, describe
 from onnx2snn.analysis.evaluation import evaluate
+from onnx2snn.analysis.joint_loss import JointLoss
 from onnx2snn.analysis.judging import Judge, open_judge
 from onnx2snn.analysis.ladders import Options
 from onnx2snn.analysis.loss import LossMeter
@@ -25,6 +26,7 @@ from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import DataError
 from onnx2snn.options import CompileOptions
 from onnx2snn.runtime.session import SpikingSession
+from onnx2snn.tasks import AUTO
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +134,7 @@ class Trials:
         self._started = time.monotonic()
         self.passes = 0.0
         self.all: list[Tried] = []
-        self.meter: LossMeter | TaskLoss | None = None
+        self.meter: LossMeter | TaskLoss | JointLoss | None = None
 
     def measure(self, options: Options) -> Tried:
         """A setting's network and energy; what was tried before is not converted again.
@@ -166,15 +168,15 @@ class Trials:
         parts: list[Any] = []
         done, looked = 0, 0
         for batch, count in session.batches(self.held_back, self._batch_size):
-            parts.append(meter.read(session.run(batch).outputs, count))
+            parts.extend(_read(meter, session.run(batch).outputs, batch, count))
             done += count
             self.spend(run * count)
             if done - looked >= _CHUNK and done < len(self.held_back):
                 looked = done
-                loss, error = meter.loss(join(parts))
+                loss, error = meter.loss(_joined(meter, parts))
                 if loss - _CLEAR * error > bound:
                     break
-        found = join(parts)
+        found = _joined(meter, parts)
         tried.loss, tried.error = meter.loss(found)
         tried.changed = meter.changed(found)
         tried.session = None
@@ -194,7 +196,7 @@ class Trials:
         if self._progress is not None:
             self._progress("search", min(self.passes / PASSES, 1.0))
 
-    def _meter(self, session: SpikingSession) -> LossMeter | TaskLoss:
+    def _meter(self, session: SpikingSession) -> LossMeter | TaskLoss | JointLoss:
         """What knows the ANN's answers; made with the first network, which knows the batches."""
         if self.meter is None:
             engine, names = make_engine(self.source), session.artifact.outputs
@@ -202,19 +204,33 @@ class Trials:
             if self.aim.loss_measure == "agreement":
                 judged = replace(judged, labels=None, targets=None)
             judge: Judge | None = None
+            joint: JointLoss | None = None
             parts: list[tuple[dict[str, Any], int]] = []
             for batch, count in session.batches(self.held_back, self._batch_size):
                 given = engine.run(batch)
-                parts.append(({name: given[name] for name in names}, count))
-                if len(parts) == 1:
-                    judge = open_judge(self.aim.asked, session.artifact, judged, batch, parts[0][0])
+                given = {name: given[name] for name in names}
+                if not parts:
+                    judge = open_judge(self.aim.asked, session.artifact, judged, batch, given)
+                    if not self._bounds(judge, known=True):
+                        joint = JointLoss.over(session, given, _samples(batch), self.aim)
+                parts.append((given, count))
+                if joint is not None:
+                    joint.expect(_read(joint, given, batch, count))
             self.spend(len(self.held_back))
-            if judge is not None and can_bound(judge) and self.aim.loss_measure != "accuracy":
+            if joint is not None:
+                self.meter = joint
+            elif judge is not None and self._bounds(judge):
                 self.meter = TaskLoss(judge, join([judge.read(*part) for part in parts]))
             else:
                 scores = [outputs[names[0]][:count] for outputs, count in parts]
                 self.meter = LossMeter(np.concatenate(scores), self.held_back, self.aim)
         return self.meter
+
+    def _bounds(self, judge: Judge | None, *, known: bool = False) -> bool:
+        """Whether the bound is in the task's measure; with `known` whether labels or the user name it."""
+        if judge is None or not can_bound(judge) or self.aim.loss_measure == "accuracy":
+            return False
+        return not known or self.aim.task != AUTO or judge.truth is not None
 
     def _check_budget(self, options: Options) -> None:
         """Stop before what would not fit; one setting always does."""
@@ -228,6 +244,24 @@ class Trials:
         samples += _COUNTING * _COUNTED + run * len(self.held_back)
         if self.passes + samples / self.samples + max(_CONVERSION.values()) > PASSES:
             raise BudgetError(f"{PASSES} passes of the ANN are used up")
+
+
+def _read(
+    meter: LossMeter | TaskLoss | JointLoss, outputs: Mapping[str, Any], batch: Mapping[str, Any], count: int
+) -> list[Any]:
+    """What a meter judges of the first samples of a batch."""
+    if isinstance(meter, JointLoss):
+        return meter.read(outputs, count, _samples(batch))
+    return [meter.read(outputs, count)]
+
+
+def _joined(meter: LossMeter | TaskLoss | JointLoss, parts: list[Any]) -> Any:
+    """What was read of batches as if of one."""
+    return parts if isinstance(meter, JointLoss) else join(parts)
+
+
+def _samples(batch: Mapping[str, Any]) -> int:
+    return len(next(iter(batch.values())))
 
 
 def latency(options: Mapping[str, Any], layers: int) -> int:

@@ -59,6 +59,8 @@ class Artifact:
         cells: the step's nodes with a state, in order; in the schedule `layer` neurons and maximum pools.
         metadata: what `onnx2snn.emit.metadata` wrote, decoded.
         stops_at_rest: whether the file's Loop ends at the first timestep without a spike.
+        answer: the output that is judged, see `onnx2snn.artifact.outputs`; empty for the first.
+        named: whether somebody has said so.
     """
 
     model: onnx.ModelProto
@@ -70,6 +72,8 @@ class Artifact:
     cells: tuple[onnx.NodeProto, ...]
     metadata: dict[str, Any]
     stops_at_rest: bool = False
+    answer: str = ""
+    named: bool = False
 
     @cached_property
     def record(self) -> Metadata:
@@ -83,7 +87,7 @@ class Artifact:
 
     @property
     def gives_probabilities(self) -> bool:
-        """Whether the first output comes from a softmax."""
+        """Whether the answer comes from a softmax."""
         makers = {name: node.op_type for node in self.model.graph.node for name in node.output}
         return makers.get(self.outputs[0]) == "Softmax"
 
@@ -99,8 +103,9 @@ class Artifact:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs."""
-        return tuple(output.name for output in self.model.graph.output)
+        """Names of the outputs, that of the answer first."""
+        names = (output.name for output in self.model.graph.output)
+        return tuple(sorted(names, key=lambda name: name != (self.answer or name)))
 
     @property
     def spiking(self) -> tuple[onnx.NodeProto, ...]:

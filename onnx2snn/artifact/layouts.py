@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ Layout = int | None
 
 #: Operators that may put an axis in front of all others.
 _REPEATING = ("Expand", "Tile")
+#: Operators that give as many values as there are to find.
+_LOSING = ("Compress", "NonMaxSuppression", "NonZero", "Unique")
 #: What keeps an axis of samples that is not the first.
 _KEEPING = having(rows="each") | having(keeps_axis=True)
 
@@ -79,6 +81,10 @@ def _after(node: onnx.NodeProto, layout: Layout, constants: Mapping[str, onnx.Te
     if layout is None or node.op_type in _REPEATING:
         return None
     first, axis = layout in (0, TOGETHER), max(layout, 0)
+    if node.op_type in _LOSING:
+        return None
+    if node.op_type in ("ArgMax", "ArgMin"):
+        return _reduced(layout, [attributes.get("axis", 0)], keeps=bool(attributes.get("keepdims", 1)))
     if node.op_type == "Transpose":
         order = list(attributes.get("perm", []))
         place = order.index(axis) if axis in order else None
@@ -129,7 +135,11 @@ def _shifted(
         for axis in axes:
             layout += 0 <= axis <= layout
         return layout
-    if max(layout, 0) in axes:
+    return _reduced(layout, axes, keeps=bool(node.op_type != "Squeeze" and attributes.get("keepdims", 1)))
+
+
+def _reduced(layout: int, axes: Sequence[int], *, keeps: bool) -> Layout:
+    """Axes become one value, or go; from the end they are counted only where the samples are first."""
+    if max(layout, 0) in axes or (layout > 0 and min(axes) < 0):
         return None
-    kept = node.op_type != "Squeeze" and attributes.get("keepdims", 1)
-    return layout if kept else layout - sum(0 <= axis < layout for axis in axes)
+    return layout if keeps else layout - sum(0 <= axis < layout for axis in axes)

@@ -12,7 +12,7 @@ The cost is half a pass of the ANN for each way of each layer, and one of the SN
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -48,8 +48,9 @@ class Sensitivity:
 
     Attributes:
         ways: the ways of firing that are worth choosing from.
-        divergence: for each, how far the network's output moves: symmetric KL divergence of the softmax, or
-            the relative squared error of a net without class scores.
+        divergence: for each, how far the network's outputs move, on average over them: symmetric KL
+            divergence of the softmax of class scores, the relative squared error of other floats, the share
+            of whole numbers that differ.
         spikes: for each, spikes a sample.
     """
 
@@ -92,18 +93,51 @@ def measure_sensitivity(
     return sweep.results()
 
 
-def divergence(scores: Array, expected: Array, *, probabilities: bool = False) -> float:
-    """How far outputs are from what they should be, summed over the samples.
+def joint_divergence(
+    found: Mapping[str, Array], expected: Mapping[str, Array], samples: int, probabilities: Collection[str]
+) -> float:
+    """How far all outputs are from what they should be: the mean over them, summed over the samples.
+
+    Args:
+        found: by name.
+        expected: by name.
+        samples: N.
+        probabilities: the outputs that have been through a softmax.
+    """
+    parts = [
+        divergence(found[name], wanted, samples, probabilities=name in probabilities)
+        for name, wanted in expected.items()
+    ]
+    return sum(parts) / len(parts)
+
+
+def probable(graph: Graph) -> set[str]:
+    """The outputs that come from a softmax."""
+    makers = ((output.name, producer(output)) for output in graph.outputs)
+    return {name for name, node in makers if node is not None and node.op == "Softmax"}
+
+
+def divergence(
+    scores: Array, expected: Array, samples: int | None = None, *, probabilities: bool = False
+) -> float:
+    """How far an output is from what it should be, summed over the samples.
 
     Args:
         scores: [N, classes], or anything else of a net that does not classify.
         expected: of the same shape.
+        samples: N; as many as there are rows by default.
         probabilities: whether they have been through a softmax.
     """
+    count = len(expected) if samples is None else samples
+    if expected.dtype.kind in "iub":
+        same = scores.shape == expected.shape
+        return (
+            count * float(np.mean(scores != expected)) if same and expected.size else float(not same) * count
+        )
     spiking, wanted = scores.astype(np.float64), expected.astype(np.float64)
-    if spiking.ndim != 2 or spiking.shape[1] < 2:
+    if spiking.ndim != 2 or spiking.shape[1] < 2 or len(spiking) != count:
         size = float((wanted**2).mean()) or 1.0
-        return float(((spiking - wanted) ** 2).mean() / size) * len(spiking)
+        return float(((spiking - wanted) ** 2).mean() / size) * count
     if probabilities:
         spiking, wanted = (np.log(np.maximum(x, 1e-30)) for x in (spiking, wanted))
     # A net is so sure of what it was trained on that nothing would move its softmax.
@@ -129,10 +163,8 @@ class _Sweep:
         digits: int,
     ) -> None:
         self._rectifiers, self._ways, self._timesteps, self._digits = rectifiers, ways, timesteps, digits
-        output = graph.outputs[0]
-        source = producer(output)
-        self._probabilities = source is not None and source.op == "Softmax"
-        self._stages = make_stages(graph, [output.name])
+        self._probabilities, self._outputs = probable(graph), [output.name for output in graph.outputs]
+        self._stages = make_stages(graph, self._outputs)
         self._trials = _trials(graph, ways)
         self._divergence = {name: np.zeros(len(given)) for name, given in ways.items()}
         self._spikes = {name: np.zeros(len(given)) for name, given in ways.items()}
@@ -146,9 +178,9 @@ class _Sweep:
         ann: dict[str, Array] = {}
         for stage in self._stages:
             self._follow(stage, inputs, ann)
-        expected = ann[self._stages[-1].target.name]
+        expected = {name: ann[name] for name in self._outputs}
         snn: dict[str, Train | Array] = {}
-        for number, stage in enumerate(self._stages[:-1]):
+        for number, stage in enumerate(self._stages[: -len(self._outputs)]):
             if stage.yields is None:
                 continue
             if stage.key in self._ways and stage.cell is not None:
@@ -157,9 +189,8 @@ class _Sweep:
                     local = {**ann, stage.yields: ann[stage.yields] + error}
                     for later in self._stages[number + 1 :]:
                         self._follow(later, inputs, local)
-                    scores = local[self._stages[-1].target.name]
-                    self._divergence[stage.key][way] += divergence(
-                        scores, expected, probabilities=self._probabilities
+                    self._divergence[stage.key][way] += joint_divergence(
+                        local, expected, count, self._probabilities
                     )
             else:
                 shift = self._shift(stage, inputs, ann, snn)

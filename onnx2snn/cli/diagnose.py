@@ -13,6 +13,7 @@ from onnx2snn.cli.files import ANY_FILE, ONNX_FILE
 from onnx2snn.cli.options import (
     DATA_HELP,
     SAMPLES,
+    answer_option,
     check_positive,
     preprocessing_options,
     recorded,
@@ -21,6 +22,7 @@ from onnx2snn.cli.options import (
     strict_option,
     threads_option,
 )
+from onnx2snn.cli.output import print_answer
 from onnx2snn.cli.terminal import check_outputs, console_for, json_path, progress_bar, write_json
 from onnx2snn.data.readers import open_dataset
 from onnx2snn.report import tables
@@ -36,7 +38,7 @@ from onnx2snn.report import tables
     ],
     sections={
         "Files": ["reference", "data", "json_file", "report_file"],
-        "Run": ["timesteps", "threads", "strict"],
+        "Run": ["timesteps", "answer", "threads", "strict"],
         **SAMPLES,
     },
 )
@@ -56,6 +58,7 @@ from onnx2snn.report import tables
     help=f"Samples, with labels for accuracy. {DATA_HELP}",
 )
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@answer_option
 @threads_option
 @strict_option
 @preprocessing_options
@@ -66,6 +69,7 @@ def diagnose(
     reference: str,
     data: str,
     timesteps: int | None,
+    answer: str | None,
     threads: int | None,
     batch_size: int,
     max_samples: int | None,
@@ -89,7 +93,7 @@ def diagnose(
     check_outputs([snn, reference, data], {"--json": json_path(json_file), "--report": report_file})
     check_positive("--batch-size", batch_size)
     with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+        session = onnx2snn.SpikingSession(snn, threads=threads, answer=answer)
         ann = PreparedReference(reference, session, threads)
     dataset = open_dataset(data, session.inputs, recorded(session, values), max_samples)
     with progress_bar("diagnose") as advance:
@@ -108,6 +112,7 @@ def diagnose(
     out.print()
     out.print(tables.diagnosis_table(figures))
     out.print(tables.DIAGNOSIS_LEGEND, style="dim")
+    print_answer(out, session)
     samples = partial(record, session, dataset, figures.timesteps)
     report(out, report_file, snn, figures, session.artifact.record, samples)
     write_json(json_file, figures.to_dict())

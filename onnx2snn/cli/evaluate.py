@@ -21,6 +21,7 @@ from onnx2snn.cli.options import (
     EXIT,
     PREPROCESSING,
     SAMPLES,
+    answer_option,
     check_positive,
     energy_option,
     exit_options,
@@ -32,7 +33,7 @@ from onnx2snn.cli.options import (
     strict_option,
     threads_option,
 )
-from onnx2snn.cli.output import print_reference, print_uncounted
+from onnx2snn.cli.output import print_answer, print_outputs, print_reference, print_uncounted
 from onnx2snn.cli.stream import (
     STREAM,
     check_alone,
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     sections={
         "Files": ["data", "labels", "reference", "json_file", "report_file"],
         **TASK,
-        "Run": ["timesteps", "threads", "energy_model", "strict"],
+        "Run": ["timesteps", "answer", "threads", "energy_model", "strict"],
         "Streams": ["stream", *STREAM],
         **EXIT,
         **SAMPLES,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
 @click.option("--reference", type=ONNX_FILE, metavar="MODEL.onnx", help="The ANN, to compare with.")
 @click.option("--timesteps", metavar="T,T,…", help="Timesteps to report, each on the way to the largest.")
 @task_options
+@answer_option
 @click.option("--stream", is_flag=True, help="Follow recordings frame by frame, with the state carried on.")
 @stream_options
 @exit_options
@@ -107,7 +109,6 @@ def evaluate(
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
-    threads: int | None,
     energy_model: str | None,
     batch_size: int,
     max_samples: int | None,
@@ -133,8 +134,7 @@ def evaluate(
     check_positive("--batch-size", batch_size)
     model = load_energy_model(energy_model)
     asked = read_asked(values)
-    with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+    session = _open_session(snn, values)
     following = read_following(session, values, wanted=stream)
     steps = _steps(session, timesteps)
     preprocessing = recorded(session, values)
@@ -154,6 +154,8 @@ def evaluate(
         )
     out = console_for(json_file)
     _print_figures(out, figures)
+    print_outputs(out, figures.outputs)
+    print_answer(out, session)
     samples = partial(record, session, dataset, steps[-1])
     report(out, report_file, snn, figures, session.artifact.record, samples)
     write_json(json_file, figures.to_dict())
@@ -168,7 +170,7 @@ def evaluate(
     ],
     sections={
         "Files": ["data", "output"],
-        "Run": ["timesteps", "threads"],
+        "Run": ["timesteps", "answer", "threads"],
         "Streams": ["stream", *STREAM],
         **EXIT,
         **PREPROCESSING,
@@ -178,6 +180,7 @@ def evaluate(
 @click.option("--input", "data", type=ANY_FILE, metavar="X.npy", help=f"Samples. {DATA_HELP}")
 @click.option("-o", "--output", type=ANY_FILE, metavar="OUT.npz", help="Write the outputs by name.")
 @click.option("--timesteps", type=int, help="T.  [default: as compiled]")
+@answer_option
 @click.option(
     "--stream",
     type=ANY_FILE,
@@ -197,7 +200,6 @@ def run(
     early_exit: str | None,
     calib: str | None,
     max_loss: float | None,
-    threads: int | None,
     **values: Any,
 ) -> None:
     """Run a compiled network on samples.
@@ -205,13 +207,12 @@ def run(
     Shows the outputs' shapes and the winning classes, or writes the outputs; with an early exit also
     `timesteps_used`.
     """
-    from onnx2snn.analysis.evaluation import top1
     from onnx2snn.exits.in_file import USED
+    from onnx2snn.runtime.gathering import gather
 
     source = one_source(data, stream)
     check_outputs([snn, source], {"-o": output})
-    with progress_bar():
-        session = onnx2snn.SpikingSession(snn, threads=threads)
+    session = _open_session(snn, values)
     preprocessing = recorded(session, values)
     following = read_following(session, values, wanted=stream is not None)
     dataset = open_dataset(source, session.inputs, preprocessing)
@@ -223,13 +224,13 @@ def run(
     runs = []
     with progress_bar("run") as advance:
         for batch, count in session.batches(dataset, DEFAULTS.batch_size):
-            runs.append((session.run(batch, timesteps, early_exit=rule), count))
+            runs.append(
+                (session.run(batch, timesteps, early_exit=rule), count, len(next(iter(batch.values()))))
+            )
             advance("run", min(1.0, len(runs) * DEFAULTS.batch_size / len(dataset)))
-    outputs = {
-        name: np.concatenate([part.outputs[name][:count] for part, count in runs])
-        for name in session.artifact.outputs
-    }
-    used = [part.timesteps_used[:count] for part, count in runs if part.timesteps_used is not None]
+    batches = [(part.outputs, count, samples) for part, count, samples in runs]
+    outputs = {name: gather(spec, batches, source) for name, spec in session.outputs.items()}
+    used = [part.timesteps_used[:count] for part, count, _ in runs if part.timesteps_used is not None]
     if used:
         outputs[USED] = np.concatenate(used)
     out = console_for(None)
@@ -239,11 +240,17 @@ def run(
         write_atomically(output, buffer.getvalue())
     for name, values_ in outputs.items():
         say(out, name, f"{list(values_.shape)} {values_.dtype}" + (f" → {output}" if output else ""))
-        best = top1(values_)
+        best = session.outputs[name].answers(values_, len(dataset)) if name in session.outputs else None
         if best is not None:
             say(out, "classes", _first(best))
         elif name == USED:
             say(out, "on average", f"{values_.mean():.2f} timesteps: {_first(values_)}")
+
+
+def _open_session(snn: str, values: dict[str, Any]) -> SpikingSession:
+    """Take the options of a session out of `values`, and open it."""
+    with progress_bar():
+        return onnx2snn.SpikingSession(snn, threads=values.pop("threads"), answer=values.pop("answer"))
 
 
 def _print_figures(out: Console, figures: Evaluation) -> None:

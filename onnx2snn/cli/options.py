@@ -179,6 +179,13 @@ def exit_options(command: Command) -> Command:
     return command
 
 
+answer_option = click.option(
+    "--answer",
+    metavar="NAME",
+    help="Of several outputs the one that is judged, and that an early exit goes by.  [default: as compiled]",
+)
+
+
 threads_option = click.option(
     "--threads", type=int, help="Threads that an operator may use.  [default: one a core]"
 )

@@ -19,6 +19,7 @@ from onnx2snn.cli.options import (
     PREPROCESSING,
     SAMPLES,
     check_positive,
+    declared,
     preprocessing_options,
     read_preprocessing,
     read_timesteps,
@@ -52,7 +53,7 @@ _Number = TypeVar("_Number", int, float)
     sections={
         "Files": ["calib", "data", "labels", "cache", "plot", "json_file", "report_file"],
         **TASK,
-        "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss"],
+        "What is tried": ["kinds", "timesteps", "max_spikes", "exponents", "max_loss", "answer"],
         "Samples": ["calib_samples", *SAMPLES["Samples"], "strict"],
         **PREPROCESSING,
     },
@@ -96,6 +97,7 @@ _Number = TypeVar("_Number", int, float)
     metavar="DIR",
     help="Where points are kept, to go on from.  [default: MODEL.sweep]",
 )
+@declared("answer")
 @click.option("--plot", type=ANY_FILE, metavar="FILE", help="Draw quality against energy (.png, .svg, .pdf).")
 @strict_option
 @preprocessing_options
@@ -138,7 +140,7 @@ def sweep(
     check_outputs([model, calib, data, labels], outputs)
     asked = read_asked(values)
     check_positive("--batch-size", batch_size)
-    grid = _read_grid(kinds, timesteps, max_spikes, exponents, max_loss)
+    grid = replace(_read_grid(kinds, timesteps, max_spikes, exponents, max_loss), answer=values.pop("answer"))
     with progress_bar():
         ann = load_model(model)
     inputs, typed = input_specs(ann), _typed(values)

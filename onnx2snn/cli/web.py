@@ -13,7 +13,14 @@ import onnx2snn
 from onnx2snn.cli.commands import Command
 from onnx2snn.cli.files import ANY_FILE, FOLDER, ONNX_FILE
 from onnx2snn.cli.invocation import current
-from onnx2snn.cli.options import DATA_HELP, PREPROCESSING, check_positive, preprocessing_options, recorded
+from onnx2snn.cli.options import (
+    DATA_HELP,
+    PREPROCESSING,
+    answer_option,
+    check_positive,
+    preprocessing_options,
+    recorded,
+)
 from onnx2snn.cli.terminal import console_for, progress_bar, say
 from onnx2snn.data.readers import open_dataset
 
@@ -28,7 +35,7 @@ from onnx2snn.data.readers import open_dataset
     ],
     sections={
         "Files": ["data", "reference", "output", "package"],
-        "Samples": ["samples"],
+        "Samples": ["samples", "answer"],
         **PREPROCESSING,
     },
 )
@@ -46,11 +53,13 @@ from onnx2snn.data.readers import open_dataset
     metavar="DIR",
     help="The unpacked npm package onnxruntime-web.  [default: fetched by npm]",
 )
+@answer_option
 @preprocessing_options
 def web(
     snn: str,
     data: str,
     reference: str | None,
+    answer: str | None,
     samples: int,
     output: str | None,
     package: str | None,
@@ -69,7 +78,7 @@ def web(
     folder = Path(output or f"{Path(snn).name.removesuffix('.onnx').removesuffix('.snn')}-web")
     check_folder(folder)
     with progress_bar():
-        session = onnx2snn.SpikingSession(snn)
+        session = onnx2snn.SpikingSession(snn, answer=answer)
     dataset = open_dataset(data, session.inputs, recorded(session, values), samples)
     ann = None if reference is None else open_reference(reference, session)
     with progress_bar() as advance:

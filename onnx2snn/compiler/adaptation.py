@@ -20,18 +20,23 @@ import onnx
 
 from onnx2snn.artifact.records import Adaptation, LayerAdaptation
 from onnx2snn.calibration.frontier import Frontier, make_frontier
-from onnx2snn.calibration.sensitivity import TOGETHER, Sensitivity, divergence, measure_sensitivity
+from onnx2snn.calibration.sensitivity import (
+    TOGETHER,
+    Sensitivity,
+    joint_divergence,
+    measure_sensitivity,
+    probable,
+)
 from onnx2snn.calibration.statistics import fixed_batch
 from onnx2snn.calibration.timesteps import share_timesteps, timesteps_of
+from onnx2snn.compiler.quality import Quality
 from onnx2snn.compiler.report import CompileReport
-from onnx2snn.data.labels import check_labels
 from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import OptionError
 from onnx2snn.graph.firing import Firing, choices, is_adaptable, timestep_choices
 from onnx2snn.graph.graph import Graph, Node, clone
-from onnx2snn.options import LossMeasure
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import ranges
 from onnx2snn.rules import MOST_SPIKES
@@ -57,6 +62,8 @@ _BUDGET_TRIALS = 4
 _NEAR = 0.98
 #: How often a sample's activations are held while a network runs and is counted, beside spikes over time.
 _COPIES = 6
+#: Samples a batch of those held back, at most.
+_BATCH = 64
 #: How far layers differ: 1 as the frontier has it, 0 for one factor on all thresholds.
 _BLENDS = (1.0, 0.5, 0.0)
 
@@ -119,11 +126,6 @@ class _Search:
         self.options, self.model = context.options, context.model
         self._graph, self._context, self._finish = graph, context, finish
         self._ann = make_engine(context.model)
-        if len(graph.outputs) > 1:
-            raise OptionError(
-                f"{_SEARCHES}: expected a net with one output, which tells what is lost, "
-                f"found {len(graph.outputs)}; export it with one, or leave the option out"
-            )
         self.batch_size = context.batch(_COPIES)
         fixed = fixed_batch(graph)
         samples, most = len(context.dataset), self.options.max_search_samples
@@ -177,15 +179,13 @@ class _Search:
         """The network in which the neurons fire so, and what it costs on the samples of the search."""
         finished = self._finish(clone(self._graph), self._context.fork(firing))
         session = SpikingSession(finished[0])
-        output, probabilities = session.artifact.outputs[0], session.artifact.gives_probabilities
         spikes, operations, moved, samples = dict.fromkeys(session.neurons, 0.0), 0.0, 0.0, 0
         for batch, count in session.batches(self.dataset, self.batch_size):
             point = session.run_counted(batch, [session.timesteps])[-1]
             for name, sent in point.spikes.items():
                 spikes[name] += int(sent[:count].sum())
             operations += sum(int(sent[:count].sum()) for sent in point.synaptic_operations.values())
-            expected = self._ann.run(batch)[output][:count]
-            moved += divergence(point.outputs[output][:count], expected, probabilities=probabilities)
+            moved += self._divergence(session, point.outputs, batch, count)
             samples += count
         mean = {name: count / samples for name, count in spikes.items()}
         trial = _Trial(finished, firing, mean, operations / samples, moved / samples)
@@ -196,6 +196,17 @@ class _Search:
             trial.divergence,
         )
         return trial, session
+
+    def _divergence(
+        self, session: SpikingSession, found: Mapping[str, Array], batch: Mapping[str, Array], count: int
+    ) -> float:
+        """Of the outputs of a batch from the ANN's, summed over the samples that count."""
+        expected, samples = self._ann.run(batch), len(next(iter(batch.values())))
+        mine, theirs = (
+            {name: spec.first(outputs[name], count, samples) for name, spec in session.outputs.items()}
+            for outputs in (found, expected)
+        )
+        return joint_divergence(mine, theirs, count, probable(self._graph))
 
     def blended(self, firing: Mapping[str, Firing], share: float) -> dict[str, Firing]:
         """Ways between those chosen (a share of 1) and the same factor for all layers (0)."""
@@ -279,7 +290,8 @@ def _compress(search: _Search, held_back: Dataset) -> tuple[_Trial, Adaptation]:
     options = search.options
     bound = _MAX_LOSS if options.max_loss is None else options.max_loss
     base, session = search.try_out({})
-    quality = _Quality(search, held_back, session)
+    batch_size = min(_BATCH, search.batch_size)
+    quality = Quality(search.model, options.loss_measure, held_back, session, batch_size)
     if quality.measure != "error" and bound * len(held_back) < 100:
         logger.warning(
             "--max-loss: %g points are less than one of the %d samples held back; more would tell more",
@@ -347,52 +359,3 @@ def _fan_out(session: SpikingSession, dataset: Dataset, batch_size: int) -> dict
     """Synaptic operations a spike of each neuron, on one batch."""
     batch, _ = next(session.batches(dataset, min(batch_size, len(dataset))))
     return session.fan_out(batch)
-
-
-class _Quality:
-    """How good a network's answers are on held-back samples, in points.
-
-    Attributes:
-        measure: `accuracy`, `agreement` with the ANN without labels, or `error`, the relative error of a net
-            without class scores, which is below zero.
-    """
-
-    def __init__(self, search: _Search, dataset: Dataset, session: SpikingSession) -> None:
-        measure: LossMeasure = search.options.loss_measure
-        if measure == "accuracy" and dataset.labels is None:
-            raise OptionError(
-                f"--loss-measure: expected labels in {dataset.source} for accuracy, found none; give "
-                "calibration data with labels, or --loss-measure agreement"
-            )
-        self._dataset, self._output = dataset, session.artifact.outputs[0]
-        self._batch_size = min(_BATCH, search.batch_size)
-        engine = make_engine(search.model)
-        batches = session.batches(dataset, self._batch_size)
-        parts = [engine.run(batch)[self._output][:count] for batch, count in batches]
-        self._expected = np.concatenate(parts)
-        classifies = self._expected.ndim == 2 and self._expected.shape[1] > 1
-        if measure != "auto" and not classifies:
-            raise OptionError(
-                f"--loss-measure: expected class scores [N, classes] for {measure}, found output "
-                f"'{self._output}' of another shape; leave it out for the relative error"
-            )
-        labelled = dataset.labels is not None and measure != "agreement"
-        if labelled and classifies:
-            check_labels(dataset, self._output, self._expected.shape[1])
-        self.measure = "error" if not classifies else "accuracy" if labelled else "agreement"
-
-    def of(self, session: SpikingSession) -> float:
-        """Points that a network reaches."""
-        parts = [
-            session.run(batch).outputs[self._output][:count]
-            for batch, count in session.batches(self._dataset, self._batch_size)
-        ]
-        scores = np.concatenate(parts)
-        if self.measure == "error":
-            gap = scores.astype(np.float64) - self._expected
-            return -100 * float(np.linalg.norm(gap) / max(float(np.linalg.norm(self._expected)), 1e-30))
-        wanted = self._dataset.labels if self.measure == "accuracy" else self._expected.argmax(axis=1)
-        return 100 * float((scores.argmax(axis=1) == wanted).mean())
-
-
-_BATCH = 64

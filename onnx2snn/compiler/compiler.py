@@ -15,6 +15,7 @@ import onnx
 
 import onnx2snn
 from onnx2snn.artifact.artifact import input_specs, is_artifact
+from onnx2snn.artifact.outputs import check_answer
 from onnx2snn.artifact.records import CalibrationRecord
 from onnx2snn.calibration.statistics import Statistics
 from onnx2snn.checks.findings import Findings, examine
@@ -128,6 +129,8 @@ def _convert(
 ) -> tuple[onnx.ModelProto, CompileReport]:
     with phases.timed("read"):
         source = read_model(model)
+        if chosen.answer is not None:
+            check_answer(chosen.answer, tuple(output.name for output in source.graph.output))
         graph, context = begin(source, chosen)
         net = look_at(context.model, graph) if found is None else None
     phases.run((*PREPARATION, *ADMISSION), graph, context)
@@ -182,9 +185,12 @@ def _exit_early(
             session, dataset, options.max_loss, batch_size=context.batch(_EXIT_COPIES), progress=advance
         )
     else:
-        batch, _ = next(session.batches(dataset, 1))
-        session.check_scores(next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]])
-        rule = session.exit_rule(options.early_exit)
+        batch, _ = next(
+            session.batches(dataset, 2)
+        )  # of one alone any first axis of size 1 is a row a sample
+        scores = next(session.outputs_by_step(batch, 1))[session.artifact.outputs[0]]
+        session.check_scores(scores, len(next(iter(batch.values()))))
+        rule = replace(session.exit_rule(options.early_exit), output=session.artifact.answer or None)
     stopping = add_early_exit(artifact, rule)
     add_metadata(stopping, {"early_exit": rule.to_dict()})
     check_structure(stopping, "the artifact (this is a bug, please report it)")

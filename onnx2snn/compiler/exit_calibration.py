@@ -59,8 +59,9 @@ def calibrate_exit(
     answers: list[npt.NDArray[np.int64]] = []
     done = 0
     for batch, count in session.batches(dataset, batch_size):
-        scores = [step[output][:count] for step in session.outputs_by_step(batch, timesteps)]
-        session.check_scores(scores[0])
+        whole = [step[output] for step in session.outputs_by_step(batch, timesteps)]
+        session.check_scores(whole[0], len(next(iter(batch.values()))))
+        scores = [step[:count] for step in whole]
         sure.append(np.stack([measure("confidence", one, probabilities=probabilities) for one in scores]))
         answers.append(np.stack([one.argmax(axis=1) for one in scores]))
         done += count
@@ -68,4 +69,4 @@ def calibrate_exit(
             progress(done / len(dataset))
     answer = np.concatenate(answers, axis=1)
     thresholds = choose_thresholds(np.concatenate(sure, axis=1), answer != answer[-1], bound / 100)
-    return ExitRule("confidence", thresholds, probabilities)
+    return ExitRule("confidence", thresholds, probabilities, session.artifact.answer or None)

@@ -33,8 +33,8 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
     """Let an artifact of the schedule `stream` stop by itself; `timesteps_used` becomes an output.
 
     Args:
-        model: the artifact; its first output has class scores. Not changed.
-        rule: when a sample is decided.
+        model: the artifact. Not changed.
+        rule: when a sample is decided, by the output that it names, or the first, which has class scores.
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -46,13 +46,13 @@ def add_early_exit(model: onnx.ModelProto, rule: ExitRule) -> onnx.ModelProto:
     # What the head reads behind the loop, it can read in any timestep: T is then the timesteps so far.
     known = dict(zip(loop.output, (item.name for item in body.output[1:]), strict=True))
     known[loop.input[0]] = f"{_USED}/out"
-    scores = graph.output[0].name
+    scores = rule.output or graph.output[0].name
     nodes.append(_node("Add", [iteration, f"{_PREFIX}one"], f"{_USED}/out"))
     nodes += _again(graph.node[position + 1 :], known, scores)
     if scores not in known:
         raise OptionError(
-            f"early exit: expected class scores in the first output, found '{scores}', which no neuron "
-            "reaches; leave --early-exit out"
+            f"early exit: expected class scores that follow the spikes, found '{scores}', which no "
+            "neuron reaches; name another with --answer, or leave --early-exit out"
         )
     nodes += _decide(rule, known[scores], iteration, going_on)
     del body.node[:]

@@ -38,11 +38,13 @@ class ExitRule(Record):
         criterion: what is compared.
         thresholds: for each timestep; the last one also counts for all behind it.
         probabilities: whether the scores have been through a softmax already.
+        output: whose scores they are, of a net with several; None for the only one.
     """
 
     criterion: Criterion
     thresholds: tuple[float, ...]
     probabilities: bool = False
+    output: str | None = None
 
     @property
     def needs_scores(self) -> bool:

@@ -9,6 +9,7 @@ from onnx2snn.analysis.evaluation import Evaluation
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import draw
 from onnx2snn.report.measures import axis_name, measure_columns, measure_named
+from onnx2snn.report.outputs import output_tables
 from onnx2snn.report.plots import BLUE, INK, MUTED, ORANGE, PURPLE
 from onnx2snn.report.subject import Subject
 from onnx2snn.report.words import count, energy_unit, joules, listed, percent, sentence
@@ -35,7 +36,8 @@ def accuracy_section(subject: Subject) -> Section:
     measures = _measures(figures)
     plots = [] if not measures else [_against_time(figures, measures), _against_energy(figures, measures)]
     plots = [*_of_task(figures), *plots]
-    return Section("accuracy", "Timesteps and energy", _lead(figures), plots, [_table(figures)])
+    tables = [_table(figures), *output_tables(figures.outputs)]
+    return Section("accuracy", "Timesteps and energy", _lead(figures), plots, tables)
 
 
 def _measures(figures: Evaluation) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from onnx2snn.analysis.diagnosis.figures import Diagnosis, LayerDiagnosis
 from onnx2snn.report.content import Plot, Section, Table
 from onnx2snn.report.drawing import bar_axes, draw
+from onnx2snn.report.outputs import output_tables
 from onnx2snn.report.plots import BLUE, CARD, GREEN, GREY, MUTED, ORANGE, PURPLE
 from onnx2snn.report.spikes import AROUND, ROW, activity_plots, largest, left_out
 from onnx2snn.report.subject import Subject
@@ -80,7 +81,7 @@ def errors_section(subject: Subject) -> Section:
     missing = [f"{shown(name)} ({shown(reason)})" for name, reason in figures.not_compared.items()]
     if missing:
         lead.append(f"Not compared: {', '.join(missing)}.")
-    return Section("errors", "Error by layer", lead, plots, [_table(layers)])
+    return Section("errors", "Error by layer", lead, plots, [_table(layers), *output_tables(figures.outputs)])
 
 
 def activity_section(subject: Subject) -> Section:
@@ -234,12 +235,14 @@ def _table(layers: Sequence[LayerDiagnosis]) -> Table:
             percent(layer.own_error, 2),
             *(percent(layer.components.get(part), 2) for part in _PARTS),
             percent(layer.clipped_mass, 2),
-            percent(layer.agreement_if_exact),
-            percent(layer.agreement_if_only_spiking),
+            percent(layer.if_exact),
+            percent(layer.if_only_spiking),
         )
         for layer in layers
     ]
-    caption = "Relative errors, and the agreement with the ANN if only that layer were exact or spiking"
+    jointly = any(layer.outputs_if_exact is not None for layer in layers)
+    what = "what all outputs are off by jointly" if jointly else "the agreement with the ANN"
+    caption = f"Relative errors, and {what} if only that layer were exact or spiking"
     return Table(caption, columns, rows)
 
 

@@ -89,9 +89,11 @@ def _runs(session: SpikingSession, dataset: Dataset, steps: int) -> Iterator[tup
     left = SAMPLES
     for feeds, count in session.batches(dataset, 1):
         run = session.run(feeds, steps, record=True)
-        scores = run.outputs[session.artifact.outputs[0]]
+        output = session.artifact.outputs[0]
+        samples = len(next(iter(feeds.values())))
+        answers = session.outputs[output].answers(run.outputs[output], samples)
         for index in range(min(count, left)):
-            answer = f"{scores[index].argmax()}" if scores.ndim == 2 and scores.shape[1] > 1 else ""
+            answer = "" if answers is None else f"{answers[index]}"
             yield answer, {name: counts[:, index] for name, counts in run.spikes.items()}
         left -= count
         if left <= 0:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from onnx2snn.analysis.evaluation import top1
+from onnx2snn.analysis.stream_evaluation import top1
 from onnx2snn.report.words import count, percent
 
 if TYPE_CHECKING:

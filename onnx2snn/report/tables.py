@@ -309,7 +309,8 @@ def sweep_table(figures: Sweep) -> Table:
 DIAGNOSIS_LEGEND = (
     "Errors in % of the ANN's activation (root mean square), the worst layers first, and what makes them. "
     "before: inherited from the layers before. exact, alone: same answer as the ANN, in %, if this layer "
-    "alone were exact, and if it alone sent spikes."
+    "alone were exact, and if it alone sent spikes; of several outputs, or without class scores, by how much "
+    "the outputs are off jointly, in %."
 )
 
 
@@ -321,7 +322,7 @@ def diagnosis_table(figures: Diagnosis) -> Table:
     worst = figures.worst_layers
     for layer in (*worst, *(layer for layer in figures.layers if layer not in worst)):
         shares: list[float | None] = [layer.error, *(layer.components[part] for part in _PARTS)]
-        shares += [layer.agreement_if_exact, layer.agreement_if_only_spiking]
+        shares += [layer.if_exact, layer.if_only_spiking]
         style = "bold" if layer in worst else ""
         table.add_row(
             NodeName(layer.layer),

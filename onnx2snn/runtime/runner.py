@@ -129,7 +129,8 @@ class Network:
         available = dict(bridge)
         available |= {final_name(value): state[value.before] for value in self._summed}
         available[TIMESTEPS] = np.asarray(timesteps, dtype=np.int64)
-        return self._head.run(available)
+        found = self._head.run(available)
+        return {name: found[name] for name in self.artifact.outputs}
 
     def sums(self) -> list[str]:
         """The carried values that `read_out` reads."""

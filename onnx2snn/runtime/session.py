@@ -12,17 +12,17 @@ import numpy as np
 import onnx
 
 from onnx2snn.artifact.artifact import Artifact, take_apart
+from onnx2snn.artifact.outputs import OutputSpec, choose_answer, output_specs
 from onnx2snn.artifact.samples import keep_samples_apart
 from onnx2snn.data.batches import model_batches
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.engine.engines import Array, Backend, Engine, EngineOptions, make_engine
 from onnx2snn.errors import OptionError
 from onnx2snn.exits.rule import ExitRule
-from onnx2snn.exits.stopping import check_scores, find_rule, run_until_decided
+from onnx2snn.exits.stopping import check_rows, check_scores, find_rule, run_until_decided
 from onnx2snn.exits.until_rest import comes_to_rest
 from onnx2snn.model.file import load_model
 from onnx2snn.model.tap import tap
-from onnx2snn.ops import CELLS
 from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
@@ -33,7 +33,7 @@ from onnx2snn.runtime.probing import Prober
 from onnx2snn.runtime.results import Checkpoint, Run, Work
 from onnx2snn.runtime.runner import Network, Step
 from onnx2snn.runtime.streaming import Stream
-from onnx2snn.runtime.trains import step_spikes, whole_train
+from onnx2snn.runtime.trains import record_run, whole_train
 
 #: Samples that an early exit begins with together: they soon are fewer.
 _EXITING = 64
@@ -49,10 +49,11 @@ class SpikingSession:
         threads: threads that an operator may use; as onnxruntime chooses by default.
         native: let the CPU run spiking operators by the native kernels, where the package has them; the
             results are the same.
+        answer: the output that is judged, and that an early exit goes by; see `onnx2snn.artifact.outputs`.
 
     Raises:
         ModelError: the file cannot be read, or was not written by onnx2snn.
-        OptionError: an unknown backend or provider, or an impossible number of threads.
+        OptionError: an unknown backend, provider or output, or an impossible number of threads.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class SpikingSession:
         *,
         threads: int | None = None,
         native: bool = True,
+        answer: str | None = None,
     ) -> None:
         loaded = model if isinstance(model, onnx.ModelProto) else load_model(model)
-        self.artifact: Artifact = take_apart(loaded, "model" if loaded is model else str(model))
+        artifact = take_apart(loaded, "model" if loaded is model else str(model))
+        self.artifact: Artifact = choose_answer(artifact, answer)
         options = EngineOptions(providers, threads, native)
         self._network = Network(self.artifact, backend, options)
         self._stream: Stream | None = None
@@ -135,9 +138,10 @@ class SpikingSession:
         if self.artifact.schedule == "layer" and (record or self._whole is None):
             return self._run_layers(feeds, record=record)
         if self._whole is not None:
-            return Run(steps, self._whole.run(feeds))
+            found = self._whole.run(feeds)
+            return Run(steps, {name: found[name] for name in self.artifact.outputs})
         if record:
-            return self._record(feeds, steps)
+            return record_run(self.artifact, self._network.start(feeds, self._recording_step), steps)
         samples = count_samples(self.inputs, feeds)
         size = self._split.size(samples) if self._apart and are_alike(self.inputs, feeds) else samples
         with self._split.measured(size, max(1, samples) * steps):
@@ -169,28 +173,6 @@ class SpikingSession:
             )
         return until_rest
 
-    def _record(self, feeds: dict[str, Array], steps: int) -> Run:
-        runner = self._network.start(feeds, self._recording_step)
-        outputs: list[dict[str, Array]] = []
-        spikes: dict[str, list[Array]] = {cell.name: [] for cell in self.artifact.neurons}
-        counted = [
-            cell for cell in self.artifact.neurons if CELLS[cell.op_type].uneven or CELLS[cell.op_type].sums
-        ]
-        sent = [cell.input[1 + CELLS[cell.op_type].states.index("sent")] for cell in counted]
-        for _ in range(steps):
-            before = runner.carried(sent)
-            runner.advance()
-            outputs.append(runner.outputs())
-            results = runner.results()
-            for cell in self.artifact.neurons:
-                spikes[cell.name].append(step_spikes(self.artifact, cell, before, results))
-        return Run(
-            steps,
-            outputs[-1],
-            {name: np.stack([output[name] for output in outputs]) for name in self.artifact.outputs},
-            {name: np.stack(sent) for name, sent in spikes.items()},
-        )
-
     def exit_rule(self, early_exit: str | ExitRule) -> ExitRule:
         """The rule that an early exit names.
 
@@ -202,15 +184,24 @@ class SpikingSession:
             self.artifact.schedule,
             self.artifact.exit_rule,
             probabilities=self.artifact.gives_probabilities,
+            answer=self.artifact.outputs[0],
         )
 
-    def check_scores(self, scores: Array) -> None:
-        """Make sure that the first output can tell when a sample is decided.
+    def check_scores(self, scores: Array, samples: int | None = None) -> None:
+        """Make sure that the answer can tell when a sample, of so many, is decided.
 
         Raises:
-            OptionError: it has no class scores.
+            OptionError: it has no class scores, or rows that are no samples.
         """
-        check_scores(self.artifact.outputs[0], scores)
+        name = self.artifact.outputs[0]
+        check_scores(name, scores)
+        if samples is not None:
+            check_rows("early exit", name, scores, samples, self.outputs[name].has_rows)
+
+    @cached_property
+    def outputs(self) -> dict[str, OutputSpec]:
+        """What each output holds, the answer first."""
+        return output_specs(self.artifact)
 
     def _run_early(self, feeds: dict[str, Array], steps: int, rule: ExitRule, step: Step | None) -> Run:
         samples = count_samples(self.inputs, feeds)
@@ -222,6 +213,7 @@ class SpikingSession:
                 count_samples(self.inputs, group),
                 steps,
                 apart=apart,
+                has_rows={name: spec.has_rows for name, spec in self.outputs.items()},
             )
             for group in cut(feeds, samples, _EXITING if apart else samples)
         ]

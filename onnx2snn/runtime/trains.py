@@ -12,6 +12,8 @@ from onnx2snn.engine.engines import Array
 from onnx2snn.ops import CELLS, graded_fire
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
 from onnx2snn.ops.graded_if import grades
+from onnx2snn.runtime.results import Run
+from onnx2snn.runtime.runner import Runner
 
 
 def whole_train(artifact: Artifact, cell: onnx.NodeProto, values: Mapping[str, Array]) -> Array:
@@ -40,3 +42,24 @@ def step_spikes(
         sent = results[cell.output[0]] / artifact.threshold(cell)
     spikes: Array = np.rint(sent).astype(np.int16)
     return spikes
+
+
+def record_run(artifact: Artifact, runner: Runner, steps: int) -> Run:
+    """Some timesteps, with the outputs and every neuron's spikes of each; the step tells what they send."""
+    outputs: list[dict[str, Array]] = []
+    spikes: dict[str, list[Array]] = {cell.name: [] for cell in artifact.neurons}
+    counted = [cell for cell in artifact.neurons if CELLS[cell.op_type].uneven or CELLS[cell.op_type].sums]
+    sent = [cell.input[1 + CELLS[cell.op_type].states.index("sent")] for cell in counted]
+    for _ in range(steps):
+        before = runner.carried(sent)
+        runner.advance()
+        outputs.append(runner.outputs())
+        results = runner.results()
+        for cell in artifact.neurons:
+            spikes[cell.name].append(step_spikes(artifact, cell, before, results))
+    return Run(
+        steps,
+        outputs[-1],
+        {name: np.stack([output[name] for output in outputs]) for name in artifact.outputs},
+        {name: np.stack(sent) for name, sent in spikes.items()},
+    )

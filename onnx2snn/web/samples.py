@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper
 
-from onnx2snn.analysis.evaluation import Reference, top1
+from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.data.labels import check_labels
 from onnx2snn.data.preprocessing import infer_layout
 from onnx2snn.data.readers import Dataset, InputSpec
 from onnx2snn.errors import DataError
+from onnx2snn.exits.stopping import check_rows
 from onnx2snn.ops import CELLS
 from onnx2snn.runtime.session import SpikingSession
 
@@ -63,6 +64,7 @@ def observe(
     Raises:
         DataError: labels past the output's classes, or more samples than a page should hold.
         ModelError: a reference whose output has another shape than the network's.
+        OptionError: a fixed batch, and an answer whose rows are no samples.
     """
     names = session.neurons
     inputs: dict[str, list[Array]] = {spec.name: [] for spec in session.inputs}
@@ -75,7 +77,9 @@ def observe(
         scores = run.outputs[output]
         if number == 0:
             _check_size(sample, len(dataset))
-            classes = 0 if top1(scores) is None else scores.shape[1]
+            if count > 1:  # the page shows the part of the first copy
+                check_rows("page", output, scores, count, session.outputs[output].has_rows)
+            classes = scores.shape[1] if session.outputs[output].has_scores(scores, count) else 0
             if reference is not None:
                 reference.run(batch, scores)
             if classes and dataset.labels is not None:

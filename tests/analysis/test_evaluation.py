@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from onnx2snn.analysis.energy import load_energy_model
-from onnx2snn.analysis.evaluation import check_source, evaluate, open_reference, top1
+from onnx2snn.analysis.evaluation import check_source, evaluate, open_reference
 from onnx2snn.data.readers import dataset_from_arrays
 from onnx2snn.errors import DataError, ModelError
 from tests.analysis.by_hand import SAMPLES, ann, compiled
@@ -149,13 +149,6 @@ def test_a_label_past_the_classes(session):
         "arrays: labels: expected classes 0 to 1, those of output 'y', found 2; "
         "give the data the model was trained for"
     )
-
-
-def test_the_winning_class():
-    assert top1(np.float32([[1, 2], [3, 3]])).tolist() == [1, 0]
-    assert top1(np.float32([[1], [2]])) is None
-    assert top1(np.float32([[[1, 2]]])) is None
-    assert top1(np.float32([1, 2])) is None
 
 
 def test_another_ann_is_refused(session, tmp_path):

@@ -51,6 +51,12 @@ def layout_of(body):
         ("y = Concat<axis=1>(r, r)", 0),
         ("y = Concat<axis=0>(r, r)", None),
         ("y = Tile(r, twice)", None),
+        ("y = ArgMax(r)", None),
+        ("y = ArgMax<axis=1, keepdims=0>(r)", 0),
+        ("y = ArgMax<axis=-1>(r)", 0),
+        ("t = Transpose<perm=[1,0,2]>(r) y = ArgMax<axis=0, keepdims=0>(t)", 0),
+        ("t = Transpose<perm=[1,0,2]>(r) y = ArgMin<axis=-1>(t)", None),
+        ("y = NonZero(r)", None),
     ],
 )
 def test_samples_are_where_an_operator_puts_them(body, expected):

@@ -80,8 +80,8 @@ def test_scores_of_no_classes(shape, text):
     with pytest.raises(OptionError) as caught:
         check_scores("y", np.zeros(shape))
     assert str(caught.value) == (
-        f"early exit: expected class scores [N, classes] in output 'y', found shape {text}; leave it out, or "
-        "run fewer timesteps"
+        f"early exit: expected class scores [N, classes] in output 'y', found shape {text}; leave it out, "
+        "name another output with --answer, or run fewer timesteps"
     )
 
 
@@ -156,5 +156,6 @@ def test_an_output_of_other_rows():
     with pytest.raises(OptionError) as caught:
         run_until_decided(Odd(SURE), DECIDES, 4, 5, apart=True)
     assert str(caught.value) == (
-        "early exit: expected one row a sample in output 'k', found shape [7, 2] for 4; run without it"
+        "early exit: expected one row a sample in output 'k', found shape [7, 2] for 4; do without "
+        "it, or name another output with --answer"
     )

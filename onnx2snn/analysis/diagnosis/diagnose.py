@@ -27,7 +27,7 @@ from onnx2snn.analysis.diagnosis.verdict import (
     saturated_channels,
     summarise,
 )
-from onnx2snn.analysis.evaluation import top1
+from onnx2snn.artifact.output_errors import OutputErrors, output_figures
 from onnx2snn.artifact.probe_graphs import ExactNeuron, holds_half
 from onnx2snn.artifact.records import NeuronRecord
 from onnx2snn.checks.findings import examine_network
@@ -94,7 +94,9 @@ class _Diagnosis:
 
     def __init__(self, session: SpikingSession, reference: PreparedReference, timesteps: int) -> None:
         self._session, self._reference, self._timesteps = session, reference, timesteps
-        self._output = session.artifact.outputs[0]
+        self._specs = session.outputs
+        self._answer = next(iter(self._specs.values()))
+        self._errors = OutputErrors(self._specs)
         options, self._sums = session.artifact.record.options, session.artifact.sums
         # A graded neuron's correction stands before its activation: what that makes of it is no constant.
         self._refitted = bool(
@@ -109,7 +111,10 @@ class _Diagnosis:
         self._sizes: dict[str, int] = {}
         self._spikes = dict.fromkeys(self._neurons, 0)
         self._agreeing = {what: dict.fromkeys(self._neurons, 0) for what in ("exact", "spiking")}
-        self._agreement, self._correct, self._right, self._classes = 0, 0, 0, 0
+        self._moved = {
+            what: {name: OutputErrors(self._specs) for name in self._neurons} for what in self._agreeing
+        }
+        self._agreement, self._correct, self._right, self._answers = 0, 0, 0, False
         self._outputs = dict.fromkeys(("error", "norm", "taught", "taught·error"), 0.0)
         self.samples = 0
 
@@ -136,38 +141,39 @@ class _Diagnosis:
         told = {name: ann.after[name] / self._exact[name].unit for name in self._reference.kinds}
         untold = [exact for name, exact in self._exact.items() if name not in told]
         taught, given = session.prober.teach(feeds, told, untold)
-        expected, found, own = (
-            _first(values[self._output], count, samples) for values in (ann.outputs, seen.outputs, given)
-        )
-        if not (np.isfinite(expected).all() and np.isfinite(found).all()):
-            raise ModelError(
-                f"output '{self._output}': expected finite values, found NaN or Inf; check the preprocessing "
-                "(--scale, --mean, --std) and the model"
-            )
-        answers = top1(expected)
-        self._score(dataset, labels, expected, found, own)
+        _check_finite(ann.outputs, seen.outputs)
+        answers = self._score(dataset, labels, (ann.outputs, seen.outputs, given), count, samples)
+
+        def judge(what: str, name: str, outputs: Mapping[str, Array]) -> None:
+            if answers is not None:
+                same = self._answer.answers(outputs[self._answer.name], samples)
+                self._agreeing[what][name] += 0 if same is None else int((same[:count] == answers).sum())
+            if self._jointly:
+                self._moved[what][name].add(outputs, ann.outputs, count, samples)
+
         shifts = {}
         for number, name in enumerate(self._exact):
             seen_here = self._observe(name, ann, seen, taught)
             self._tallies[name].add(seen_here.map(lambda values: _first(values, count, samples)))
             shifts[name] = seen_here.before - seen_here.taught
             self._spikes[name] += int(point.spikes[name][:count].sum())
-            if answers is not None and name in told:
+            if name in told:
                 alone = self._levels[name].round(seen_here.before)
-                outputs = self._reference.outputs_with(name, alone, feeds)
-                self._agreeing["spiking"][name] += _agreement(outputs[self._output], answers)
+                judge("spiking", name, self._reference.outputs_with(name, alone, feeds))
             advance(0.5 * (number + 1) / len(self._exact))
-        if answers is not None:
-            trials = session.prober.outputs_with_each(
-                list(self._exact.values()), feeds, shifts, self._timesteps
-            )
-            for name, outputs in zip(self._exact, trials, strict=True):
-                self._agreeing["exact"][name] += _agreement(outputs[self._output], answers)
+        trials = session.prober.outputs_with_each(list(self._exact.values()), feeds, shifts, self._timesteps)
+        for name, outputs in zip(self._exact, trials, strict=True):
+            judge("exact", name, outputs)
         self.samples += count
+
+    @property
+    def _jointly(self) -> bool:
+        """Whether more, or less, is to be judged than the answers of one output."""
+        return len(self._specs) > 1 or not self._answers
 
     def figures(self, *, labelled: bool) -> Diagnosis:
         """Of all samples."""
-        classes, samples = self._classes > 0, self.samples
+        classes, samples = self._answers, self.samples
         layers = [self._layer(name, classes=classes) for name in self._neurons]
         missing = [name for name in self._neurons if name not in self._reference.kinds]
         why = "the compiler put it in; compared with an exact neuron fed with the ANN's activations"
@@ -182,6 +188,7 @@ class _Diagnosis:
             worst=[layer.layer for layer in sorted(layers, key=lambda layer: -layer.own_error)[:_WORST]],
             layers=layers,
             not_compared=dict.fromkeys(missing, why),
+            outputs=output_figures(self._errors, self._specs),
         )
         return replace(diagnosis, verdict=summarise(diagnosis))
 
@@ -189,8 +196,8 @@ class _Diagnosis:
         sums, tiny = self._outputs, np.finfo(np.float64).tiny
         norm = max(sums["norm"], tiny)
         return OutputDiagnosis(
-            self._output,
-            float(np.sqrt(sums["error"] / norm)),
+            self._answer.name,
+            self._errors.errors[self._answer.name],
             float(np.sqrt(sums["taught"] / norm)),
             (2 * sums["taught·error"] - sums["taught"]) / max(sums["error"], tiny),
         )
@@ -220,22 +227,40 @@ class _Diagnosis:
             self._sizes[name] = seen.sent[name].size // samples
 
     def _score(
-        self, dataset: Dataset, labels: Array | None, expected: Array, found: Array, taught: Array
-    ) -> None:
-        """Compare the outputs of the ANN, of the network, and of what is behind its neurons alone."""
-        error, own = (np.asarray(value - expected, np.float64) for value in (found, taught))
-        for name, product in {"error": error**2, "taught": own**2, "taught·error": own * error}.items():
-            self._outputs[name] += float(product.sum())
-        self._outputs["norm"] += float((expected.astype(np.float64) ** 2).sum())
-        right, answers = top1(expected), top1(found)
+        self,
+        dataset: Dataset,
+        labels: Array | None,
+        outputs: Sequence[Mapping[str, Array]],
+        count: int,
+        samples: int,
+    ) -> Array | None:
+        """Compare the outputs of the ANN, of the network, and of what is behind its neurons alone.
+
+        Returns:
+            The ANN's answers [count]; None where there are none.
+        """
+        answer = self._answer
+        theirs, mine, _ = outputs
+        self._errors.add(mine, theirs, count, samples)
+        if not answer.counts:
+            expected, found, taught = (
+                answer.first(values[answer.name], count, samples).astype(np.float64) for values in outputs
+            )
+            error, own = found - expected, taught - expected
+            for name, product in {"error": error**2, "taught": own**2, "taught·error": own * error}.items():
+                self._outputs[name] += float(product.sum())
+            self._outputs["norm"] += float((expected**2).sum())
+        right, answers = (answer.answers(values[answer.name], samples) for values in (theirs, mine))
         if right is None or answers is None:
-            return
-        self._classes = expected.shape[1]
-        self._agreement += int((right == answers).sum())
+            return None
+        self._answers = True
+        self._agreement += int((right == answers)[:count].sum())
         if labels is not None:
-            check_labels(dataset, self._output, self._classes)
-            self._correct += int((answers == labels).sum())
-            self._right += int((right == labels).sum())
+            if not answer.counts:
+                check_labels(dataset, answer.name, theirs[answer.name].shape[1])
+            self._correct += int((answers[:count] == labels).sum())
+            self._right += int((right[:count] == labels).sum())
+        return right[:count]
 
     def _observe(self, name: str, ann: Activity, seen: Recording, taught: Mapping[str, Array]) -> Observation:
         exact = self._exact[name]
@@ -260,7 +285,7 @@ class _Diagnosis:
         options = self._session.artifact.record.options
         spikes = self._spikes[name] / self.samples
         tiny = np.finfo(np.float64).tiny
-        compared = classes and name in self._reference.kinds
+        told = name in self._reference.kinds
         return LayerDiagnosis(
             name,
             self._neurons[name].op_type,
@@ -278,15 +303,23 @@ class _Diagnosis:
             firing_rate=spikes / (size * self._timesteps),
             spikes_per_sample=spikes,
             agreement_if_exact=self._agreeing["exact"][name] / self.samples if classes else None,
-            agreement_if_only_spiking=self._agreeing["spiking"][name] / self.samples if compared else None,
+            agreement_if_only_spiking=self._agreeing["spiking"][name] / self.samples
+            if classes and told
+            else None,
             faults=find_faults(name, self._neurons[name].op_type, tally, options),
             exponents=None if record is None else record.exponents,
+            outputs_if_exact=self._moved["exact"][name].joint if self._jointly else None,
+            outputs_if_only_spiking=self._moved["spiking"][name].joint if self._jointly and told else None,
         )
 
 
-def _agreement(scores: Array, answers: Array) -> int:
-    """Of how many samples the scores [N, classes] have the answer [N]; what fills up a batch has none."""
-    return int(np.count_nonzero(scores[: len(answers)].argmax(axis=1) == answers))
+def _check_finite(*outputs: Mapping[str, Array]) -> None:
+    for name, values in (item for each in outputs for item in each.items()):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ModelError(
+                f"output '{name}': expected finite values, found NaN or Inf; check the preprocessing "
+                "(--scale, --mean, --std) and the model"
+            )
 
 
 def _first(values: Array, count: int, samples: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from onnx2snn.artifact.output_errors import OutputFigures
 from onnx2snn.records import Record
 
 
@@ -45,6 +46,8 @@ class LayerDiagnosis(Record):
         agreement_if_only_spiking: if it alone sent spikes.
         faults: the layer's own first.
         exponents: n of graded neurons.
+        outputs_if_exact, outputs_if_only_spiking: the joint error of all outputs then; None where there is
+            but one, with class scores.
     """
 
     layer: str
@@ -66,15 +69,28 @@ class LayerDiagnosis(Record):
     agreement_if_only_spiking: float | None
     faults: list[Fault]
     exponents: int | None = None
+    outputs_if_exact: float | None = None
+    outputs_if_only_spiking: float | None = None
+
+    @property
+    def if_exact(self) -> float | None:
+        """The agreement, or else the joint error, if this layer were exact."""
+        return self.agreement_if_exact if self.outputs_if_exact is None else self.outputs_if_exact
+
+    @property
+    def if_only_spiking(self) -> float | None:
+        """The same if it alone sent spikes."""
+        joint = self.outputs_if_only_spiking
+        return self.agreement_if_only_spiking if joint is None else joint
 
 
 @dataclass(frozen=True)
 class OutputDiagnosis(Record):
-    """The output.
+    """The answer.
 
     Attributes:
         name: its name.
-        error: of the output.
+        error: of it; of whole numbers the share that differs.
         parameters: what its own layer's weights and bias make of it.
         harm: of these, as of layers.
     """
@@ -93,12 +109,13 @@ class Diagnosis(Record):
         samples, timesteps, schedule: what was run.
         accuracy, reference_accuracy: None without labels.
         agreement: None where the output is not [N, classes].
-        output: the error of the output.
+        output: the error of the answer.
         verdict: sentences.
         worst: layers with the largest errors of their own.
         layers: in firing order.
         not_compared: neuron → why it has no counterpart in the ANN.
         warnings: what cannot be right about the data.
+        outputs: of several outputs the error of each, and all of them jointly.
     """
 
     samples: int
@@ -113,6 +130,7 @@ class Diagnosis(Record):
     layers: list[LayerDiagnosis] = field(default_factory=list)
     not_compared: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    outputs: OutputFigures | None = None
 
     @property
     def exponents(self) -> int | None:

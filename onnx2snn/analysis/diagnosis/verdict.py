@@ -96,6 +96,13 @@ def _refitted_badly(tally: LayerTally) -> bool:
 def summarise(diagnosis: Diagnosis) -> list[str]:
     """The verdict on a net: how near it is to the ANN, then the first fault of its worst layers."""
     sentences = [_nearness(diagnosis)]
+    told = {layer.layer: layer.outputs_if_only_spiking or 0.0 for layer in diagnosis.layers}
+    costly = max(told, key=lambda name: told[name], default="")
+    if diagnosis.outputs is not None and costly and told[costly] > 0:
+        sentences[0] += (
+            f" All outputs jointly are off by {100 * diagnosis.outputs.joint:.1f} %, most by {costly}: "
+            f"{100 * told[costly]:.1f} % if it alone sent spikes."
+        )
     output = diagnosis.output
     if output.parameters >= _NOTABLE and output.harm >= _MOST_OF_IT:
         sentences.append(
@@ -114,6 +121,9 @@ def summarise(diagnosis: Diagnosis) -> list[str]:
 def _nearness(diagnosis: Diagnosis) -> str:
     samples = f"{diagnosis.samples} samples"
     if diagnosis.agreement is None:
+        equal = diagnosis.outputs is not None and diagnosis.output.name in diagnosis.outputs.equal
+        if equal:
+            return f"{100 * diagnosis.output.error:.1f} % of the output's values differ on {samples}."
         return f"The output is off by {100 * diagnosis.output.error:.1f} % (root mean square) on {samples}."
     answers = f"The network gives the ANN's answer on {100 * diagnosis.agreement:.1f} % of {samples}"
     if diagnosis.accuracy is None or diagnosis.reference_accuracy is None:
