@@ -20,7 +20,7 @@ THRESHOLD, MISMATCH = 0.2, 0.03
 
 
 def looked_at(images: Array, millisecond: int) -> Array:
-    """Brightness [N, SENSOR, SENSOR] of digits [N, 1, 8, 8], where the camera looks now, between pixels too."""
+    """Brightness [N, SENSOR, SENSOR] of digits [N, 1, 8, 8], seen from where the camera is."""
     saccade, part = divmod(millisecond, SACCADE)
     here, there = np.array(CORNERS[saccade]), np.array(CORNERS[min(saccade + 1, len(CORNERS) - 1)])
     place = here + (there - here) * part / SACCADE
@@ -31,7 +31,7 @@ def looked_at(images: Array, millisecond: int) -> Array:
     seen = np.zeros((len(images), SENSOR, SENSOR))
     for down, right in np.ndindex(2, 2):
         weight = abs(1 - down - rest[0]) * abs(1 - right - rest[1])
-        seen += weight * np.roll(scene, whole + (down, right), axis=(1, 2))[:, :SENSOR, :SENSOR]
+        seen += weight * np.roll(scene, whole + np.array([down, right]), axis=(1, 2))[:, :SENSOR, :SENSOR]
     return seen
 
 

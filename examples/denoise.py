@@ -2,8 +2,8 @@
 
     python -m examples.denoise --plot denoise.png
 
-The images are the embedded digits, with Gaussian noise. The net has random filters of 5x5 pixels, a ReLU and a
-convolution of 1x1 that least squares fits on 300 images; 500 others test it. The same on the command line:
+The images are the embedded digits, with Gaussian noise. The net has random filters of 5x5 pixels, a ReLU and
+a convolution of 1x1 that least squares fits on 300 images; 500 others test it. The same on the command line:
 
     python -m examples.denoise --out den
     onnx2snn compile  den/model.onnx --calib den/train.npz
@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 
 import onnx2snn
-from examples.small import Array, digits, folder, net, picture, ridge, run
+from examples.small import Array, ann, digits, folder, net, picture, ridge
 from onnx2snn.analysis.evaluation import evaluate, open_reference
 from onnx2snn.data.readers import open_dataset
 from onnx2snn.tasks.asked import Asked
@@ -49,7 +49,7 @@ def fitted(rng: np.random.Generator, noisy: Array, clean: Array) -> onnx.ModelPr
         "offsets": rng.standard_normal(FILTERS) / 4,
     }
     features = net(f"(float[N,1,8,8] x) => (float[N,{FILTERS},8,8] r) {{ {body} }}", **random)
-    seen = np.moveaxis(run(features, noisy), 1, -1).reshape(-1, FILTERS)
+    seen = np.moveaxis(ann(features)(noisy), 1, -1).reshape(-1, FILTERS)
     weights, bias = ridge(seen, clean.reshape(-1, 1), penalty=10)
     body += " y = Conv(r, weights, bias)"
     weights = weights.T[:, :, None, None]
@@ -82,7 +82,7 @@ def measure(place: Path) -> Result:
     figures = evaluate(session, data, [session.timesteps], reference, asked=asked)
 
     some = noisy_test[:SHOWN]
-    rows = (test[:SHOWN], some, run(model, some), session.run(some).outputs["y"])
+    rows = (test[:SHOWN], some, ann(model)(some), session.run(some).outputs["y"])
     return Result(
         noisy=psnr(noisy_test, test),
         ann=figures.reference_measures["psnr"],

@@ -4,7 +4,7 @@
 
 The recordings are embedded digits before a simulated camera that makes three saccades, as it did for N-MNIST:
 a pixel sends an event where its brightness has changed by a threshold. The net has random filters, a ReLU, an
-average and a read-out that least squares fits. Other recordings and nets, whose input is the events of 100 ms:
+average, and a read-out that least squares fits. Others, whose input is the events of 100 ms:
 
     python -m examples.event_camera --model NET.onnx --train TRAIN.npz --test TEST.npz
 
@@ -25,7 +25,7 @@ import onnx
 
 import onnx2snn
 from examples.camera import SENSOR, record
-from examples.small import ANN, SNN, digits, folder, net, picture, ridge, run
+from examples.small import ANN, SNN, ann, digits, folder, net, picture, ridge
 from onnx2snn.analysis.evaluation import open_reference
 from onnx2snn.analysis.stream_evaluation import StreamEvaluation, evaluate_stream
 from onnx2snn.artifact.artifact import input_specs
@@ -52,7 +52,7 @@ def fitted(train: Path, rng: np.random.Generator) -> onnx.ModelProto:
     features = net(f"{head} (float[N,K] f) {{ {body} }}", **random)
     data = open_dataset(train, input_specs(features), FRAMES)
     (batch,) = data.batches(len(data))
-    weights, bias = ridge(run(features, batch["counts"]), np.eye(10)[data.labels], penalty=300)
+    weights, bias = ridge(ann(features)(batch["counts"]), np.eye(10)[data.labels], penalty=300)
     text = f"{head} (float[N,10] scores) {{ {body} scores = Gemm(f, weights, bias) }}"
     return net(text, **random, weights=weights, bias=bias)
 
@@ -115,12 +115,12 @@ def main(
     for frame in range(4, len(right), 5):
         click.echo(f"after {10 * (frame + 1):3} ms  {right[frame]:6.1%} of recordings right")
     click.echo(
-        f"in the end    {figures.accuracy:6.1%}, ANN on the same frames {figures.reference_accuracy:.1%}"
+        f"in the end    {figures.accuracy:6.1%}, ANN on the same frames {figures.reference_accuracy:.1%}; "
+        f"{figures.agreement:.1%} of frames with its answer"
     )
     click.echo(
         f"a frame       {figures.operations_per_frame:,.0f} operations, anew "
-        f"{figures.anew_operations_per_frame:,.0f}: {figures.operations_ratio:.2f}; "
-        f"{figures.agreement:.1%} with the ANN's answer"
+        f"{figures.anew_operations_per_frame:,.0f}: {figures.operations_ratio:.2f}"
     )
     if plot is not None:
         draw(figures, plot)

@@ -5,7 +5,7 @@ Needs nothing that onnx2snn does not need itself; pictures take `pip install 'on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -40,11 +40,11 @@ def net(text: str, **weights: Array) -> onnx.ModelProto:
     return model
 
 
-def run(model: onnx.ModelProto, x: Array) -> Array:
-    """The first output of an ANN of one input."""
+def ann(model: onnx.ModelProto) -> Callable[[Array], Array]:
+    """A net of one input and one output as a function."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
     (name,) = (value.name for value in session.get_inputs())
-    return session.run(None, {name: x})[0]
+    return lambda x: session.run(None, {name: x})[0]
 
 
 def ridge(features: Array, wanted: Array, penalty: float) -> tuple[Array, Array]:
