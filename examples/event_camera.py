@@ -25,7 +25,7 @@ import onnx
 
 import onnx2snn
 from examples.camera import SENSOR, record
-from examples.small import ANN, SNN, ann, digits, folder, net, picture, ridge
+from examples.small import PALE, SNN, ann, digits, folder, net, picture, ridge
 from onnx2snn.analysis.evaluation import open_reference
 from onnx2snn.analysis.stream_evaluation import StreamEvaluation, evaluate_stream
 from onnx2snn.artifact.artifact import input_specs
@@ -88,8 +88,8 @@ def draw(figures: StreamEvaluation, file: Path) -> None:
         time.plot(10 * np.arange(1, len(right) + 1), right, color=SNN)
         time.set(xlabel="time of a recording [ms]", ylabel="recordings right [%]", ylim=(0, 102))
         costs = (figures.anew_operations_per_frame / 1000, figures.operations_per_frame / 1000)
-        bars = cost.barh(["each frame anew", "with state"], costs, color=[ANN, SNN])
-        cost.bar_label(bars, fmt="%.0f", padding=3)
+        bars = cost.barh(["each frame\nanew", "with\nstate"], costs, color=[PALE, SNN])
+        cost.bar_label(bars, fmt="{:,.0f}", padding=3)
         cost.set(xlabel="operations a frame [thousands]", xlim=(0, 1.15 * max(costs)))
 
 

@@ -2,8 +2,8 @@
 
     python -m examples.policy --plot policy.png
 
-A motor with a bound holds pendulums upright, which are pushed once a second. The controller is proportional and
-derivative feedback, cut off at the bound. An MLP of Tanh is trained here to do the same. In the loop the spiking
+A motor with a bound holds pendulums upright, which are pushed once a second. The controller feeds back angle
+and speed, cut off at the bound. An MLP of Tanh is trained here to do the same. In the loop the spiking
 network carries its state on: an action costs what has changed of the pendulum. On the command line:
 
     python -m examples.policy --out pol
@@ -119,7 +119,7 @@ def measure(place: Path) -> Result:
 def draw(result: Result, file: Path) -> None:
     """The angles of one pendulum in each loop, and what actions cost."""
     time = STEP * np.arange(ACTIONS)
-    with picture(file, 2, 1, (7, 4)) as axes:
+    with picture(file, 2, 1, (7, 4.4)) as axes:
         for name, style in {"controller": OTHER, "ANN": ANN, "spiking": SNN}.items():
             line = "--" if name == "spiking" else "-"
             axes[0, 0].plot(time, result.angles[name][:, 0], line, color=style, label=name)

@@ -22,7 +22,8 @@ from onnx import numpy_helper
 
 Array = npt.NDArray[Any]
 
-ANN, SNN, OTHER = "#888888", "#0b6e99", "#c2571a"
+#: Colours.
+ANN, SNN, OTHER, PALE = "#888888", "#0b6e99", "#c2571a", "#c4c4c4"
 
 
 def digits(name: str) -> tuple[Array, Array]:
