@@ -7,7 +7,7 @@ a convolution of 1x1 that least squares fits on 300 images; 500 others test it. 
 
     python -m examples.denoise --out den
     onnx2snn compile  den/model.onnx --calib den/train.npz
-    onnx2snn evaluate den/model.snn.onnx --data den/test.npz --reference den/model.onnx --task restore
+    onnx2snn evaluate model.snn.onnx --data den/test.npz --reference den/model.onnx --task restore
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from onnx2snn.tasks.asked import Asked
 
 #: Standard deviation of the noise; black is 0 and white 1.
 NOISE = 0.25
-FILTERS = 128
+FILTERS = 64
 SHOWN = 8
 
 

@@ -12,7 +12,7 @@ The same on the command line:
 
     python -m examples.event_camera --out ev
     onnx2snn compile  ev/model.onnx --calib ev/train.npz --frames time:10ms --accumulate 10 --exponents 12
-    onnx2snn evaluate ev/model.snn.onnx --data ev/test.npz --reference ev/model.onnx --stream --tolerance 32
+    onnx2snn evaluate model.snn.onnx --data ev/test.npz --reference ev/model.onnx --stream --tolerance 32
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FRAMES = onnx2snn.Preprocessing(frames="time:10ms", accumulate=10)
 #: Exponents make the first answer precise; the tolerance follows it with seven of them.
 EXPONENTS, TOLERANCE = 12, 32
 FILTERS = 48
-TRAINED, TESTED = 300, 60
+TRAINED, TESTED = 200, 40
 
 
 def fitted(train: Path, rng: np.random.Generator) -> onnx.ModelProto:

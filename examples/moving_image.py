@@ -42,7 +42,7 @@ class Result:
 
     Attributes:
         events: how often neurons sent something.
-        operations: events times connections, and multiply-accumulates of what changed before the first neuron.
+        operations: events times connections, and before the first neuron multiply-accumulates of changes.
         anew: the same where the frame is evaluated on its own.
         agreement: share of images with the ANN's answer.
     """

@@ -8,7 +8,7 @@ network carries its state on: an action costs what has changed of the pendulum. 
 
     python -m examples.policy --out pol
     onnx2snn compile  pol/model.onnx --calib pol/train.npz --exponents 12
-    onnx2snn evaluate pol/model.snn.onnx --data pol/test.npz --reference pol/model.onnx --task control
+    onnx2snn evaluate model.snn.onnx --data pol/test.npz --reference pol/model.onnx --task control
 """
 
 from __future__ import annotations
