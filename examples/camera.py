@@ -11,27 +11,32 @@ import numpy as np
 
 from examples.small import Array
 
-#: Pixels of the camera along an axis, and how many of them a pixel of a digit has.
-SENSOR, SCALE = 20, 2
+#: Pixels of the camera along an axis, those that a digit's pixel has, and those around a digit.
+SENSOR, SCALE, MARGIN = 20, 2, 5
 #: Corners of the path that the camera takes, in pixels, and milliseconds from one to the next.
 CORNERS, SACCADE = ((0, 0), (2, 4), (4, 0), (0, 0)), 100
 #: A change of brightness that is an event; white less black is 1.
 THRESHOLD, MISMATCH = 0.2, 0.03
 
 
-def looked_at(images: Array, millisecond: int) -> Array:
-    """Brightness [N, SENSOR, SENSOR] of digits [N, 1, 8, 8], seen from where the camera is."""
+def scenes(images: Array) -> Array:
+    """Digits [N, 1, 8, 8] in the camera's pixels, with a black margin that it never leaves."""
+    return np.pad(
+        np.kron(images[:, 0], np.ones((SCALE, SCALE))), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))
+    )
+
+
+def looked_at(scene: Array, millisecond: int) -> Array:
+    """Brightness [N, SENSOR, SENSOR] from where the camera is then, interpolated between pixels."""
     saccade, part = divmod(millisecond, SACCADE)
     here, there = np.array(CORNERS[saccade]), np.array(CORNERS[min(saccade + 1, len(CORNERS) - 1)])
     place = here + (there - here) * part / SACCADE
     whole, rest = place.astype(int), place % 1
-    large = np.kron(images[:, 0], np.ones((SCALE, SCALE)))
-    margin = SENSOR + 1 - large.shape[-1]
-    scene = np.pad(large, ((0, 0), (0, margin), (0, margin)))
-    seen = np.zeros((len(images), SENSOR, SENSOR))
+    seen = np.zeros((len(scene), SENSOR, SENSOR))
     for down, right in np.ndindex(2, 2):
+        top, left = MARGIN - whole - (down, right)
         weight = abs(1 - down - rest[0]) * abs(1 - right - rest[1])
-        seen += weight * np.roll(scene, whole + np.array([down, right]), axis=(1, 2))[:, :SENSOR, :SENSOR]
+        seen += weight * scene[:, top : top + SENSOR, left : left + SENSOR]
     return seen
 
 
@@ -39,9 +44,10 @@ def record(images: Array, labels: Array, file: Path, rng: np.random.Generator) -
     """Write recordings of digits: events (x, y, polarity, time in µs) and where those of each begin."""
     shape = (len(images), SENSOR, SENSOR)
     threshold = THRESHOLD * (1 + MISMATCH * rng.standard_normal(shape))
-    known, found = looked_at(images, 0), []
+    scene = scenes(images)
+    known, found = looked_at(scene, 0), []
     for millisecond in range(1, SACCADE * (len(CORNERS) - 1) + 1):
-        steps = np.trunc((looked_at(images, millisecond) - known) / threshold)
+        steps = np.trunc((looked_at(scene, millisecond) - known) / threshold)
         known += steps * threshold
         number, y, x = np.nonzero(steps)
         brighter = steps[number, y, x] > 0

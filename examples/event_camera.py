@@ -11,7 +11,7 @@ average, and a read-out that least squares fits. Others, whose input is the even
 The same on the command line:
 
     python -m examples.event_camera --out ev
-    onnx2snn compile  ev/model.onnx --calib ev/train.npz --frames time:10ms --accumulate 10 --exponents 12
+    onnx2snn compile  ev/model.onnx --calib ev/train.npz --max-samples 1000 --frames time:10ms --accumulate 10
     onnx2snn evaluate model.snn.onnx --data ev/test.npz --reference ev/model.onnx --stream --tolerance 32
 """
 
@@ -25,7 +25,7 @@ import onnx
 
 import onnx2snn
 from examples.camera import SENSOR, record
-from examples.small import PALE, SNN, ann, digits, folder, net, picture, ridge
+from examples.small import PALE, SNN, Example, ann, digits, folder, net, picture, ridge
 from onnx2snn.analysis.evaluation import open_reference
 from onnx2snn.analysis.stream_evaluation import StreamEvaluation, evaluate_stream
 from onnx2snn.artifact.artifact import input_specs
@@ -36,7 +36,7 @@ from onnx2snn.runtime.frames import Pace
 FRAMES = onnx2snn.Preprocessing(frames="time:10ms", accumulate=10)
 #: Exponents make the first answer precise; the tolerance follows it with seven of them.
 EXPONENTS, TOLERANCE = 12, 32
-FILTERS = 48
+FILTERS = 32
 TRAINED, TESTED = 200, 40
 
 
@@ -87,16 +87,17 @@ def draw(figures: StreamEvaluation, file: Path) -> None:
         right = 100 * np.array(figures.accuracy_by_frame)
         time.plot(10 * np.arange(1, len(right) + 1), right, color=SNN)
         time.set(xlabel="time of a recording [ms]", ylabel="recordings right [%]", ylim=(0, 102))
-        costs = (figures.anew_operations_per_frame / 1000, figures.operations_per_frame / 1000)
+        costs = np.array([figures.anew_operations_per_frame, figures.operations_per_frame]) / 1000
         bars = cost.barh(["each frame\nanew", "with\nstate"], costs, color=[PALE, SNN])
         cost.bar_label(bars, fmt="{:,.0f}", padding=3)
-        cost.set(xlabel="operations a frame [thousands]", xlim=(0, 1.15 * max(costs)))
+        cost.set(xlabel="operations a frame [thousands]", xlim=(0, 1.2 * costs.max()))
+        cost.locator_params(axis="x", nbins=4)
 
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=Example)
 @click.option("--model", type=FILE, help="A net for event counts, with --train and --test.")
 @click.option("--train", type=FILE, help="Recordings for calibration.")
 @click.option("--test", type=FILE, help="Recordings to follow, with labels.")

@@ -23,7 +23,7 @@ import onnx
 
 import onnx2snn
 import onnx2snn.demo
-from examples.small import PALE, SNN, Array, ann, folder, picture
+from examples.small import PALE, SNN, Array, Example, ann, folder, picture
 from onnx2snn.data.preprocessing import parse_floats, parse_scale
 from onnx2snn.data.readers import open_dataset
 
@@ -110,7 +110,7 @@ def draw(result: Result, file: Path) -> None:
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=Example)
 @click.option("--model", type=FILE, default=DEMO / "digits.onnx", help="Another classifier than the digits'.")
 @click.option("--calib", type=FILE, default=DEMO / "digits_calibration.npz", help="Images for calibration.")
 @click.option("--data", type=FILE, default=DEMO / "digits_test.npz", help="Images that move.")

@@ -13,7 +13,6 @@ network carries its state on: an action costs what has changed of the pendulum. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +22,11 @@ import onnx
 
 import onnx2snn
 from examples.mlp import Mlp
+from examples.pendulum import ACTIONS, BOX, STEP, begin, controller, loop
 from examples.small import ANN, OTHER, SNN, Array, ann, folder, net, picture
 
-#: Angle from upright in rad and its speed in rad/s: the box in which the controller is cloned.
-BOX = np.array([1.0, 4.0])
-GRAVITY, BOUND, GAINS = 10.0, 20.0, np.array([30.0, 6.0])
-#: Seconds from action to action, actions, actions from push to push.
-STEP, ACTIONS, PUSHED = 0.02, 200, 50
-PENDULUMS, HIDDEN, TRAINED, BATCH = 20, 32, 1500, 256
+HIDDEN, TRAINED, BATCH = 32, 1500, 256
 EXPONENTS = 12
-
-Policy = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -53,11 +46,6 @@ class Result:
     events: Array
 
 
-def controller(states: Array) -> Array:
-    """The motor's torque as a share of its bound [N, 1], for states [N, 2]."""
-    return np.clip(-(states @ GAINS)[:, None] / BOUND, -1, 1)
-
-
 def cloned(rng: np.random.Generator) -> onnx.ModelProto:
     """An MLP for states float32 [N, 2], trained on those anywhere in the box."""
 
@@ -74,19 +62,6 @@ def cloned(rng: np.random.Generator) -> onnx.ModelProto:
         a = Gemm(state, w0, b0) c = Tanh(a) d = Gemm(c, w1, b1) e = Tanh(d) f = Gemm(e, w2, b2)
         action = Tanh(f) }"""
     return net(text, **weights, **biases)
-
-
-def loop(policy: Policy, states: Array, pushes: Array) -> Array:
-    """The states [ACTIONS, PENDULUMS, 2] that a policy leads to from the first ones."""
-    seen = []
-    for number in range(ACTIONS):
-        if number and number % PUSHED == 0:
-            states = states + np.stack([np.zeros(PENDULUMS), pushes[number // PUSHED]], axis=1)
-        seen.append(states)
-        angle, speed = states.T
-        speed = speed + STEP * (GRAVITY * np.sin(angle) + BOUND * policy(states.astype(np.float32))[:, 0])
-        states = np.stack([angle + STEP * speed, speed], axis=1)
-    return np.stack(seen)
 
 
 def measure(place: Path) -> Result:
@@ -108,9 +83,9 @@ def measure(place: Path) -> Result:
         events.append(frame.events.mean())
         return actions[-1]
 
-    start, pushes = 0.7 * BOX * rng.uniform(-1, 1, (PENDULUMS, 2)), rng.uniform(-2, 2, (4, PENDULUMS))
+    pendulums = begin(rng)
     policies = {"controller": controller, "ANN": clone, "spiking": spiking}
-    ways = {name: loop(policy, start, pushes) for name, policy in policies.items()}
+    ways = {name: loop(policy, *pendulums) for name, policy in policies.items()}
     expected = np.stack([clone(states.astype(np.float32)) for states in ways["spiking"]])
     angles = {name: way[:, :, 0] for name, way in ways.items()}
     return Result(angles, np.stack(actions)[:, :, 0], expected[:, :, 0], np.array(events))

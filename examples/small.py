@@ -20,6 +20,8 @@ import onnx.parser
 import onnxruntime
 from onnx import numpy_helper
 
+from onnx2snn.errors import Onnx2SnnError
+
 Array = npt.NDArray[Any]
 
 #: Colours.
@@ -53,6 +55,17 @@ def ridge(features: Array, wanted: Array, penalty: float) -> tuple[Array, Array]
     x = np.concatenate([features, np.ones((len(features), 1))], axis=1, dtype=np.float64)
     both = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ wanted)
     return both[:-1], both[-1]
+
+
+class Example(click.Command):
+    """A command that says in one line what is wrong with a user's data."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(context)
+        except Onnx2SnnError as error:
+            raise click.UsageError(str(error)) from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -60,6 +61,13 @@ def test_event_camera_takes_all_of_a_set_or_nothing(tmp_path):
     result = CliRunner().invoke(event_camera.main, ["--model", str(tmp_path / "net.onnx")])
     assert result.exit_code == 2
     assert "expected --model, --train and --test together, or none of them" in result.output
+
+
+def test_bad_data_are_said_in_a_line(tmp_path):
+    np.savez(tmp_path / "flat.npz", images=np.zeros((2, 9), np.float32))
+    result = CliRunner().invoke(moving_image.main, ["--data", str(tmp_path / "flat.npz")])
+    assert result.exit_code == 2
+    assert re.search(r"Error: \S+flat\.npz.*: expected .*, found ", result.output)
 
 
 def test_moving_image(monkeypatch, tmp_path):
