@@ -1,4 +1,4 @@
-"""Pendulums that a motor with a bound holds upright, and are pushed once a second; and a simple controller."""
+"""Pendulums, which a motor with a bound holds upright and somebody pushes; and a simple controller."""
 
 from __future__ import annotations
 
