@@ -21,9 +21,8 @@ THRESHOLD, MISMATCH = 0.2, 0.03
 
 def scenes(images: Array) -> Array:
     """Digits [N, 1, 8, 8] in the camera's pixels, with a black margin that it never leaves."""
-    return np.pad(
-        np.kron(images[:, 0], np.ones((SCALE, SCALE))), ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))
-    )
+    large = np.kron(images[:, 0], np.ones((SCALE, SCALE)))
+    return np.pad(large, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
 
 
 def looked_at(scene: Array, millisecond: int) -> Array:
