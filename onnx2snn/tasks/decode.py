@@ -75,7 +75,7 @@ def read_outputs(task: Task, outputs: Outputs, samples: int, decode: Decode | No
     Raises:
         OptionError: outputs that the task cannot read, or a function that fails or gives something else.
     """
-    counted = {name: values[:samples] for name, values in outputs.items()}
+    counted = {name: values[:samples] if values.ndim else values for name, values in outputs.items()}
     if decode is None:
         return task.read(counted)
     try:
