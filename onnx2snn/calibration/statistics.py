@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -234,7 +235,7 @@ def _highest(values: npt.NDArray[Any], axis: int | None, *, signed: bool) -> Vec
 
 def _largest(fed: npt.NDArray[Any]) -> Vector:
     """The largest magnitude of each sample of an input, [n]; what is no number is as large as 0."""
-    flat = fed.reshape(len(fed), -1)
+    flat = fed.reshape(len(fed), math.prod(fed.shape[1:]))
     largest = np.maximum(flat.max(axis=1, initial=0), -flat.min(axis=1, initial=0).astype(np.float64))
     return np.asarray(np.nan_to_num(largest, nan=0.0), np.float64)
 

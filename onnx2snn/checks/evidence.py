@@ -104,6 +104,8 @@ class Evidence:
     def describe(self, name: str) -> InputRecord:
         """What an input is fed with, by the first look; as one channel where it has none, or too many."""
         values = self._sample(name)
+        if not values.size:
+            return InputRecord(len(values), [], [], 0.0, 0.0, [0.0, 0.0], [0.0, 0.0])
         layout = self.dataset.preprocessing.layout or infer_layout(self._spec(name).shape)
         by_channel = np.moveaxis(values, -1, 1) if layout == "NHWC" and values.ndim == 4 else values
         if by_channel.ndim < 3 or by_channel.shape[1] > _CHANNELS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import onnx2snn
 from onnx2snn.checks.evidence import (
     AS_IT_IS,
     Remedy,
@@ -102,3 +103,11 @@ def test_many_channels_are_one(rng):
     spec = InputSpec("x", np.dtype(np.float32), (None, 65, 2))
     data = dataset_from_arrays(rng.random((4, 65, 2), np.float32), [spec])
     assert len(evidence(data, None).describe("x").mean) == 1
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 5), (3, 0, 4)])
+def test_samples_without_any_value_are_refused_in_the_same_line_as_ever(shape) -> None:
+    sizes = ",".join(map(str, ("N", *shape)))
+    net = parse(f"(float[{sizes}] x) => (float[{sizes}] y) {{ r = Relu(x) y = Identity(r) }}")
+    with pytest.raises(onnx2snn.ModelError, match="expected activations, found none, as its shape is"):
+        onnx2snn.compile(net, np.zeros((4, *shape), np.float32))
