@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from onnx2snn.report.measures import reached
-from onnx2snn.report.words import percent
+from onnx2snn.report.tables import percent
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.evaluation import Evaluation

@@ -37,7 +37,7 @@ _ANCHOR = 4096
 _MOST_STEPS = 1000
 
 
-@dataclass
+@dataclass(eq=False)
 class _Cohort:
     """Streams that are stepped together.
 

@@ -8,6 +8,7 @@ import pytest
 import onnx2snn
 from onnx2snn.artifact.records import Adaptation
 from onnx2snn.compiler import adaptation
+from onnx2snn.compiler.quality import Quality
 from onnx2snn.errors import DataError, OptionError
 from tests.exits.nets import TEXT, WEIGHTS
 from tests.helpers import normal, parse
@@ -106,7 +107,7 @@ def test_a_net_without_classes_is_held_to_its_error(rng):
 def test_a_bound_that_nothing_meets_leaves_the_network_as_it_is(rng, monkeypatch, caplog):
     x, model = normal(rng, x=(64, 3, 6, 6))["x"], net(rng)
     qualities = iter([90.0] + [80.0] * 20)
-    monkeypatch.setattr(adaptation._Quality, "of", lambda *_: next(qualities))
+    monkeypatch.setattr(Quality, "of", lambda *_: next(qualities))
     compiled = onnx2snn.compile(model, x, compress="energy", max_loss=1, **BURST)
     said = compiled.report.to_dict()["adaptation"]
     assert not said["met"]
@@ -169,12 +170,6 @@ def test_labels_that_are_no_classes_are_refused(rng):
     data = {"x": normal(rng, x=(40, 3, 6, 6))["x"], "labels": np.arange(40)}
     with pytest.raises(DataError, match="labels: expected classes 0 to 4, those of output 'y', found"):
         onnx2snn.compile(net(rng), data, compress="spikes", **BURST)
-
-
-def test_a_second_output_would_not_be_looked_at(rng):
-    text = TEXT.replace("=> (float[N,5] y)", "=> (float[N,5] y, float[N,5] k)").replace(" }", " k = Neg(y) }")
-    with pytest.raises(OptionError, match="expected a net with one output"):
-        onnx2snn.compile(net(rng, text), normal(rng, x=(32, 3, 6, 6))["x"], compress="spikes", **BURST)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from benchmarks.operators import DOCUMENT, GRADED, bugs, cases, examine, parse, 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 RESULTS, ONNX, ONNXRUNTIME = parse(TEXT)
 #: Shares of the cases, and how many of them are tried: `python -m benchmarks.operators` tries all.
-CHUNKS, TRIED = 8, 2
+CHUNKS, TRIED = 16, 2
 
 
 def test_the_table_sums_up_the_cases_below_it():
