@@ -213,8 +213,8 @@ def run(
     source = one_source(data, stream)
     check_outputs([snn, source], {"-o": output})
     session = _open_session(snn, values)
-    preprocessing = recorded(session, values)
     following = read_following(session, values, wanted=stream is not None)
+    preprocessing = recorded(session, values)
     dataset = open_dataset(source, session.inputs, preprocessing)
     if following is not None:
         check_alone("--timesteps", timesteps, "--early-exit", early_exit)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from onnx2snn.cli.options import recorded
 from onnx2snn.cli.terminal import console_for, progress_bar, say, write_json
-from onnx2snn.data.preprocessing import Preprocessing
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import OptionError
 from onnx2snn.model.file import write_atomically
@@ -95,8 +95,7 @@ def read_following(
     if steps_per_frame is None:
         steps_per_frame = "rest" if session.artifact.sums else "1"
     steps = int(steps_per_frame) if steps_per_frame.isdecimal() else steps_per_frame
-    recorded = session.artifact.metadata.get("preprocessing")
-    preprocessing = Preprocessing.from_dict(recorded) if recorded else Preprocessing()
+    preprocessing = recorded(session, dict(values))  # a copy: who opens the data takes the options out
     pace = Pace(steps, 1 if tolerance is None else tolerance, count=True, hop=hop or 0)
     return Following(pace, frame_seconds(preprocessing, frame_rate))
 

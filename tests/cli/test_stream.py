@@ -63,6 +63,18 @@ def test_evaluate_follows_recordings():
 
 
 @pytest.mark.usefixtures("here")
+def test_frames_that_are_typed_again_tell_their_time():
+    """The file was compiled with frames of no known length."""
+    call("evaluate", "net.snn.onnx", "--data", "d.npz", "--stream", "--json", "no.json")
+    assert json.loads(Path("no.json").read_text())["real_time_factor"] is None
+    call(
+        "evaluate", "net.snn.onnx", "--data", "d.npz", "--stream", "--frames", "time:5ms", "--json", "f.json"
+    )
+    figures = json.loads(Path("f.json").read_text())
+    assert figures["real_time_factor"] == pytest.approx(figures["frames_per_second"] * 0.005)
+
+
+@pytest.mark.usefixtures("here")
 def test_run_follows_frames():
     result = call("run", "net.snn.onnx", "--stream", "d.npz", "-o", "out.npz", "--steps-per-frame", "rest")
     with np.load("out.npz") as found:
