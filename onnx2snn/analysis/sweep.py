@@ -244,25 +244,14 @@ def _try(
 ) -> Point | None:
     """A point, measured; None where there is nothing to choose."""
     try:
-        return _measure(candidates, reference, dataset, options, batch_size, asked)
+        with spilling() as spill, closing(spill):
+            return _figures(candidates.session(options), reference, dataset, options, batch_size, asked)
     except OptionError as error:
         if "compress" not in options:
             raise
         # A net that was trained with its own levels, say.
         logger.warning("%s is left out: %s", describe(options), error)
         return None
-
-
-def _measure(
-    candidates: Candidates,
-    reference: str | Path,
-    dataset: Dataset,
-    options: Mapping[str, Any],
-    batch_size: int,
-    asked: Asked,
-) -> Point:
-    with spilling() as spill, closing(spill):
-        return _figures(candidates.session(options), reference, dataset, options, batch_size, asked)
 
 
 def _figures(
