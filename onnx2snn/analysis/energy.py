@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from onnx2snn.errors import OptionError, first_line
+from onnx2snn.files import check_regular
 from onnx2snn.records import Record
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ def load_energy_model(named: str | None = None) -> EnergyModel:
             f"--energy-model: expected {', '.join(known)} or a file that ends in .toml, found '{named}'; "
             "choose one of these"
         )
+    check_regular(named, f"{', '.join(known)} or a TOML file", OptionError)
     try:
         text = Path(named).read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except OSError as error:

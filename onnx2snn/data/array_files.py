@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import shutil
 import tempfile
@@ -17,9 +18,12 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from onnx2snn.errors import DataError, one_line
+from onnx2snn.files import check_regular
 
 #: Arrays of more bytes are mapped; those of an `.npz`, which may be compressed, from a nameless file.
 LARGE = 1 << 27
+#: Bytes that one compressed array may unpack to: a file of a few MB can claim any number of zeros.
+MOST_UNPACKED = 1 << 34
 
 # What NumPy and zipfile let through on broken, encrypted or truncated files.
 _BROKEN_ARRAY = (
@@ -52,6 +56,7 @@ def open_npy(file: Path) -> NDArray[Any]:
     Raises:
         DataError: no whole file of a plain array.
     """
+    check_regular(file)
     try:
         array: NDArray[Any] = npy_format.open_memmap(file, mode="r")
     except _BROKEN_ARRAY as error:
@@ -66,12 +71,15 @@ def npz_headers(file: Path) -> dict[str, Header]:
         DataError: no whole file of plain arrays.
     """
     headers = {}
+    check_regular(file)
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in archive.namelist():
-                if member.endswith(".npy"):
+            for member in archive.infolist():
+                if member.filename.endswith(".npy"):
                     with archive.open(member) as stream:
-                        headers[member.removesuffix(".npy")] = _read_header(stream)
+                        header = _read_header(stream)
+                        _check_size(member, header, stream.tell())
+                    headers[member.filename.removesuffix(".npy")] = header
     except _BROKEN_ARRAY as error:
         raise _unreadable(file, error) from error
     return headers
@@ -86,12 +94,25 @@ def _read_header(stream: IO[bytes]) -> Header:
     return Header(shape, dtype, fortran)
 
 
+def _check_size(member: zipfile.ZipInfo, header: Header, start: int) -> None:
+    """Make sure that a member holds the array that its header announces, and that there is room for it."""
+    size = math.prod(header.shape) * header.dtype.itemsize
+    if not header.dtype.hasobject and size > member.file_size - start:
+        raise ValueError(f"'{member.filename}' has {member.file_size - start:,} bytes of {size:,}")
+    if member.file_size > MOST_UNPACKED and member.file_size > member.compress_size:
+        raise ValueError(
+            f"'{member.filename}' would unpack to {member.file_size / 1e9:.1f} GB, more than the "
+            f"{MOST_UNPACKED / 1e9:.1f} GB that one may; store it uncompressed"
+        )
+
+
 def read_npz(file: Path, keys: Mapping[str, str]) -> dict[str, NDArray[Any]]:
     """Arrays of an `.npz` by the names that their keys are given, the large ones mapped.
 
     Raises:
         DataError: no whole file of plain arrays, or no room for the temporary file.
     """
+    check_regular(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: _read_member(archive, key) for name, key in keys.items()}
@@ -105,9 +126,10 @@ def _read_member(archive: Any, key: str) -> NDArray[Any]:
         read: NDArray[Any] = archive[key]
         return read
     with members.open(f"{key}.npy") as stream, tempfile.TemporaryFile() as file:
-        shape, dtype, fortran = _read_header(stream)
+        shape, dtype, fortran = header = _read_header(stream)
         if dtype.hasobject:
             raise ValueError("it has Python objects")
+        _check_size(members.getinfo(f"{key}.npy"), header, stream.tell())
         shutil.copyfileobj(stream, file, LARGE >> 4)
         file.flush()
         return np.memmap(file, dtype, "r", 0, shape, "F" if fortran else "C")

@@ -14,6 +14,7 @@ import numpy as np
 
 from onnx2snn.data.targets import Objects
 from onnx2snn.errors import DataError, one_line
+from onnx2snn.files import check_regular
 
 _REMEDY = "write COCO's images, annotations and categories"
 #: Parts of a path that a file name may have, at most.
@@ -57,6 +58,7 @@ def read_coco(file: Path, samples: Sequence[str] | int, *, cut: bool = False) ->
 
 def _load(file: Path) -> Mapping[str, Any]:
     """The file's content, whose records have the keys that they need."""
+    check_regular(file, "JSON")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx2snn.data import prophesee
-from onnx2snn.data.array_files import Header, npz_headers, open_npy, read_npz
+from onnx2snn.data.array_files import MOST_UNPACKED, Header, npz_headers, open_npy, read_npz
 from onnx2snn.data.events import check_offsets, holds_events, named_columns, split_columns
 from onnx2snn.data.labels import LABELS_KEY, check_classes, check_label_array
 from onnx2snn.errors import DataError, one_line
+from onnx2snn.files import check_regular
 
 EVENTS_KEY = "events"
 OFFSETS_KEY = "offsets"
@@ -139,11 +140,12 @@ def read_prophesee(file: Path) -> Recordings:
 def read_aedat4(file: Path) -> Recordings:
     """An `.aedat4` of iniVation's DV, all its packets of events as one recording."""
     aedat = _package("aedat", file)
+    check_regular(file)
     try:
         decoder = aedat.Decoder(str(file))
         sizes = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
-        packets = [packet["events"] for packet in decoder if "events" in packet]
-    except RuntimeError as error:
+        packets = _at_most((packet["events"] for packet in decoder if "events" in packet), MOST_UNPACKED)
+    except (RuntimeError, ValueError) as error:
         raise DataError(
             f"{file}: expected a whole AEDAT4 file, found one that cannot be read ({one_line(error)}); "
             "copy or record it again"
@@ -161,28 +163,53 @@ def read_aedat4(file: Path) -> Recordings:
     return one_recording(str(file), columns, sensor)
 
 
+def _at_most(packets: Iterable[NDArray[Any]], most: int) -> list[NDArray[Any]]:
+    """The packets, which may be compressed, of no more bytes than `most`."""
+    kept: list[NDArray[Any]] = []
+    for packet in packets:
+        kept.append(packet)
+        most -= packet.nbytes
+        if most < 0:
+            raise ValueError(f"its events would unpack to more than {MOST_UNPACKED / 1e9:.1f} GB")
+    return kept
+
+
 def read_hdf5(file: Path) -> Recordings:
     """An HDF5 file: `events` or `CD/events`, as an array or as a group of columns, or columns at its root.
 
     `offsets` and `labels` beside them are those of an `.npz`. Files of DSEC and Metavision are so.
     """
     h5py = _package("h5py", file)
+    check_regular(file)
     try:
         with h5py.File(file, "r") as root:
             place = next((name for name in (EVENTS_KEY, f"CD/{EVENTS_KEY}") if name in root), None)
             node = root if place is None else root[place]
             if isinstance(node, h5py.Dataset):
-                arrays = {EVENTS_KEY: node[()]}
+                arrays = {EVENTS_KEY: _whole(node)}
             else:
                 columns = named_columns(node) or {name: name for name in node}
-                arrays = {name: node[name][()] for name in columns.values() if hasattr(node[name], "dtype")}
-            arrays |= {key: root[key][()] for key in (OFFSETS_KEY, LABELS_KEY) if key in root}
+                arrays = {
+                    name: _whole(node[name]) for name in columns.values() if hasattr(node[name], "dtype")
+                }
+            arrays |= {key: _whole(root[key]) for key in (OFFSETS_KEY, LABELS_KEY) if key in root}
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise DataError(
             f"{file}: expected events in a whole HDF5 file, found one that cannot be read "
             f"({one_line(error)}); write it again, without filters that h5py does not have"
         ) from error
     return recordings_of(str(file), arrays)
+
+
+def _whole(stored: Any) -> NDArray[Any]:
+    """The values of an HDF5 data set, which a few bytes can say to be any number of zeros."""
+    if stored.nbytes > MOST_UNPACKED and stored.nbytes > stored.id.get_storage_size():
+        raise ValueError(
+            f"'{stored.name}' would unpack to {stored.nbytes / 1e9:.1f} GB, more than the "
+            f"{MOST_UNPACKED / 1e9:.1f} GB that one may"
+        )
+    values: NDArray[Any] = stored[()]
+    return values
 
 
 def _package(name: str, file: Path) -> ModuleType:
@@ -195,6 +222,7 @@ def _package(name: str, file: Path) -> ModuleType:
 
 
 def _content(file: Path) -> bytes:
+    check_regular(file)
     try:
         return file.read_bytes()
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from onnx2snn.data.dataset import InputSpec, Part
 from onnx2snn.data.preprocessing import Layout, Preprocessing, infer_layout
 from onnx2snn.errors import DataError, OptionError
+from onnx2snn.files import check_regular
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -138,13 +140,17 @@ def _read(file: Path, name: str, target: _Target) -> dict[str, NDArray[np.uint8]
 def _load(file: Path, mode: str) -> Any:
     """The file's (first) image, a PIL.Image.Image, in the given mode."""
     pillow = _pillow()
+    check_regular(file)
     try:
-        with pillow.open(file) as image:
+        # Pillow warns of images of more than 89 million pixels, and refuses twice as many.
+        with warnings.catch_warnings(action="error", category=pillow.DecompressionBombWarning):
+            opened = pillow.open(file)
+        with opened as image:
             stored = image.mode
             # Without this step Pillow warns about the transparency of a palette.
             through_rgba = stored == "P" and "transparency" in image.info
             converted = (image.convert("RGBA") if through_rgba else image).convert(mode)
-    except (*_BROKEN_IMAGE, pillow.DecompressionBombError) as error:
+    except (*_BROKEN_IMAGE, pillow.DecompressionBombError, pillow.DecompressionBombWarning) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file}: not a readable image ({reason}); repair or remove the file") from error
     if stored.startswith(("I", "F")):

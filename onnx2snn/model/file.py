@@ -24,6 +24,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from onnx.version_converter import ConvertError
 
 from onnx2snn.errors import ModelError, OutputError, first_line
+from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.check import check_model, without_own_name
 from onnx2snn.model.parking import park, size_of, unpark
@@ -58,8 +59,7 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
         ModelError: no such file, not ONNX, truncated, missing external data, or invalid by ONNX's checker.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"{path}: expected an ONNX file, found {_what_is(path)}; check the path")
+    check_regular(path, "an ONNX file", ModelError)
     try:
         model = onnx.load(path, load_external_data=False)
         _attach_weights(model, path.parent, weights=weights)
@@ -350,7 +350,3 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
-
-
-def _what_is(path: Path) -> str:
-    return "a folder" if path.is_dir() else "nothing there"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,26 @@ def test_a_released_array_can_still_be_read(tmp_path):
         release(array)
         np.testing.assert_array_equal(array, np.array(array))
     np.testing.assert_array_equal(mapped, ARRAYS["a"])
+
+
+def test_what_an_array_may_unpack_to(tmp_path, monkeypatch):
+    """Two million zeros in a few kB: as a stored file they would be as they say."""
+    monkeypatch.setattr(array_files, "MOST_UNPACKED", 1 << 20)
+    zeros = np.zeros(2_000_000, np.uint8)
+    np.savez(tmp_path / "stored.npz", x=zeros)
+    np.testing.assert_array_equal(read_npz(tmp_path / "stored.npz", {"x": "x"})["x"], zeros)
+    np.savez_compressed(tmp_path / "d.npz", x=zeros)
+    with pytest.raises(
+        DataError, match=r"'x\.npy' would unpack to 0\.0 GB, more than the 0\.0 GB that one may"
+    ):
+        npz_headers(tmp_path / "d.npz")
+
+
+def test_an_array_of_fewer_values_than_its_header_says(tmp_path):
+    """Or NumPy would first make room for all of them."""
+    np.save(tmp_path / "x.npy", np.zeros(1000, np.uint8))
+    content = (tmp_path / "x.npy").read_bytes().replace(b"(1000,)", b"(9000,)")
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(DataError, match=r"'x\.npy' has 1,000 bytes of 9,000"):
+        npz_headers(tmp_path / "d.npz")

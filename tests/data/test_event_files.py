@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from onnx2snn.data import event_files
 from onnx2snn.data.array_files import npz_headers
 from onnx2snn.data.event_files import (
     READERS,
@@ -139,7 +140,7 @@ def test_refuses_a_cut_bin(tmp_path: Path) -> None:
     (tmp_path / "d.bin").write_bytes(n_mnist(rows(3))[:-1])
     with pytest.raises(DataError, match=r"d\.bin: expected 5 bytes an event, as in N-MNIST, found 14 bytes"):
         read_bin(tmp_path / "d.bin")
-    with pytest.raises(DataError, match=r"no\.bin: cannot be read \(No such file"):
+    with pytest.raises(DataError, match=r"no\.bin: expected a file, found nothing there"):
         read_bin(tmp_path / "no.bin")
 
 
@@ -256,3 +257,14 @@ def test_names_what_a_missing_reader_needs(
         DataError, match=rf"d{suffix}: \{suffix} files need {package}, .*; pip install 'onnx2snn\[events\]'"
     ):
         READERS[suffix](tmp_path / f"d{suffix}")
+
+
+def test_what_files_of_events_may_unpack_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_files, "MOST_UNPACKED", 1 << 10)
+    (tmp_path / "d.aedat4").write_bytes(aedat4(rows(200)))
+    with pytest.raises(DataError, match=r"its events would unpack to more than 0\.0 GB"):
+        read_aedat4(tmp_path / "d.aedat4")
+    with h5py.File(tmp_path / "d.h5", "w") as root:
+        root.create_dataset("events", data=np.zeros((1000, 4), np.int64), compression="gzip")
+    with pytest.raises(DataError, match=r"'/events' would unpack to 0\.0 GB, more than the 0\.0 GB"):
+        read_hdf5(tmp_path / "d.h5")

@@ -257,3 +257,15 @@ def test_models_that_do_not_take_images(inputs: list[InputSpec], rule: dict[str,
     with pytest.raises(Onnx2SnnError) as caught:
         image_parts(Path("data"), [Path("data/a.png")], inputs, Preprocessing(**rule))
     assert str(caught.value) == message
+
+
+def test_images_that_unpack_to_more_than_memory_should_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_image(tmp_path / "a.png", np.zeros((20, 20), np.uint8))
+    for most in (300, 100):  # Pillow warns of the one and refuses the other
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+        with pytest.raises(
+            DataError, match=r"a\.png: not a readable image \(Image size \(400 pixels\) exceeds"
+        ):
+            whole(open_dataset(tmp_path, [spec(None, 1, 20, 20)]))

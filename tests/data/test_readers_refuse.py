@@ -226,7 +226,11 @@ REFUSED_READING = {
     ),
     "not an image": (text("a.png"), GREY, r"a\.png: not a readable image"),
     "truncated image": (cut(image("a.png", 2, 2), "a.png", 0.7), GREY, r"a\.png: not a readable image"),
-    "broken link": (lambda root: (root / "a.png").symlink_to("gone"), GREY, r"a\.png: not a readable image"),
+    "broken link": (
+        lambda root: (root / "a.png").symlink_to("gone"),
+        GREY,
+        r"a\.png: expected a file, found nothing",
+    ),
     "wrong size": (
         image("a.png", 4, 3),
         GREY,
