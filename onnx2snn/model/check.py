@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -11,6 +10,8 @@ import onnx
 import onnx.checker
 
 from onnx2snn.errors import ModelError, first_line
+from onnx2snn.model.attributes import check_attributes
+from onnx2snn.model.functions import check_functions
 from onnx2snn.model.parking import park, size_of
 from onnx2snn.model.weights import (
     MOST_BYTES,
@@ -150,24 +151,8 @@ def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
                 f"{source}: tensor '{name}': expected an element type of ONNX, found number {number}; "
                 "export the model again"
             )
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            _check_attribute(node, attribute, source)
-
-
-def _check_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto, source: str) -> None:
-    where = f"{source}: node '{node.name or next(iter(node.output), '')}' ({node.op_type})"
-    if not all(map(math.isfinite, (attribute.f, *attribute.floats))):
-        raise ModelError(
-            f"{where}: attribute '{attribute.name}': expected finite numbers, found NaN or Inf; "
-            "repair the model"
-        )
-    parts = attribute.i if node.op_type == "Split" and attribute.name == "num_outputs" else None
-    if parts is not None and parts != len(node.output):  # ONNX's shape inference aborts the process
-        raise ModelError(
-            f"{where}: attribute 'num_outputs': expected {len(node.output)}, as many as there are outputs, "
-            f"found {parts}; export the model again"
-        )
+    check_attributes(model, source)
+    check_functions(model, source)
 
 
 def _type_name(number: int) -> str:

@@ -26,6 +26,7 @@ from onnx.version_converter import ConvertError
 from onnx2snn.errors import ModelError, OutputError, first_line
 from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
+from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.check import check_model, without_own_name
 from onnx2snn.model.parking import park, size_of, unpark
 from onnx2snn.model.spill import stored
@@ -96,8 +97,7 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without local functions, every node with a name of its own: what the reports speak of."""
-    plain = without_own_name(model)
-    flat = onnx.inliner.inline_local_functions(plain) if plain.functions else plain
+    flat = _inline_functions(without_own_name(model))
     _inline_newer(flat)
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.
@@ -106,6 +106,20 @@ def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
         numbered = (f"{wanted}_{number}" for number in count(1))
         node.name = next(name for name in chain([wanted], numbered) if name not in taken)
         taken.add(node.name)
+    return flat
+
+
+def _inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    if not model.functions:
+        return model
+    try:
+        flat = onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelError(
+            f"model: its functions cannot be written out ({first_line(error)}); "
+            "export it without local functions"
+        ) from error
+    check_attributes(flat, "model")  # what functions refer to has values only now
     return flat
 
 
