@@ -103,6 +103,7 @@ def test_statistics_are_measured_once_a_data_set(folder, monkeypatch):
         calibrate, "collect_statistics", lambda *args, **more: calls.append(1) or collect(*args, **more)
     )
     other = [word.replace("/cache", "/other") for word in arguments(folder)]
+    other[other.index("--timesteps") + 1] = "2"
     result = CliRunner().invoke(main, other)
     assert result.exit_code == 0, result.output
     assert len(calls) == 2  # of all samples, and of the half that compression keeps

@@ -1,6 +1,6 @@
 """Every command and every line of Python in README.md and docs/*.md runs, page by page and in order.
 
-A page starts in a folder of its own with the embedded net and its data under the names that the pages use.
+A page starts in a folder of its own with a small net and data of digits under the names that the pages use.
 What installs or fetches something is not run, but has to be in `INSTALLS`. The Python of the pages in
 `FRAMEWORKS` runs only where their framework is installed, which it is not in CI; their commands run there on
 what `stand_in` gives.
@@ -66,10 +66,10 @@ def is_run(block: Block) -> bool:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The net, its data with pixels from 0 to 255, and what a first compilation gives."""
+    """A net, the embedded data with pixels from 0 to 255, and what a first compilation gives."""
     folder = tmp_path_factory.mktemp("files")
     demo = resources.files("onnx2snn.demo")
-    (folder / "model.onnx").write_bytes(demo.joinpath("digits.onnx").read_bytes())
+    save_net(folder / "model.onnx")
     for name in ("calibration", "test"):
         with demo.joinpath(f"digits_{name}.npz").open("rb") as file, np.load(file) as data:
             images = (data["images"][:SAMPLES] * 255.0 / 16).round().astype(np.uint8)
@@ -88,6 +88,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiled = onnx2snn.compile(folder / "model.onnx", calibration, signed=True)
     compiled.save(folder / "model.snn.onnx")
     return folder
+
+
+def save_net(path: Path) -> None:
+    """A net with the embedded one's input and output, and two layers of neurons, which is soon searched."""
+    text = """(float[batch,1,8,8] images) => (float[batch,10] logits) {
+        c = Conv<pads=[1,1,1,1], strides=[2,2]>(images, k) r = Relu(c) d = Conv(r, l) s = Relu(d)
+        f = Flatten(s) logits = Gemm(f, w) }"""
+    onnx.save(
+        parse(text, **normal(np.random.default_rng(0), k=(4, 1, 3, 3), l=(6, 4, 3, 3), w=(24, 10))), path
+    )
 
 
 def save_recordings(folder: Path) -> None:

@@ -215,7 +215,7 @@ def test_one_step_has_the_value_of_the_ann_on_means(step, rng):
     assert compare(inputs, body, pool(rng), rng, timesteps=5, outputs=outputs).error < 1e-5
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0), st.integers(0)), min_size=1, max_size=8),
     given_out=st.integers(0),

@@ -375,7 +375,7 @@ def test_one_step_has_the_mean_of_the_ann_on_means(step, rng):
     assert compare(inputs, composed([(step, 0, 1)]), pool(rng), rng, timesteps=5).error < TOLERANCE
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0), st.integers(0)), min_size=1, max_size=8),
     timesteps=st.integers(1, 9),
