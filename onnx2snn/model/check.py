@@ -27,6 +27,9 @@ from onnx2snn.model.weights import (
 
 #: Operators whose further inputs may be infinite: bounds, padding, masks.
 _BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
+#: Integers that NumPy lacks, and the operators that may read them: what these make of them is written out.
+_FOUR_BITS = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 
 
 def check_model(model: onnx.ModelProto, source: str) -> None:
@@ -89,8 +92,9 @@ def _without_references(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _check_values(model: onnx.ModelProto, source: str) -> None:
     bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
+    others = {name for node in model.graph.node if node.op_type not in _QUANTIZERS for name in node.input}
     for name, tensor in _constants(model):
-        if not is_present(tensor):
+        if not is_present(tensor) or (tensor.data_type in _FOUR_BITS and name not in others):
             continue
         try:
             values = values_of(tensor)

@@ -28,7 +28,7 @@ from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.check import check_model, without_own_name
-from onnx2snn.model.parking import park, size_of, unpark
+from onnx2snn.model.parking import Parked, park, size_of, unpark
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import OPSET_VERSION
 
@@ -185,8 +185,36 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A flattened model at the project's opset and IR version, shapes inferred.
 
     Raises:
+        ModelError: as `raise_opset`; or shapes contradict each other.
+    """
+    converted, weights = _raise_parked(model)
+    try:
+        strict = not any(node.domain for node in converted.graph.node)  # of foreign nodes nothing is known
+        # Types as well: without, the body of GroupNormalization is not looked into.
+        inferred = onnx.shape_inference.infer_shapes(
+            converted, check_type=strict, strict_mode=strict, data_prop=True
+        )
+    except onnx.shape_inference.InferenceError as error:
+        raise ModelError(
+            f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
+        ) from error
+
+    unpark(inferred, weights)
+    return inferred
+
+
+def raise_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A flattened model at the project's opset and IR version; foreign nodes are left as they are.
+
+    Raises:
         ModelError: the opset is older than 6, or ONNX's version converter fails.
     """
+    raised, weights = _raise_parked(model)
+    unpark(raised, weights)
+    return raised
+
+
+def _raise_parked(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Parked]:
     model = _copy(model)
     weights = park(model)
     _write_out_constants(model)
@@ -210,19 +238,7 @@ def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
                 f"({first_line(error)}); export the model with opset {OPSET_VERSION}"
             ) from error
     converted.ir_version = IR_VERSION
-    try:
-        strict = not any(node.domain for node in converted.graph.node)  # of foreign nodes nothing is known
-        # Types as well: without, the body of GroupNormalization is not looked into.
-        inferred = onnx.shape_inference.infer_shapes(
-            converted, check_type=strict, strict_mode=strict, data_prop=True
-        )
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(
-            f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
-        ) from error
-
-    unpark(inferred, weights)
-    return inferred
+    return converted, weights
 
 
 def _align_slopes(model: onnx.ModelProto) -> None:

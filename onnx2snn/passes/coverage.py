@@ -51,19 +51,22 @@ def judge(
     verdicts = []
     for node in model.graph.node:
         kept, note = present.pop(node.name, None), notes.get(node.name)
+        op = f"{node.domain}.{node.op_type}".removeprefix(f"{NEWER}.").removeprefix(".")
         if kept is not None and not is_cell(kept) and _spikes(kept.name, notes):
-            verdicts.append(Verdict(node.name, node.op_type, "spiking", notes[node.name].reason))
+            verdicts.append(Verdict(node.name, op, "spiking", notes[node.name].reason))
         elif kept is not None:
             verdict = surroundings.judge(kept, "" if note is None else note.reason)
-            domain = "" if node.domain in ("", NEWER) else f"{node.domain}."
-            verdicts.append(replace(verdict, op=f"{domain}{node.op_type}"))
+            verdicts.append(replace(verdict, op=op))
         elif note is not None:
             role: Role = "spiking" if note.outcome == "spiking" else "folded"
-            verdicts.append(Verdict(node.name, node.op_type, role, note.reason))
+            verdicts.append(Verdict(node.name, op, role, note.reason))
         else:
             reason = "constant or unused: computed while compiling"
-            verdicts.append(Verdict(node.name, node.op_type, "folded", reason))
+            verdicts.append(Verdict(node.name, op, "folded", reason))
     for extra in present.values():
+        if not is_cell(extra) and _spikes(extra.name, notes):
+            verdicts.append(Verdict(extra.name, extra.op, "spiking", notes[extra.name].reason))
+            continue
         before = producer(extra.inputs[0]) if is_cell(extra) else None
         if is_cell(extra) and CELLS[extra.op].sums and before is not None and _spikes(before.name, notes):
             continue  # the activation before it has its verdict
@@ -114,7 +117,8 @@ class _Surroundings:
         section, temporal = self.sections.of[node.name], self.sections.temporal
         unsupported = why_unsupported(node)
         if unsupported is not None:
-            return _refused(node, *unsupported)
+            why, remedy = unsupported
+            return _refused(node, f"{why}: {reason}" if reason else why, remedy)
         if node.name in self.sections.cells:
             return Verdict(node.name, node.op, "spiking", reason or self._what_it_is(node))
         if node.name in self.islands:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from onnx2snn.graph.graph import Graph, read_graph
+from onnx2snn.lowering.write_out import write_out
 from onnx2snn.model.file import flatten_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -78,7 +79,11 @@ def begin(model: onnx.ModelProto, options: CompileOptions) -> tuple[Graph, Conte
         ModelError: the model cannot be read, see `read_graph`.
     """
     flat = flatten_model(model)
-    return read_graph(flat), Context(options, flat)
+    written = write_out(flat)
+    context = Context(options, flat)
+    for node in written.nodes:
+        context.note(node.node, node.op, "kept", node.reason)
+    return read_graph(written.model), context
 
 
 def prepare(model: onnx.ModelProto, options: CompileOptions | None = None) -> tuple[Graph, Context]:
