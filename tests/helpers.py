@@ -26,6 +26,14 @@ def parse(text: str, **weights: np.ndarray) -> onnx.ModelProto:
     return model
 
 
+def of_opset(version: int, text: str, domain: str = "", **weights: np.ndarray) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["{domain}" : {version}]> g {text}')
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(array, name) for name, array in weights.items()
+    )
+    return model
+
+
 def save_outside(model: onnx.ModelProto, path: Path) -> Path:
     """Save a model with all its weights in a file beside it, which bears its name."""
     copy = onnx.ModelProto()

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from onnx2snn.graph.graph import Node, constant
-from onnx2snn.model.file import NEWER
+from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
 
 _TRACE = "export the model with fixed control flow (trace it rather than script it)"
@@ -71,6 +71,10 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
         return "it works on strings", _TENSORS
     if node.op in ("BatchNormalization", "Dropout") and _is_training(node):
         return "it is in training mode", "export the model in evaluation mode"
+    if node.op == "Clip":
+        sizes = [value.size for value in map(constant, node.inputs[1:]) if value is not None]
+        if any(size != 1 for size in sizes):
+            return f"a bound of {max(sizes)} values, where ONNX takes one", "write it as Min and Max"
     return _BY_OP.get(node.op)
 
 

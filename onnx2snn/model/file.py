@@ -7,20 +7,18 @@ import logging
 import os
 import shutil
 import uuid
-from functools import cache
+from collections.abc import Callable
 from itertools import chain, count
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnx.checker
-import onnx.defs
 import onnx.inliner
 import onnx.shape_inference
-import onnx.version_converter
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
+from onnx.checker import ValidationError
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
+from onnx.shape_inference import InferenceError
 from onnx.version_converter import ConvertError
 
 from onnx2snn.errors import ModelError, OutputError, first_line
@@ -28,7 +26,9 @@ from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.check import check_model, without_own_name
-from onnx2snn.model.parking import Parked, park, size_of, unpark
+from onnx2snn.model.newer import inline_newer
+from onnx2snn.model.opset import convert, write_out_constants
+from onnx2snn.model.parking import park, size_of, unpark
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import OPSET_VERSION
 
@@ -37,14 +37,6 @@ logger = logging.getLogger(__name__)
 #: The newest IR version that onnxruntime ≥ 1.20 accepts.
 IR_VERSION = 10
 OLDEST_OPSET = 6
-#: The opset from which on operators broadcast as NumPy does.
-_BROADCASTING = 7
-#: The opset in which Resize got its coordinate_transformation_mode.
-_RESIZE_WITH_COORDINATES = 11
-#: The opset from which on Hardmax works along one axis.
-_HARDMAX_ON_ONE_AXIS = 13
-#: Domain that marks an operator which ONNX added later, and which has no body in older operators.
-NEWER = "ai.onnx.newer"
 
 
 def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
@@ -69,7 +61,7 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
             f"{path}: expected an ONNX file, found bytes that are not a whole ONNX model; "
             "it may be truncated or of another format: export it again"
         ) from error
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, ValidationError) as error:
         raise ModelError(
             f"{path}: the model or its external data cannot be read ({first_line(error)}); "
             "keep the data files beside the model and make them readable"
@@ -98,7 +90,7 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without local functions, every node with a name of its own: what the reports speak of."""
     flat = _inline_functions(without_own_name(model))
-    _inline_newer(flat)
+    inline_newer(flat)
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.
     for node in sorted(flat.graph.node, key=lambda node: not node.name):
@@ -114,7 +106,7 @@ def _inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     try:
         flat = onnx.inliner.inline_local_functions(model)
-    except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
+    except (RuntimeError, ValueError, ValidationError) as error:
         raise ModelError(
             f"model: its functions cannot be written out ({first_line(error)}); "
             "export it without local functions"
@@ -123,82 +115,17 @@ def _inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     return flat
 
 
-def _inline_newer(model: onnx.ModelProto) -> None:
-    """Write operators that ONNX added after our opset in older ones, by their own function body.
-
-    What has none gets the domain `NEWER`, by which it is refused.
-    """
-    newer = sorted({node.op_type for node in model.graph.node if _first_opset(node) > OPSET_VERSION})
-    if not newer:
-        return
-    weights = park(model)
-    _write_out_defaults(model)
-    model.graph.value_info.extend(  # bodies depend on types, which initializers alone do not give
-        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
-        for tensor in model.graph.initializer
-    )
-    try:
-        model.CopyFrom(onnx.shape_inference.infer_shapes(model, data_prop=True))
-    except onnx.shape_inference.InferenceError as error:
-        logger.info("types are not known before newer operators are inlined: %s", first_line(error))
-    for op in newer:
-        try:
-            inlined = onnx.inliner.inline_selected_functions(model, [("", op)], inline_schema_functions=True)
-        except (RuntimeError, ValueError) as error:
-            logger.info("%s cannot be written in older operators: %s", op, first_line(error))
-            inlined = model
-        for node in inlined.graph.node:
-            if node.op_type == op:
-                node.domain = NEWER
-        model.CopyFrom(inlined)
-    if any(node.domain == NEWER for node in model.graph.node):
-        model.opset_import.append(onnx.helper.make_opsetid(NEWER, 1))
-    unpark(model, weights)
-
-
-def _write_out_defaults(model: onnx.ModelProto) -> None:
-    """Give newer operators the attributes that they leave out: inlined bodies refer to each of them."""
-    for node in model.graph.node:
-        if _first_opset(node) <= OPSET_VERSION:
-            continue
-        given = {attribute.name for attribute in node.attribute}
-        for name, attribute in onnx.defs.get_schema(node.op_type).attributes.items():
-            if name not in given and attribute.default_value.name:
-                node.attribute.append(attribute.default_value)
-
-
-@cache
-def _opsets() -> dict[str, int]:
-    """For every operator of ONNX's own domain, the opset that brought it."""
-    first: dict[str, int] = {}
-    for schema in onnx.defs.get_all_schemas_with_history():
-        if not schema.domain:
-            first[schema.name] = min(schema.since_version, first.get(schema.name, schema.since_version))
-    return first
-
-
-def _first_opset(node: onnx.NodeProto) -> int:
-    return 0 if node.domain not in ("", "ai.onnx") else _opsets().get(node.op_type, 0)
-
-
 def normalize_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A flattened model at the project's opset and IR version, shapes inferred.
+
+    Shapes that the file stores, and that nodes do not make, are forgotten.
 
     Raises:
         ModelError: as `raise_opset`; or shapes contradict each other.
     """
-    converted, weights = _raise_parked(model)
-    try:
-        strict = not any(node.domain for node in converted.graph.node)  # of foreign nodes nothing is known
-        # Types as well: without, the body of GroupNormalization is not looked into.
-        inferred = onnx.shape_inference.infer_shapes(
-            converted, check_type=strict, strict_mode=strict, data_prop=True
-        )
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(
-            f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
-        ) from error
-
+    raised = raise_opset(model)
+    weights = park(raised)
+    inferred = _despite_stored_shapes(_infer, raised)
     unpark(inferred, weights)
     return inferred
 
@@ -209,15 +136,16 @@ def raise_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         ModelError: the opset is older than 6, or ONNX's version converter fails.
     """
-    raised, weights = _raise_parked(model)
+    model = _copy(model)
+    weights = park(model)
+    write_out_constants(model)
+    raised = _despite_stored_shapes(_raise, model)
+    raised.ir_version = IR_VERSION
     unpark(raised, weights)
     return raised
 
 
-def _raise_parked(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Parked]:
-    model = _copy(model)
-    weights = park(model)
-    _write_out_constants(model)
+def _raise(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
     if opset is None or opset < OLDEST_OPSET:
         raise ModelError(
@@ -225,104 +153,44 @@ def _raise_parked(model: onnx.ModelProto) -> tuple[onnx.ModelProto, Parked]:
             "export the model again with a newer opset"
         )
     if opset == OPSET_VERSION:
-        converted = model
-    else:
-        logger.info("converting opset %d to %d", opset, OPSET_VERSION)
-        if opset < _BROADCASTING:
-            _align_slopes(model)
+        return model
+    logger.info("converting opset %d to %d", opset, OPSET_VERSION)
+    try:
+        return convert(_copy(model), opset)
+    except (RuntimeError, ValueError, ConvertError, ValidationError, InferenceError) as error:
+        raise ModelError(
+            f"model opset: ONNX's version converter cannot bring opset {opset} to {OPSET_VERSION} "
+            f"({first_line(error)}); export the model with opset {OPSET_VERSION}"
+        ) from error
+
+
+def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
+    strict = not any(node.domain for node in model.graph.node)  # of foreign nodes nothing is known
+    try:
+        # Types as well: without, the body of GroupNormalization is not looked into.
+        return onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=True)
+    except (InferenceError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"model: shapes contradict each other ({first_line(error)}); mend that node or export again"
+        ) from error
+
+
+def _despite_stored_shapes(
+    step: Callable[[onnx.ModelProto], onnx.ModelProto], model: onnx.ModelProto
+) -> onnx.ModelProto:
+    """What a step makes of a model; where it fails, without what the model says of its nodes' results."""
+    try:
+        return step(model)
+    except ModelError as error:
+        del model.graph.value_info[:]
+        for output in model.graph.output:
+            output.type.tensor_type.ClearField("shape")
         try:
-            converted = _convert(model, opset)
-        except (RuntimeError, ValueError, ConvertError, onnx.checker.ValidationError) as error:
-            raise ModelError(
-                f"model opset: ONNX's version converter cannot bring opset {opset} to {OPSET_VERSION} "
-                f"({first_line(error)}); export the model with opset {OPSET_VERSION}"
-            ) from error
-    converted.ir_version = IR_VERSION
-    return converted, weights
-
-
-def _align_slopes(model: onnx.ModelProto) -> None:
-    """Let slopes [C] of a PRelu lie along the channels, as they did before opset 7, not on the last axis."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = (*inferred.graph.input, *inferred.graph.value_info)
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-    slopes = {
-        node.input[1]: ranks.get(node.input[0], 0) for node in model.graph.node if node.op_type == "PRelu"
-    }
-    for tensor in model.graph.initializer:
-        if len(tensor.dims) == 1 and tensor.dims[0] > 1 and slopes.get(tensor.name, 0) > 2:
-            tensor.dims.extend([1] * (slopes[tensor.name] - 2))
-
-
-def _convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """The model at our opset, with what ONNX's converter leaves out.
-
-    It lacks the way back for GlobalMaxPool, which has never changed; it lets Upsample and the first Resize
-    forget where they took pixels from, and Hardmax that it took several axes as one.
-    """
-    if opset < _HARDMAX_ON_ONE_AXIS:
-        _flatten_hardmax(model)
-    pools = {node.name for node in model.graph.node if node.op_type == "GlobalMaxPool"}
-    for node in model.graph.node:
-        node.op_type = "GlobalAveragePool" if node.name in pools else node.op_type
-    converted = onnx.version_converter.convert_version(model, OPSET_VERSION)
-    for node in converted.graph.node:
-        node.op_type = "GlobalMaxPool" if node.name in pools else node.op_type
-        if node.op_type == "Resize" and opset < _RESIZE_WITH_COORDINATES:
-            _resize_as_before(converted, node)
-    return converted
-
-
-def _resize_as_before(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
-    """Pixels start at their corner, and the nearest is the last before, or the next where an axis shrinks."""
-    scales = next((item for item in model.graph.initializer if item.name == node.input[2]), None)
-    factors = np.ones(1) if scales is None else numpy_helper.to_array(scales)
-    shrinks = bool((factors < 1).any())
-    if shrinks and (factors > 1).any() and not any(item.s == b"linear" for item in node.attribute):
-        raise ConvertError(f"'{node.name}' ({node.op_type}) shrinks one axis and stretches another")
-    for name, value in (
-        ("coordinate_transformation_mode", "asymmetric"),
-        ("nearest_mode", "ceil" if shrinks else "floor"),
-    ):
-        node.attribute.append(onnx.helper.make_attribute(name, value))
-
-
-def _flatten_hardmax(model: onnx.ModelProto) -> None:
-    """Hardmax(axis) → Flatten(axis), Hardmax, Reshape, which is what it did."""
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    for node in nodes:
-        if node.op_type != "Hardmax" or node.domain not in ("", "ai.onnx"):
-            model.graph.node.append(node)
-            continue
-        axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
-        (source,), (result,) = node.input, node.output
-        flat, largest, shape = (f"{node.name}/{part}" for part in ("flat", "largest", "shape"))
-        make = onnx.helper.make_node
-        model.graph.node.extend(
-            (
-                make("Shape", [source], [shape], shape),
-                make("Flatten", [source], [flat], flat, axis=axis),
-                make("Hardmax", [flat], [largest], node.name, axis=1),
-                make("Reshape", [largest, shape], [result], f"{node.name}/reshape"),
-            )
-        )
-
-
-def _write_out_constants(model: onnx.ModelProto) -> None:
-    """Constants given as plain numbers become tensors of the type that ONNX says they have."""
-    types = {
-        "value_float": np.float32,
-        "value_floats": np.float32,
-        "value_int": np.int64,
-        "value_ints": np.int64,
-    }
-    for node in model.graph.node:
-        for attribute in list(node.attribute) if node.op_type == "Constant" else ():
-            if attribute.name in types:
-                value = np.asarray(onnx.helper.get_attribute_value(attribute), types[attribute.name])
-                node.attribute.remove(attribute)
-                node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(value)))
+            made = step(model)
+        except ModelError:
+            raise error from error.__cause__
+        logger.info("stored shapes are not those that nodes make: inferred anew (%s)", first_line(error))
+        return made
 
 
 def serialize(model: onnx.ModelProto) -> bytes:

@@ -15,7 +15,7 @@ from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.linear import REARRANGES, why_not_linear
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
 from onnx2snn.graph.unsupported import why_unsupported
-from onnx2snn.model.file import NEWER
+from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import SHAPE_OPS, standard
 from onnx2snn.passes.base import Note

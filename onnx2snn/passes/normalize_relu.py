@@ -19,7 +19,7 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
-from onnx2snn.graph.rectifiers import Rectifier, rectifier
+from onnx2snn.graph.rectifiers import Rectifier, clip_bounds, rectifier
 from onnx2snn.passes.base import Context, Pass
 
 
@@ -102,11 +102,8 @@ def _bounded_operand(node: Node) -> tuple[int, float] | None:
             if _is_scalar(ceiling, node.inputs[index]) and float(ceiling.item()) > 0:
                 return index, float(ceiling.item())
     if node.op == "Clip":
-        bounds = [None if t.is_empty() else constant(t) for t in node.inputs[1:3]] + [None, None]
-        dynamic = any(not t.is_empty() and constant(t) is None for t in node.inputs[1:3])
-        low = -np.inf if bounds[0] is None else float(bounds[0].item())
-        high = np.inf if bounds[1] is None else float(bounds[1].item())
-        if not dynamic and low <= 0 < high:
+        low, high = clip_bounds(node) or (np.nan, np.nan)
+        if low <= 0 < high:
             return 0, high
     return None
 

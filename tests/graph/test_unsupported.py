@@ -8,7 +8,7 @@ import pytest
 
 from onnx2snn.graph.graph import Constant, Node, Variable
 from onnx2snn.graph.unsupported import why_unsupported
-from onnx2snn.model.file import NEWER
+from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN
 
 TRACE = "export the model with fixed control flow (trace it rather than script it)"
@@ -89,3 +89,12 @@ def test_dropout_in_training(training, expected):
 @pytest.mark.parametrize(("mode", "expected"), [(0, None), (1, EVALUATION)])
 def test_batchnorm_in_training(mode, expected):
     assert why_unsupported(node("BatchNormalization", training_mode=mode)) == expected
+
+
+def test_a_bound_of_several_values():
+    bounds = [Variable("x", np.float32), Constant("low", np.zeros(3)), Constant("high", np.full((), 6.0))]
+    assert why_unsupported(node("Clip", inputs=[bounds[0], bounds[2], bounds[2]])) is None
+    assert why_unsupported(node("Clip", inputs=bounds)) == (
+        "a bound of 3 values, where ONNX takes one",
+        "write it as Min and Max",
+    )
