@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from onnx import TensorProto
+
 from onnx2snn.lowering.quantized import dequantized, give_moved
 from onnx2snn.lowering.writer import Writer
 
@@ -18,6 +20,13 @@ def channels_last(w: Writer, tensor: str, out: str = "") -> str:
     """[N, C, …] → [N, …, C]."""
     rank = w.rank(tensor)
     return w.put("Transpose", tensor, part="last", out=out, perm=[0, *range(2, rank), 1])
+
+
+def places_along(w: Writer, tensor: str) -> str:
+    """0, 1, … along the second axis of a tensor, int64."""
+    first, second = (w.number(value, "place", TensorProto.INT64) for value in (0, 1))
+    length = w.put("Gather", w.put("Shape", tensor, part="shape"), second, part="length")
+    return w.put("Range", first, length, second, part="places")
 
 
 def write_max_pool(w: Writer) -> None:

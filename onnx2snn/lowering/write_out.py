@@ -30,6 +30,10 @@ RULES = _load(
     "layout",
     "qoperators",
     "integers",
+    "fused",
+    "activations",
+    "normalization",
+    "attention",
 )
 
 

@@ -118,6 +118,10 @@ class Writer:
         """The name of an input, empty where it is left out."""
         return self.node.input[index] if index < len(self.node.input) else ""
 
+    def is_read(self, *names: str) -> bool:
+        """Whether anybody reads one of these tensors."""
+        return any(name in self._outputs or name in self._readers for name in names)
+
     def is_output(self, name: str) -> bool:
         """Whether the model gives a tensor out."""
         return name in self._outputs
@@ -200,9 +204,13 @@ class Writer:
         self._append(onnx.helper.make_node(op, inputs, outputs, name, **given))
         return outputs[0]
 
+    def name(self, part: str) -> str:
+        """A name for a result that nobody has yet."""
+        return self._fresh(f"{self.node.name}/{part}", self._tensors)
+
     def number(self, value: npt.ArrayLike, part: str, element: int = TensorProto.FLOAT) -> str:
         """Write a constant of this element type; returns its name."""
-        name = self._fresh(f"{self.node.name}/{part}", self._tensors)
+        name = self.name(part)
         self.initializer(np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(element)), name)
         return name
 
