@@ -6,7 +6,6 @@ import hashlib
 import logging
 import os
 import shutil
-import uuid
 from collections.abc import Callable
 from itertools import chain, count
 from pathlib import Path
@@ -30,6 +29,7 @@ from onnx2snn.model.newer import inline_newer
 from onnx2snn.model.opset import convert, write_out_constants
 from onnx2snn.model.parking import park, size_of, unpark
 from onnx2snn.model.spill import stored
+from onnx2snn.model.temporary import beside
 from onnx2snn.ops import OPSET_VERSION
 
 logger = logging.getLogger(__name__)
@@ -231,17 +231,14 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """
     check_writable(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{uuid.uuid4().hex}")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
+        with beside(target) as temporary:
+            temporary.write_bytes(content)
+            if target.exists():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({first_line(error)}); choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

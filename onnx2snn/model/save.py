@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -19,6 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx2snn.errors import OutputError, first_line
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import check_writable, serialize, write_atomically
+from onnx2snn.model.temporary import beside
 from onnx2snn.model.weights import contents, inline, locate, place_of, references, weight_bytes
 
 #: Offsets of weights are multiples of it, since systems map whole pages.
@@ -65,11 +65,10 @@ def _whole(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _write_pair(path: str | Path, model: onnx.ModelProto) -> Path:
     target = Path(os.path.realpath(path))
-    weights, temporary = (target.with_name(f".{uuid.uuid4().hex}") for _ in range(2))
     light = onnx.ModelProto()
     light.CopyFrom(model)
-    with _said(path), _removed(weights), _removed(temporary):
-        with weights.open("xb") as file:
+    with _said(path), beside(target) as weights, beside(target) as temporary:
+        with weights.open("wb") as file:
             checksum = _write_weights(file, light)
         data = target.with_name(f"{target.name.removesuffix('.onnx')}.{checksum[:_DIGITS]}.data")
         for tensor in references(light):
@@ -120,15 +119,6 @@ def _weight_files(model: Path) -> list[Path]:
         named = {entry.value for tensor in references(old) for entry in tensor.external_data}
         return [file for file in found if file.name in named]
     return []
-
-
-@contextmanager
-def _removed(file: Path) -> Iterator[None]:
-    """Leave no temporary file behind."""
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
 
 
 @contextmanager
