@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.data.readers import InputSpec
-from onnx2snn.errors import DataError, shape_text
+from onnx2snn.errors import DataError, OptionError, shape_text
+from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]
 
@@ -68,3 +70,25 @@ def _check_array(spec: InputSpec, array: Array) -> None:
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError(f"input '{spec.name}': expected finite values, found NaN or Inf; repair the samples")
+
+
+def check_timesteps(given: int | None, compiled: int, schedule: Schedule) -> int:
+    """How many timesteps a run takes: as many as the network was compiled for, or as somebody says.
+
+    Raises:
+        OptionError: no whole number of at least 1, or another than `compiled` in the schedule `layer`.
+    """
+    try:
+        value = compiled if given is None else index(given)
+    except TypeError:
+        value = 0
+    if value < 1:
+        raise OptionError(
+            f"timesteps: expected a whole number, at least 1, found {given!r}; leave it out for {compiled}"
+        )
+    if schedule == "layer" and value != compiled:
+        raise OptionError(
+            f"timesteps: expected {compiled}, which the levels of the network are made for, found {value}; "
+            f"compile again with --timesteps {value}"
+        )
+    return value

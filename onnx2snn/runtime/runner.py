@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,7 +36,7 @@ class Step:
 
 
 class Network:
-    """The parts of an artifact, each loaded when it is first run.
+    """The parts of an artifact, each loaded when it is first run; several threads may run it.
 
     Args:
         artifact: the network.
@@ -45,7 +47,8 @@ class Network:
     def __init__(self, artifact: Artifact, backend: Backend, options: EngineOptions) -> None:
         self.artifact, self.backend = artifact, backend
         self._options = options
-        self._used: tuple[dict[str, tuple[int, ...]], Stepper] | None = None
+        # The memory of a run that is over; one pop or append is whole, whatever other threads do.
+        self._idle: deque[tuple[dict[str, tuple[int, ...]], Stepper]] = deque(maxlen=1)
 
     def load(self, model: onnx.ModelProto, states: Mapping[str, str] | None = None) -> Engine:
         """Any graph, on the network's backend; `states` as for `make_engine`."""
@@ -109,15 +112,24 @@ class Network:
         """
         return self.follow(self.bridge(feeds), step or self.step)
 
-    def start_again(self, feeds: dict[str, Array]) -> Runner:
-        """As `start`, in the memory of the last run started so, which must be over, if the shapes allow."""
+    @contextmanager
+    def borrowed(self, feeds: dict[str, Array]) -> Iterator[Runner]:
+        """As `start`, in the memory of a run that is over, if there is one of these shapes.
+
+        The run is over where the context ends: its memory is lent to the next one.
+        """
         bridge = self.bridge(feeds)
         shapes = {name: array.shape for name, array in bridge.items()}
-        if self._used is not None and self._used[0] == shapes:
-            self._used[1].restart(bridge)
+        try:
+            known, stepper = self._idle.pop()
+        except IndexError:
+            known, stepper = {}, None
+        if stepper is None or known != shapes:
+            stepper = make_stepper(self.step.engine, self.step.carried, bridge)
         else:
-            self._used = shapes, make_stepper(self.step.engine, self.step.carried, bridge)
-        return Runner(self, bridge, self._used[1])
+            stepper.restart(bridge)
+        yield Runner(self, bridge, stepper)
+        self._idle.append((shapes, stepper))
 
     def follow(self, bridge: dict[str, Array], step: Step, state: Values | None = None) -> Runner:
         """A run that begins behind the prefix, with another state than the artifact's if there is one."""

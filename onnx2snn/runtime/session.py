@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from operator import index
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnx
@@ -28,7 +28,7 @@ from onnx2snn.runtime.batching import BatchSplit
 from onnx2snn.runtime.counting import Counting
 from onnx2snn.runtime.explicit import simulate
 from onnx2snn.runtime.frames import Frame, Pace, Steps
-from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
+from onnx2snn.runtime.inputs import are_alike, check_inputs, check_timesteps, count_samples, cut
 from onnx2snn.runtime.probing import Prober
 from onnx2snn.runtime.results import Checkpoint, Run, Work
 from onnx2snn.runtime.runner import Network, Step
@@ -41,6 +41,9 @@ _EXITING = 64
 
 class SpikingSession:
     """A spiking network ready to run.
+
+    Threads may share a session: each run has a state of its own. The state that `stream` carries from frame
+    to frame is one for the session, and threads take turns with its frames; `open_stream` makes others.
 
     Args:
         model: path of an `.snn.onnx` file, or the loaded model.
@@ -72,6 +75,7 @@ class SpikingSession:
         options = EngineOptions(providers, threads, native)
         self._network = Network(self.artifact, backend, options)
         self._stream: Stream | None = None
+        self._turn = Lock()
         self._split = BatchSplit()
         # Loaded now, so that what cannot be is said here.
         self._whole: Engine | None = None
@@ -153,10 +157,12 @@ class SpikingSession:
         return Run(steps, outputs, timesteps_used=np.concatenate(used) if used else None)
 
     def _run_steps(self, feeds: dict[str, Array], steps: int, step: Step | None) -> Run:
-        runner = self._network.start_again(feeds) if step is None else self._network.start(feeds, step)
-        runner.advance_to(steps)
         if step is None:
-            return Run(steps, runner.outputs())
+            with self._network.borrowed(feeds) as runner:
+                runner.advance_to(steps)
+                return Run(steps, runner.outputs())
+        runner = self._network.start(feeds, step)
+        runner.advance_to(steps)
         used = np.full(count_samples(self.inputs, feeds), runner.timesteps, np.int64)
         return Run(steps, runner.outputs(), timesteps_used=used)
 
@@ -300,16 +306,20 @@ class SpikingSession:
                 another way to follow frames than those before were followed.
         """
         pace = Pace(steps_per_frame, tolerance, count, hop)
-        if self._stream is None or not self._stream.keeps(pace):
-            self._stream = self.open_stream(pace)
+        with self._turn:
+            if self._stream is None or not self._stream.keeps(pace):
+                self._stream = self.open_stream(pace)
         for frame in frames:
             feeds = check_inputs(self.inputs, frame)
-            yield self._stream.advance_all(feeds, count_samples(self.inputs, feeds))
+            with self._turn:
+                made = self._stream.advance_all(feeds, count_samples(self.inputs, feeds))
+            yield made
 
     def reset(self, streams: Iterable[int] | None = None) -> None:
         """Let streams begin anew with the next frame: some, by their places in the batch, or all."""
-        if self._stream is not None:
-            self._stream.forget(streams)
+        with self._turn:
+            if self._stream is not None:
+                self._stream.forget(streams)
 
     def open_stream(self, pace: Pace) -> Stream:
         """Streams of their own, which `stream` and `reset` do not touch.
@@ -375,18 +385,4 @@ class SpikingSession:
         return Run(self.timesteps, runner.outputs(), {}, spikes)
 
     def _check(self, timesteps: int | None) -> int:
-        try:
-            value = self.timesteps if timesteps is None else index(timesteps)
-        except TypeError:
-            value = 0
-        if value < 1:
-            raise OptionError(
-                f"timesteps: expected a whole number, at least 1, found {timesteps!r}; "
-                f"leave it out for {self.timesteps}"
-            )
-        if self.artifact.schedule == "layer" and value != self.timesteps:
-            raise OptionError(
-                f"timesteps: expected {self.timesteps}, which the levels of the network are made "
-                f"for, found {value}; compile again with --timesteps {value}"
-            )
-        return value
+        return check_timesteps(timesteps, self.timesteps, self.artifact.schedule)

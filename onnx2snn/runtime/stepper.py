@@ -137,7 +137,7 @@ class _BoundStepper:
                     f"'{name}': expected shape {value.shape()}, as in the steps before, "
                     f"found {list(feeds[name].shape)}; call reset() first"
                 )
-            value.update_inplace(np.ascontiguousarray(feeds[name]))
+            value.update_inplace(np.asarray(feeds[name], order="C"))
         self._steps = 0
 
     def advance(self, feeds: Mapping[str, Array] | None = None) -> None:
@@ -214,7 +214,7 @@ class _BoundStepper:
         return binding
 
     def _on_device(self, array: Array) -> onnxruntime.OrtValue:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device)
+        return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"), self._device)
 
 
 def select_rows(values: Mapping[str, Array], rows: Array) -> dict[str, Array]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from onnx2snn.data.dataset import InputSpec
-from onnx2snn.errors import DataError
-from onnx2snn.runtime.inputs import are_alike, check_inputs, count_samples, cut
+from onnx2snn.errors import DataError, OptionError
+from onnx2snn.runtime.inputs import are_alike, check_inputs, check_timesteps, count_samples, cut
 
 F32 = np.dtype(np.float32)
 IMAGE = InputSpec("image", F32, (None, 2))
@@ -94,3 +94,28 @@ def test_groups_are_of_about_one_size_and_lose_nothing(samples, size, sizes):
     assert [len(group["x"]) for group in groups] == sizes
     np.testing.assert_array_equal(np.concatenate([group["x"] for group in groups]), x)
     np.testing.assert_array_equal(np.concatenate([group["y"] for group in groups]), -x)
+
+
+def test_timesteps_are_as_compiled_or_as_somebody_says():
+    assert check_timesteps(None, 8, "stream") == 8
+    assert check_timesteps(np.int64(3), 8, "stream") == 3
+    assert check_timesteps(8, 8, "layer") == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "schedule", "said"),
+    [
+        (0, "stream", "timesteps: expected a whole number, at least 1, found 0; leave it out for 8"),
+        (2.0, "stream", "timesteps: expected a whole number, at least 1, found 2.0; leave it out for 8"),
+        (
+            4,
+            "layer",
+            "timesteps: expected 8, which the levels of the network are made for, found 4; compile again "
+            "with --timesteps 4",
+        ),
+    ],
+)
+def test_timesteps_that_no_run_has(given, schedule, said):
+    with pytest.raises(OptionError) as caught:
+        check_timesteps(given, 8, schedule)
+    assert str(caught.value) == said

@@ -37,13 +37,24 @@ def test_a_layered_network_takes_one_step_for_all_timesteps():
 
 def test_another_run_in_the_same_memory_starts_from_nothing(net):
     for samples in (X, X, X[::-1], X[:1]):
-        runner = net.start_again({"x": samples})
-        assert runner.timesteps == 0
-        runner.advance_to(2)
-        expected = {3: AFTER_2, 1: AFTER_2[:1]}[len(samples)]
-        np.testing.assert_array_equal(
-            runner.outputs()["y"], expected[::-1] if samples[0, 0] == 0 else expected
-        )
+        with net.borrowed({"x": samples}) as runner:
+            assert runner.timesteps == 0
+            runner.advance_to(2)
+            expected = {3: AFTER_2, 1: AFTER_2[:1]}[len(samples)]
+            np.testing.assert_array_equal(
+                runner.outputs()["y"], expected[::-1] if samples[0, 0] == 0 else expected
+            )
+
+
+def test_two_runs_at_once_have_memory_of_their_own(net):
+    with net.borrowed({"x": X}) as first, net.borrowed({"x": X[::-1]}) as second:
+        for runner in (first, second, first, second):
+            runner.advance()
+        np.testing.assert_array_equal(first.outputs()["y"], AFTER_2)
+        np.testing.assert_array_equal(second.outputs()["y"], AFTER_2[::-1])
+    with net.borrowed({"x": X}) as third:
+        third.advance_to(2)
+        np.testing.assert_array_equal(third.outputs()["y"], AFTER_2)
 
 
 def test_samples_that_leave_do_not_change_those_that_stay(net):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -266,3 +267,38 @@ def test_stream_refuses_another_batch_until_reset(net, rng):
             next(session.stream([other]))
     session.reset()
     np.testing.assert_allclose(next(session.stream([x[:1]])).outputs["y"], first[:1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "numpy"])
+@pytest.mark.parametrize("options", [{}, {"schedule": "layer"}, {"code": "graded", "until_rest": True}])
+def test_threads_may_share_a_session(net, rng, options, backend):
+    session = onnx2snn.SpikingSession(snn(net, rng, timesteps=4, **options), backend)
+    inputs = [feeds(rng, net, 6) for _ in range(2)]
+    expected = [session.run(x).outputs["y"] for x in inputs]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda number: session.run(inputs[number % 2]).outputs["y"], range(20)))
+    for number, scores in enumerate(found):
+        np.testing.assert_array_equal(scores, expected[number % 2])
+
+
+def test_threads_take_turns_with_the_frames_of_a_stream(net, rng):
+    model = snn(net, rng, code="graded")
+    frames = [feeds(rng, net, 2)] * 8
+    expected = [frame.outputs["y"] for frame in onnx2snn.SpikingSession(model).stream(frames)]
+    session = onnx2snn.SpikingSession(model)
+    with ThreadPoolExecutor(2) as pool:
+        halves = pool.map(lambda _: [f.outputs["y"] for f in session.stream(frames[:4])], range(2))
+    found = sorted(scores.tolist() for half in halves for scores in half)
+    assert found == sorted(scores.tolist() for scores in expected)
+
+
+@pytest.mark.parametrize("schedule", ["stream", "layer"])
+def test_an_output_that_is_one_number_stays_one(rng, schedule):
+    text = """(float[N,4] x) => (float y) {
+        s = ReduceSum<keepdims=0>(x) h = Mul(s, k) r = Relu(h) y = Mul(r, k)
+    }"""
+    model = parse(text, k=np.float32(2))
+    session = onnx2snn.SpikingSession(snn(model, rng, schedule=schedule))
+    x = np.ones((3, 4), np.float32)
+    runs = [session.run(x), session.run(x), session.run(x, record=True), *session.run_counted(x, [8])]
+    assert [run.outputs["y"].shape for run in runs] == [()] * 4
