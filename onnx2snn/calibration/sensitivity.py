@@ -186,7 +186,8 @@ class _Sweep:
             if stage.key in self._ways and stage.cell is not None:
                 snn[stage.yields], errors = self._try(stage, inputs, ann, snn)
                 for way, error in errors.items():
-                    local = {**ann, stage.yields: ann[stage.yields] + error}
+                    moved = _like(ann[stage.yields], ann[stage.yields] + error)
+                    local = {**ann, stage.yields: moved}
                     for later in self._stages[number + 1 :]:
                         self._follow(later, inputs, local)
                     self._divergence[stage.key][way] += joint_divergence(
@@ -217,7 +218,7 @@ class _Sweep:
             return
         kind = self._rectifiers.get(stage.key)
         assert stage.yields is not None
-        values[stage.yields] = stage.activate(exact) if kind is None else kind(exact)
+        values[stage.yields] = stage.activate(exact) if kind is None else _like(exact, kind(exact))
 
     def _shift(
         self,
@@ -306,6 +307,11 @@ def _at(feed: Train | Array, time: int) -> Array:
         return feed
     step = feed.steps[time]
     return step if feed.scale is None else np.asarray(step * feed.scale, feed.scale.dtype)
+
+
+def _like(model: Array, values: Array) -> Array:
+    """Values in the element type of others: what is computed of float16 may be float32."""
+    return np.asarray(values, model.dtype)
 
 
 def _trials(graph: Graph, ways: Mapping[str, Sequence[Firing]]) -> dict[str, list[Stage]]:

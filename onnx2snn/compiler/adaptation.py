@@ -35,7 +35,7 @@ from onnx2snn.data.readers import Dataset
 from onnx2snn.emit.metadata import add_metadata
 from onnx2snn.engine.engines import make_engine
 from onnx2snn.errors import OptionError
-from onnx2snn.graph.firing import Firing, choices, is_adaptable, timestep_choices
+from onnx2snn.graph.firing import Firing, choices, is_adaptable, timestep_choices, why_not_adaptable
 from onnx2snn.graph.graph import Graph, Node, clone
 from onnx2snn.passes.base import Context
 from onnx2snn.passes.replace_relu import ranges
@@ -137,9 +137,11 @@ class _Search:
             if is_adaptable(node, context.rectifiers.get(node.name), relays=self.options.varies_timesteps)
         }
         if not self._ways:
+            found = (why_not_adaptable(node, context.rectifiers.get(node.name)) for node in graph.nodes)
+            reasons = " and ".join(sorted({reason for reason in found if reason is not None}))
             raise OptionError(
-                f"{_SEARCHES}: expected neurons whose thresholds are free, found none, "
-                "as the net was trained with its own levels; leave the option out"
+                f"{_SEARCHES}: expected neurons whose thresholds are free, found none"
+                f"{', as ' if reasons else ''}{reasons}; leave the option out"
             )
 
     def _choices(self, node: Node) -> list[Firing]:
@@ -234,7 +236,7 @@ class _Search:
             ways = {name: self._scaled(name, factor * way.scale, way) for name, way in firing.items()}
             trial, _ = self.try_out(ways)
             tried.append(trial)
-            if _NEAR * budget <= trial.total <= budget or not trial.total:
+            if _NEAR * budget <= trial.total <= budget or not (trial.total and budget):
                 break
             factor *= trial.total / ((1 + _NEAR) / 2 * budget)
         fitting = [trial for trial in tried if trial.total <= budget]
@@ -258,6 +260,8 @@ def _spend(search: _Search) -> tuple[_Trial, Adaptation]:
     # Neurons that have no choice send theirs as well.
     rest = sum(sent for name, sent in base.spikes.items() if name not in measured)
     least = float(frontier.cost[0]) + rest
+    if not base.total:  # a silent network has nothing to save
+        return base, _savings(base, base, Adaptation("spike_budget", budget=budget, met=True))
     if budget < least:
         raise OptionError(
             f"--spike-budget: expected at least {least:,.0f} spikes a sample, which the highest thresholds "

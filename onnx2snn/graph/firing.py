@@ -58,19 +58,28 @@ def set_firing(graph: Graph, node: Node, firing: Firing) -> None:
     node.inputs[-1] = Constant(unique_name(graph, f"{node.name}/threshold"), value)
 
 
-def is_adaptable(node: Node, kind: Rectifier | None, *, relays: bool = False) -> bool:
-    """Whether a node is a neuron that may fire otherwise.
+def why_not_adaptable(node: Node, kind: Rectifier | None, *, relays: bool = False) -> str | None:
+    """What keeps a neuron from firing otherwise; None where nothing does, and for what is no neuron.
 
-    Not one of a trained quantiser, whose levels are exact, nor, unless it is a relay (`relays`), one that
-    nothing but spikes of another reach.
+    A trained quantiser's levels are exact; a neuron with a gain below zero has no other limit; and one that
+    nothing but spikes of another reach passes these on, unless it is a relay (`relays`).
     """
+    neuron = neuron_of(node)
+    if neuron is None:
+        return None
+    if kind is not None and kind.step is not None:
+        return "the net was trained with its own levels"
+    free = neuron.adaptable and (kind is not None or CELLS[node.op].sums)
+    if not free:
+        return "neurons that stand for a LeakyReLU or PReLU have none"
     source = producer(node.inputs[0]) if node.inputs else None
     fed_spikes = source is not None and is_cell(source) and CELLS[source.op].sends_units
-    neuron = neuron_of(node)
-    if neuron is None or not neuron.adaptable:
-        return False
-    free = CELLS[node.op].sums if kind is None else kind.step is None
-    return free and (relays or not fed_spikes)
+    return "neurons that read spikes alone pass them on" if fed_spikes and not relays else None
+
+
+def is_adaptable(node: Node, kind: Rectifier | None, *, relays: bool = False) -> bool:
+    """Whether a node is a neuron that may fire otherwise."""
+    return neuron_of(node) is not None and why_not_adaptable(node, kind, relays=relays) is None
 
 
 def choices(node: Node, kind: Rectifier | None, options: CompileOptions) -> list[Firing]:

@@ -10,6 +10,7 @@ from onnx2snn.artifact.records import Adaptation
 from onnx2snn.compiler import adaptation
 from onnx2snn.compiler.quality import Quality
 from onnx2snn.errors import DataError, OptionError
+from onnx2snn.report.tables import adaptation_line
 from tests.exits.nets import TEXT, WEIGHTS
 from tests.helpers import normal, parse, run
 
@@ -293,3 +294,39 @@ def test_timesteps_that_differ_are_those_of_the_explicit_simulation(rng):
         np.testing.assert_array_equal(found.spikes[name], train)
         counted = fast.run_counted({"x": x[:8]}, [8])[-1].spikes[name]
         assert int(counted.sum()) == int(np.abs(train).sum())
+
+
+@pytest.mark.parametrize("options", [{"max_spikes": "auto"}, {"exponents": "auto", "schedule": "layer"}])
+def test_a_net_without_weights_behind_its_neurons_has_no_operations_to_save(options, rng):
+    model = parse(
+        "(float[N,4] x) => (float[N,3] y) { h = MatMul(x, w) y = Relu(h) }", **normal(rng, w=(4, 3))
+    )
+    report = onnx2snn.compile(model, normal(rng, x=(64, 4))["x"], **options).report
+    assert "of 0 synaptic operations a sample" in adaptation_line(report.adaptation)
+    assert "%" not in adaptation_line(report.adaptation)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_spikes": "auto"}, {"compress": "spikes", **BURST}, {"levels": "auto", **RADIX}]
+)
+def test_a_net_of_float16(options, rng):
+    text = "(float16[N,4] x) => (float16[N,3] y) { h = MatMul(x, w) r = Relu(h) y = MatMul(r, v) }"
+    halves = {name: value.astype(np.float16) for name, value in normal(rng, w=(4, 6), v=(6, 3)).items()}
+    x = normal(rng, x=(64, 4))["x"].astype(np.float16)
+    said = onnx2snn.compile(parse(text, **halves), x, **options).report.adaptation
+    assert 0 < said.spikes_per_sample[1] <= said.spikes_per_sample[0]
+
+
+def test_a_network_that_sends_nothing_has_nothing_to_save(rng):
+    text = "(float[N,4] x) => (float[N,3] y) { h = MatMul(x, w) r = Relu(h) y = MatMul(r, v) }"
+    weights = {"w": -np.ones((4, 6), np.float32), "v": np.ones((6, 3), np.float32)}
+    model, x = parse(text, **weights), np.abs(normal(rng, x=(32, 4))["x"])
+    said = onnx2snn.compile(model, x, max_spikes="auto").report.adaptation
+    assert (said.met, said.spikes_per_sample) == (True, (0, 0))
+
+
+def test_a_net_without_free_thresholds_is_told_why(rng):
+    text = "(float[N,4] x) => (float[N,3] y) { h = MatMul(x, w) r = LeakyRelu(h) y = MatMul(r, v) }"
+    model, x = parse(text, **normal(rng, w=(4, 6), v=(6, 3))), normal(rng, x=(32, 4))["x"]
+    with pytest.raises(OptionError, match=r"found none, as neurons that stand for a LeakyReLU or PReLU have"):
+        onnx2snn.compile(model, x, max_spikes="auto")
