@@ -97,7 +97,7 @@ def _array_items(
             f"{_NAME}: expected an integer as label of every item or of none, found one in {len(known)} of "
             f"{len(labels)}; give labels to all"
         )
-    check_classes(_NAME, np.array(known, np.int64))
+    check_classes(_NAME, np.array(known, object))
     classes = np.repeat(np.array(known, np.int64), counts) if known else None
     recordings = np.repeat(np.arange(len(counts)), counts) if framed else None
     return Dataset((spec,), alike(tuple(parts)), preprocessing, _NAME, classes, recordings=recordings)
@@ -119,9 +119,8 @@ def _events(items: Items, number: int) -> Recordings:
     found = one_recording(f"item {number}", events)
     if label is None:
         return found
-    labels = np.array([label], np.int64)
-    check_classes(f"item {number}", labels)
-    return replace(found, labels=labels)
+    check_classes(f"item {number}", np.array([label], object))
+    return replace(found, labels=np.array([label], np.int64))
 
 
 def _pair(items: Items, number: int) -> tuple[NDArray[Any], int | None]:

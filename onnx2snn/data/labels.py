@@ -71,11 +71,13 @@ def check_classes(where: str, labels: NDArray[Any]) -> None:
     """Make sure that labels are class numbers.
 
     Raises:
-        DataError: a number below 0.
+        DataError: a number below 0, or one that int64 does not hold.
     """
-    if (lowest := labels.min(initial=0)) < 0:
+    lowest, most = labels.min(initial=0), labels.max(initial=0)
+    if lowest < 0 or most > np.iinfo(np.int64).max:
+        found = lowest if lowest < 0 else most
         raise DataError(
-            f"{where}: expected class numbers from 0, found {lowest}; leave samples of no class out, "
+            f"{where}: expected class numbers from 0, found {found}; leave samples of no class out, "
             "and store integers that are no classes as floats"
         )
 

@@ -112,6 +112,16 @@ def test_other_things_are_no_items() -> None:
             "every item or of none, found one in 1 of 2",
         ),
         ([(floats(1, 2), -1)], VECTOR, "items: expected class numbers from 0, found -1"),
+        (
+            [(floats(1, 2), 2**64 - 1)],
+            VECTOR,
+            "items: expected class numbers from 0, found 18446744073709551615",
+        ),
+        (
+            [(fields(rows(3)), 2**64 - 1)],
+            FRAMES,
+            "item 0: expected class numbers from 0, found 184467440737095",
+        ),
         ([(floats(0, 2), 1)], VECTOR, "items: expected at least 1 sample, found 0"),
         ([(fields(rows(3)), -1)], FRAMES, "item 0: expected class numbers from 0, found -1"),
         (

@@ -70,3 +70,14 @@ def test_what_are_no_labels(labels, message):
     with pytest.raises(DataError) as caught:
         with_labels(labelled(None), "here", labels)
     assert str(caught.value).startswith(message)
+
+
+def test_a_class_number_that_int64_does_not_hold():
+    for most in (2**63, 2**64 - 1):
+        with pytest.raises(DataError) as caught:
+            labelled(np.array([0, 1, most], np.uint64))
+        assert str(caught.value) == (
+            f"arrays: labels: expected class numbers from 0, found {most}; leave samples of no class out, "
+            "and store integers that are no classes as floats"
+        )
+    assert labelled(np.array([0, 1, 2**63 - 1], np.uint64)).labels.tolist() == [0, 1, 2**63 - 1]
