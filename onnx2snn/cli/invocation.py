@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from onnx2snn.printable import shown_lines
 
 #: Takes what is being done, and the share of it that is.
 Advance = Callable[[str, float], None]
@@ -23,11 +26,17 @@ _STYLES = {logging.WARNING: "bold yellow", logging.ERROR: "bold red"}
 class PatientConsole(Console):
     """A console whose reader may leave: what is printed afterwards goes nowhere, the command goes on.
 
-    Names and paths of the user's are printed as they are, whatever brackets they have.
+    Names and paths of the user's are printed as they are, whatever brackets they have, but for characters
+    that a terminal would obey.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, for all that is printed; its own ways to move the cursor stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown_lines(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Of `onnx2snn … | head`."""

@@ -25,6 +25,7 @@ from onnx2snn.data.image_folder import IMAGE_SUFFIXES
 from onnx2snn.data.readers import ARRAY_SUFFIXES
 from onnx2snn.errors import OutputError
 from onnx2snn.model.file import check_writable, write_atomically
+from onnx2snn.printable import escaped
 
 #: Seconds before a progress bar shows.
 _PATIENCE = 1.0
@@ -75,7 +76,7 @@ def write_json(json_file: str | None, content: object) -> None:
     """Write what `--json` asked for, to its file or to stdout."""
     if json_file is None:
         return
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = escaped(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
     path = json_path(json_file)
     if path is None:
         _echo(text, sys.stdout)

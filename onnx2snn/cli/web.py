@@ -92,8 +92,8 @@ def web(
             ann,
             progress=lambda done: advance("run samples", done / len(dataset)),
         )
-        current().remains = f"the page in {folder} is not complete: the same command completes it"
-        page = save_page(folder, files)
+        half = f"the page in {folder} is not complete: the same command completes it"
+        page = save_page(folder, files, moving=lambda: setattr(current(), "remains", half))
     out = console_for(None)
     say(out, "page", f"{page.index}: {len(dataset)} samples, {decimal(page.size)} in all")
     say(out, "open", f"by double click, or serve it: python3 -m http.server -d {shlex.quote(str(folder))}")

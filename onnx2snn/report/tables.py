@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx2snn.analysis.energy import format_joules
+from onnx2snn.printable import shown
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.diagnosis.figures import Diagnosis
@@ -46,7 +47,7 @@ class NodeName:
     """The name of a node or layer: where it is too long for its column it folds behind a slash."""
 
     def __init__(self, name: str) -> None:
-        self.parts = _NAME_PART.findall(name)
+        self.parts = _NAME_PART.findall(shown(name))
 
     def __rich_measure__(self, _: Console, options: ConsoleOptions) -> Measurement:
         """As wide as its longest part, or as all of them."""
@@ -256,10 +257,10 @@ def adaptation_line(adaptation: Adaptation) -> str:
     """What adaptation traded, as a sentence."""
     spikes, fewer = adaptation.spikes_per_sample
     operations, less = adaptation.synaptic_operations_per_sample
-    traded = (
-        f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations a "
-        f"sample ({percent(less / operations)})"
-    )
+    traded = f"{fewer:,.0f} of {spikes:,.0f} spikes and {less:,.0f} of {operations:,.0f} synaptic operations"
+    traded += " a sample"
+    if operations:  # there are none where no weights stand behind a neuron
+        traded += f" ({percent(less / operations)})"
     if adaptation.mode == "timesteps":
         return f"{traded}, with {adaptation.budget:g} timesteps a layer"
     if adaptation.mode == "spike_budget":

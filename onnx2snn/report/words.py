@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ntpath
 import posixpath
-import unicodedata
 from collections.abc import Sequence
 
 from onnx2snn.analysis.energy import format_joules
+from onnx2snn.printable import shown as shown
 
 _UNITS = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"), (1e-12, "pJ"))
 #: A space at which no line ends.
 _SPACE = "\u00a0"
-#: Categories of Unicode: control and format characters, halves of pairs, what has no meaning, ends of lines.
-_UNPRINTABLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -70,11 +68,6 @@ def file_name(path: object) -> str:
     """The last part of a path, of any system: a report tells nothing of the disk that it was made on."""
     text = str(path).rstrip("/\\")
     return ntpath.basename(posixpath.basename(text)) or text
-
-
-def shown(name: object) -> str:
-    """A name from a user's model or file as one line of printable characters."""
-    return "".join("�" if unicodedata.category(letter) in _UNPRINTABLE else letter for letter in str(name))
 
 
 def short(name: object, most: int = 26) -> str:

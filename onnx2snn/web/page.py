@@ -6,7 +6,9 @@ import base64
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -30,6 +32,8 @@ _MARK = '<meta name="generator" content="onnx2snn web">'
 _RUNTIME = "onnxruntime-web"
 #: Of onnxruntime-web, which says MIT in its package.json and has no text of it.
 _LICENCE = "LICENSE.txt"
+#: How folders begin in which a page is written before it is moved.
+_BESIDE = ".onnx2snn-page-"
 #: The most bytes of one model; a browser does not hold a text of more than about 500 MB.
 _LARGEST = 256 * 10**6
 
@@ -55,7 +59,7 @@ def check_folder(folder: str | Path) -> None:
     if not os.access(there, os.W_OK):
         raise OutputError(f"{folder}: no permission to write there; choose another with -o")
     try:
-        empty = not folder.exists() or not any(folder.iterdir())
+        empty = not folder.exists() or all(there.name.startswith(_BESIDE) for there in folder.iterdir())
         ours = not empty and _MARK in (folder / INDEX).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         ours = empty = False
@@ -174,27 +178,51 @@ def _script_json(content: object) -> str:
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"))
 
 
-def save_page(folder: str | Path, files: Mapping[str, bytes]) -> Page:
+def save_page(
+    folder: str | Path, files: Mapping[str, bytes], moving: Callable[[], None] = lambda: None
+) -> Page:
     """Write a page into a folder, made where it is not there; an earlier page in it is overwritten.
 
-    The file that names the others comes last; a mark first, so that the same call mends half a page.
+    All is written beside, and moved once it is whole. While files are moved the first one says that the page
+    is not complete, so that no mixture of two pages passes for one; the same call mends it.
+
+    Args:
+        folder: where.
+        files: path in the folder → content.
+        moving: called before the first file is moved.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     folder = Path(folder)
+    new = not folder.exists()
     try:
-        for name in files:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{_BESIDE}*"):  # by a call that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_BESIDE, dir=folder) as beside:
+            for name, content in files.items():
+                (Path(beside) / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(beside) / name).write_bytes(content)
+            moving()
+            _move(Path(beside), folder, files)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made a folder ({error.strerror}); choose another with -o"
+            f"{folder}: cannot be made a page's folder ({error.strerror}); choose another with -o"
         ) from error
-    if not (folder / INDEX).exists():
-        write_atomically(folder / INDEX, f"<!doctype html>{_MARK}<title>not complete</title>\n".encode())
-    for name in sorted(files, key=lambda name: name == INDEX):
-        write_atomically(folder / name, files[name])
-    for stale in sorted((folder / "models").glob("*.js")):
-        if f"models/{stale.name}" not in files:
-            stale.unlink()
+    finally:
+        if new and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
     return Page(folder / INDEX, sum(map(len, files.values())))
+
+
+def _move(beside: Path, folder: Path, names: Collection[str]) -> None:
+    """Put the files of a page into the place of an earlier one's, the one that names the others last."""
+    write_atomically(folder / INDEX, f"<!doctype html>{_MARK}<title>not complete</title>\n".encode())
+    for name in (name for name in names if name != INDEX):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (beside / name).replace(folder / name)
+    for stale in (*folder.glob("models/*.js"), *folder.glob("samples/*.js")):
+        if f"{stale.parent.name}/{stale.name}" not in names:
+            stale.unlink()
+    (beside / INDEX).replace(folder / INDEX)

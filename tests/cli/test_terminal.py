@@ -14,6 +14,7 @@ import time
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -273,3 +274,31 @@ def test_the_points_of_a_sweep_are_one_phase(left):
     left(0, "stream, T = 2, Γ = 2", 0.0)
     assert left(60, "layer, T = 2, Γ = 2", 0.25) == "layer, T = 2, Γ = 2: 0:03:00 left"
     assert left(90) == "layer, T = 2, Γ = 2: 0:02:30 left"
+
+
+@pytest.mark.parametrize("env", [{}, {"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": "1"}])
+def test_names_of_nodes_command_no_terminal(tmp_path, env):
+    hostile = "a\x1b[2J\x1b]0;title\x07\x9b31m\u202eb"
+    model = parse(
+        "(float[N,3] x) => (float[N,3] y) { h = Relu(x) z = MatMul(h, w) y = Relu(z) }",
+        w=np.eye(3, dtype=np.float32),
+    )
+    model.graph.node[0].name = hostile
+    (tmp_path / "net.onnx").write_bytes(serialize(model))
+    model.graph.node[1].op_type = hostile
+    (tmp_path / "bad.onnx").write_bytes(serialize(model))
+    np.save(tmp_path / "x.npy", np.ones((8, 3), np.float32))
+    net, snn = tmp_path / "net.onnx", tmp_path / "net.snn.onnx"
+    said = [
+        call("inspect", net, **env),
+        call("inspect", net, "--json", "-", **env),
+        call("compile", net, "--calib", tmp_path / "x.npy", "-vv", "-o", snn, **env),
+        call("inspect", snn, **env),
+        call("diagnose", snn, "--data", tmp_path / "x.npy", "--reference", net, **env),
+        call("inspect", tmp_path / "bad.onnx", code=2, **env),
+    ]
+    for result in said:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", result.output) if env else result.output
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text), ascii(text)
+    assert "a�[2J�]0;title��31m�b" in said[0].stdout
+    assert hostile in json.loads(said[1].stdout)["nodes"][0].values()

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,6 @@ from click.testing import CliRunner
 
 import onnx2snn
 from onnx2snn.cli import main
-from onnx2snn.model.file import write_atomically
-from onnx2snn.web import page
 from tests.helpers import parse
 from tests.web.web_pages import DIGITS, RUNTIME, unpack
 
@@ -135,20 +134,48 @@ def test_bad_input(compiled, tmp_path):
     assert "found other files; choose another with -o" in refusal(web(compiled, "-o", tmp_path))
 
 
-def test_half_a_page_is_completed_by_the_same_command(compiled, tmp_path, monkeypatch):
-    written = []
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
-    def stop_at_the_fifth(path: Path, content: bytes) -> None:
-        written.append(path)
-        if len(written) == 5:
+
+def stopping(call: Callable, number: int) -> Callable:
+    """A function that a user stops in its call of that number."""
+    calls = []
+
+    def stopped(*arguments):
+        calls.append(arguments)
+        if len(calls) == number:
             raise KeyboardInterrupt
-        write_atomically(path, content)
+        return call(*arguments)
 
+    return stopped
+
+
+def test_a_page_stays_as_it_is_until_the_next_is_whole(compiled, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(page, "write_atomically", stop_at_the_fifth)
+        patch.setattr(Path, "write_bytes", stopping(Path.write_bytes, 5))
         stopped = web(compiled, "-o", tmp_path / "page")
+    assert (stopped.exit_code, stopped.stderr) == (130, "stopped; nothing was written\n")
+    assert not (tmp_path / "page").exists()
+    assert web(compiled, "-o", tmp_path / "page").exit_code == 0
+    before = contents(tmp_path / "page")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", stopping(Path.write_bytes, 5))
+        assert web(compiled, "--samples", 3, "-o", tmp_path / "page").exit_code == 130
+    assert contents(tmp_path / "page") == before
+
+
+def test_half_a_page_says_so_and_is_completed_by_the_same_command(compiled, tmp_path, monkeypatch):
+    folder = tmp_path / "page"
+    assert web(compiled, "-o", folder).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopping(Path.replace, 5))
+        stopped = web(compiled, "--samples", 3, "-o", folder)
     assert stopped.exit_code == 130
     assert "is not complete: the same command completes it" in stopped.stderr
-    assert web(compiled, "-o", tmp_path / "page").exit_code == 0
-    assert web(compiled, "-o", tmp_path / "whole").exit_code == 0
-    assert {f.name for f in tmp_path.glob("page/**/*")} == {f.name for f in tmp_path.glob("whole/**/*")}
+    assert "<title>not complete</title>" in (folder / "index.html").read_text()
+    (folder / ".onnx2snn-page-killed").mkdir()  # what SIGKILL leaves
+    assert web(compiled, "--samples", 3, "-o", folder).exit_code == 0
+    assert web(compiled, "--samples", 3, "-o", tmp_path / "whole").exit_code == 0
+    assert contents(folder) == contents(tmp_path / "whole")
+    assert not list(folder.glob(".*"))
