@@ -14,7 +14,7 @@ from onnx import helper
 from onnx2snn.artifact.artifact import Artifact, final_name
 from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
-from onnx2snn.ops.standard import SHAPE_OPS, having
+from onnx2snn.ops.standard import RECURRENT, SHAPE_OPS, having
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,9 @@ def find_layouts(artifact: Artifact) -> dict[str, Layout]:
         constants = {item.name: item for item in part.graph.initializer}
         for node in part.graph.node:
             read = {layouts[name] for name in node.input if name in layouts}
-            if read and node.op_type not in SHAPE_OPS:
+            if read and node.op_type in RECURRENT:
+                layouts |= _stepped(node, _common(read))
+            elif read and node.op_type not in SHAPE_OPS:
                 layouts |= dict.fromkeys(node.output, _after(node, _common(read), constants))
         made = [value for value in artifact.carried if value.after in layouts]
         layouts |= {final_name(value): layouts[value.after] for value in made}
@@ -100,6 +102,15 @@ def _after(node: onnx.NodeProto, layout: Layout, constants: Mapping[str, onnx.Te
         return _shifted(node, layout, attributes, constants)
     alike = node.op_type in _KEEPING or (node.domain == DOMAIN and CELLS[node.op_type].kind == "neuron")
     return layout if first or alike else None
+
+
+def _stepped(node: onnx.NodeProto, layout: Layout) -> dict[str, Layout]:
+    """[T, N, C] gives [T, directions, N, H] and states [directions, N, H]; N is first in all, or in none."""
+    first = next((item.i for item in node.attribute if item.name == "layout"), 0)
+    if layout != (0 if first else 1):
+        return dict.fromkeys(node.output)
+    after: list[Layout] = [0] * len(node.output) if first else [2, 1, 1]
+    return {name: place for name, place in zip(node.output, after, strict=False) if name}
 
 
 def _reshaped(

@@ -24,6 +24,7 @@ from onnx.reference.ops import op_conv, op_conv_transpose
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.engine.left_in_files import Weights, leave_in_files
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
+from onnx2snn.engine.recurrent import GRU, LSTM, RNN
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.model import weights as in_files
@@ -267,7 +268,8 @@ class NumpyEngine:
         in_files.inline(plain)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
-            self._evaluator = ReferenceEvaluator(plain, new_ops=[ConvTranspose, QLinearConv, *own])
+            better = (ConvTranspose, QLinearConv, LSTM, GRU, RNN)
+            self._evaluator = ReferenceEvaluator(plain, new_ops=[*better, *own])
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("load", error) from error
 

@@ -32,7 +32,7 @@ from onnx2snn.model.file import IR_VERSION, normalize_model
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
-from onnx2snn.ops.standard import WEIGHTED
+from onnx2snn.ops.standard import RECURRENT, WEIGHTED
 
 logger = logging.getLogger(__name__)
 
@@ -309,7 +309,7 @@ def before_weights(graph: Graph) -> set[str]:
     """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
     names: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.op in WEIGHTED or any(tensor.name in names for tensor in node.outputs):
+        if node.op in WEIGHTED | RECURRENT or any(tensor.name in names for tensor in node.outputs):
             names.update(tensor.name for tensor in node.inputs)
     return names
 

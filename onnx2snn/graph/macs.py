@@ -11,7 +11,7 @@ from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, operands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.sections import divide, is_neuron
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
+from onnx2snn.ops.standard import RECURRENT, SHAPE_OPS, WEIGHTED, standard
 from onnx2snn.records import Record
 
 
@@ -59,11 +59,12 @@ def count_macs(graph: Graph) -> Macs:
             tensor for tensor in operands(node) if tensor.name in sections.temporal or standard(node.op).joins
         ]
         only_spikes = bool(changing) and all(tensor.name in spikes for tensor in changing)
-        if node.op in WEIGHTED and not node.domain:
+        if node.op in WEIGHTED | RECURRENT and not node.domain:
             macs = _macs(node, copies, batch)
             if macs is None:
                 return Macs(None, None, None)
-            follows = sums or why_not_linear(node, sections.temporal) is None
+            linear = why_not_linear(node, sections.temporal) is None
+            follows = node.op in WEIGHTED and (sums or linear)  # within a recurrent one no spikes travel
             total, fed = total + macs, fed + (macs if only_spikes and follows else 0)
             first += macs if sections.of[node.name] == "prefix" else 0
         elif is_neuron(node) or (only_spikes and _passes_spikes(node, sections.temporal, sections.cells)):
@@ -81,6 +82,14 @@ def _passes_spikes(node: Node, temporal: frozenset[str], cells: frozenset[str]) 
 def _macs(node: Node, copies: Mapping[str, Fraction | None], batch: int | None) -> int | None:
     """Multiply-accumulates of a weighted node a sample; None where a size is not known."""
     source, weight, result = node.inputs[0], node.inputs[1], node.outputs[0]
+    if node.op in RECURRENT:
+        # Every vector of the sequence, and every state, meets the weights of all gates and directions.
+        sizes = [*(weight.shape or (None,)), *(node.inputs[2].shape or (None,))]
+        met = _places(source, copies, batch)
+        if met is None or not all(isinstance(size, int) and size for size in sizes):
+            return None
+        macs = met / weight.shape[-1] * (math.prod(weight.shape) + math.prod(node.inputs[2].shape))
+        return int(macs) if macs.denominator == 1 else None
     if node.op in ("Conv", "ConvTranspose"):
         # Every output (of a ConvTranspose: every input) meets the weights of one channel.
         met, depth = result if node.op == "Conv" else source, weight.shape[1:]

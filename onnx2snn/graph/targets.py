@@ -22,7 +22,7 @@ from onnx2snn.graph.graph import (
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.univariate import Univariate, find_functions, is_elementwise
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import COPIES, SHAPE_OPS, WEIGHTED, passes_spikes, standard
+from onnx2snn.ops.standard import COPIES, RECURRENT, SHAPE_OPS, WEIGHTED, passes_spikes, standard
 
 #: What arrives in a tensor: spikes of neurons, or values that weights or an island have made.
 _Arriving = Literal["spikes", "values"]
@@ -149,7 +149,7 @@ def _places(graph: Graph, tensor: Tensor, arriving: Mapping[str, _Arriving]) -> 
 def _arrived(node: Node, arriving: Mapping[str, _Arriving]) -> _Arriving | None:
     """What a node hands on; None for what depends on no weights yet."""
     given = {arriving[tensor.name] for tensor in operands(node) if tensor.name in arriving}
-    if node.op in WEIGHTED and any(constant(tensor) is None for tensor in node.inputs):
+    if node.op in WEIGHTED | RECURRENT and any(constant(tensor) is None for tensor in node.inputs):
         return "values"
     if not given or "values" in given:
         return "values" if given else None

@@ -10,13 +10,11 @@ from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
 
 _TRACE = "export the model with fixed control flow (trace it rather than script it)"
-_RECURRENT = "unroll it, or replace it by a feed-forward layer such as Conv1d"
 _RANDOM = "export the model in evaluation mode"
 _TENSORS = "move it out of the model, before its input or after its output"
 
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("control flow in the input model", _TRACE, ("If", "Loop", "Scan", "SequenceMap")),
-    ("it is recurrent: its state would advance with the timesteps", _RECURRENT, ("GRU", "LSTM", "RNN")),
     (
         "it draws random numbers",
         _RANDOM,

@@ -53,6 +53,7 @@ class Operator:
         channels: the axis of its output that holds channels; empty for that of its input.
         univariate: whether it works element by element: as part of an activation, or as one that is smooth.
         weighted: it multiplies by weights.
+        recurrent: it steps through a sequence by itself, and multiplies by weights in every step.
         bias: it may add a bias of its own.
         joins: it puts several tensors together.
         moves: it moves values as they are, but not each within its channel.
@@ -73,6 +74,7 @@ class Operator:
     channels: Literal["", "second", "last"] = ""
     univariate: Literal["", "plain", "smooth"] = ""
     weighted: bool = False
+    recurrent: bool = False
     bias: bool = False
     joins: bool = False
     moves: bool = False
@@ -121,6 +123,7 @@ OPERATORS: dict[str, Operator] = {
     "Gather": Operator(linear="data", counts="routed", moves=True, indexes=True),
     "GatherElements": Operator(linear="data", indexes=True),
     "GatherND": Operator(linear="data", indexes=True),
+    "GRU": Operator(channels="last", recurrent=True),
     "Gelu": Operator(rows="each", univariate="smooth"),
     "Gemm": Operator(linear="factor", rows="matrix", channels="second", weighted=True, bias=True),
     "GlobalAveragePool": Operator(
@@ -132,6 +135,7 @@ OPERATORS: dict[str, Operator] = {
     "HardSwish": Operator(rows="each", univariate="smooth"),
     "Identity": Operator(linear="sum", rows="each", counts="routed", univariate="plain", moves=True),
     "InstanceNormalization": Operator(rows="channels"),
+    "LSTM": Operator(channels="last", recurrent=True),
     "LayerNormalization": Operator(rows="last axis"),
     "LeakyRelu": Operator(rows="each", univariate="plain"),
     "Log": Operator(rows="each", univariate="plain"),
@@ -152,6 +156,7 @@ OPERATORS: dict[str, Operator] = {
     "Pow": Operator(rows="each", univariate="plain"),
     "QLinearConv": Operator(in_floats=("Conv", (0, 3))),
     "QuantizeLinear": Operator(rows="each", counts="alike"),
+    "RNN": Operator(channels="last", recurrent=True),
     "Range": Operator(value_shaped=True),
     "Reciprocal": Operator(rows="each", univariate="plain"),
     "ReduceMax": Operator(rows="reduce", picks=True),
@@ -220,4 +225,5 @@ def having(**properties: Any) -> frozenset[str]:
 
 
 WEIGHTED = having(weighted=True)
+RECURRENT = having(recurrent=True)
 SHAPE_OPS = having(shape_only=True)

@@ -16,6 +16,8 @@ CONSTANTS = {
     "second": np.int64([1]),
     "both": np.int64([0, 1]),
     "last": np.int64([-1]),
+    "w": np.ones((1, 12, 3), np.float32),
+    "u": np.ones((1, 12, 4), np.float32),
     "twice": np.int64([1, 2, 1]),
 }
 
@@ -57,6 +59,10 @@ def layout_of(body):
         ("t = Transpose<perm=[1,0,2]>(r) y = ArgMax<axis=0, keepdims=0>(t)", 0),
         ("t = Transpose<perm=[1,0,2]>(r) y = ArgMin<axis=-1>(t)", None),
         ("y = NonZero(r)", None),
+        ("t = Transpose<perm=[1,0,2]>(r) y = GRU<hidden_size=4>(t, w, u)", 2),
+        ("t = Transpose<perm=[1,0,2]>(r) all, y = GRU<hidden_size=4>(t, w, u)", 1),
+        ("all, y = GRU<hidden_size=4, layout=1>(r, w, u)", 0),
+        ("all, y = GRU<hidden_size=4>(r, w, u)", None),
     ],
 )
 def test_samples_are_where_an_operator_puts_them(body, expected):

@@ -112,6 +112,18 @@ def test_an_island_s_result_is_one_where_weights_follow(rng):
     assert list(targets(text, rng)) == ["r", "e"]
 
 
+def test_what_a_recurrent_layer_makes_for_weights_is_one(rng):
+    """It multiplies by weights as well, so that what stands before it is an activation; no neuron needed."""
+    text = "(float[5,N,2] x) => (float[5,N,4] y) { a = MatMul(x, m)  e = Elu(a)  l = RNN(e, w, r)"
+    text += "  s = Squeeze(l, axis)  y = MatMul(s, u) }"
+    weights = {"m": (2, 2), "w": (1, 4, 2), "r": (1, 4, 4), "u": (4, 4)}
+    model = parse(text, axis=np.int64([1]), **normal(rng, **weights))
+    assert [target.tensor.name for target in find_targets(graph_of(model))] == ["e", "l"]
+    alone = "(float[5,N,2] x) => (float[5,1,N,4] y) { a = MatMul(x, m)  e = Elu(a)  y = RNN(e, w, r) }"
+    model = parse(alone, **normal(rng, **{name: weights[name] for name in "mwr"}))
+    assert [target.tensor.name for target in find_targets(graph_of(model))] == ["e"]
+
+
 def test_both_factors_of_a_product_are_made_spikes(rng):
     text = f"{IMAGE} {{ q = Conv(x, w)  k = Conv(x, v)  y = MatMul(q, k) }}"
     assert list(targets(text, rng)) == ["q", "k"]

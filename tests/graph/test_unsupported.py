@@ -25,13 +25,6 @@ def node(op, domain="", dtype=np.float32, inputs=(), **attributes):
     [
         ("If", ("control flow in the input model", TRACE)),
         ("SequenceMap", ("control flow in the input model", TRACE)),
-        (
-            "LSTM",
-            (
-                "it is recurrent: its state would advance with the timesteps",
-                "unroll it, or replace it by a feed-forward layer such as Conv1d",
-            ),
-        ),
         ("Bernoulli", ("it draws random numbers", "export the model in evaluation mode")),
         ("StringSplit", ("it works on strings", TENSORS)),
         ("SequenceAt", ("it works on sequences, optional values or files, not on tensors", TENSORS)),
@@ -42,7 +35,7 @@ def test_a_kind_of_operator_has_a_reason_and_a_remedy(op, expected):
     assert why_unsupported(node(op)) == expected
 
 
-@pytest.mark.parametrize("op", ["Relu", "Dropout", "BatchNormalization", "Operator of tomorrow"])
+@pytest.mark.parametrize("op", ["Relu", "Dropout", "BatchNormalization", "LSTM", "Operator of tomorrow"])
 def test_others_are_not_refused_here(op):
     assert why_unsupported(node(op)) is None
     assert why_unsupported(node(op, domain=None)) is None

@@ -153,7 +153,7 @@ def everything():
 
 def test_all_refusals_come_at_once():
     model = everything()
-    names = {"branch": "If", "recurrent": "LSTM", "foreign": "com.unknown.Attention"}
+    names = {"branch": "If", "foreign": "com.unknown.Attention"}
     names |= {"noise": "RandomNormalLike", "strings": "StringConcat"}
     inspected = {verdict.node: verdict for verdict in onnx2snn.inspect(model).nodes}
     refused = {name: verdict.op for name, verdict in inspected.items() if verdict.role == "refused"}
