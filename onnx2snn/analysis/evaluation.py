@@ -44,6 +44,7 @@ class Reference:
         inputs: name of each of its inputs → that of the network's input that feeds it.
         output: name of its output that stands for the network's first.
         outputs: name of each of the network's outputs → that of its output that stands for it.
+        varying: whether the shape of the first one depends on its values.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Reference:
     inputs: Mapping[str, str]
     output: str
     outputs: Mapping[str, str] = field(default_factory=dict)
+    varying: bool = False
 
     def run_all(
         self, feeds: Mapping[str, Array], outputs: Mapping[str, Array] | None = None
@@ -75,7 +77,7 @@ class Reference:
         return self._check(found, scores)
 
     def _check(self, found: Array, scores: Array) -> Array:
-        if found.shape != scores.shape:
+        if found.shape != scores.shape and not (self.varying and found.ndim == scores.ndim):
             raise ModelError(
                 f"{self.source}: output '{self.output}': expected shape {list(scores.shape)} as in the "
                 f"spiking network, found {list(found.shape)}; give the ANN that it was compiled from"
@@ -104,9 +106,9 @@ def open_reference(path: str | Path, session: SpikingSession) -> Reference:
                 f"{path}: input '{mine.name}': expected {_describe(theirs)} as in the spiking network, "
                 f"found {_describe(mine)}; give the ANN that it was compiled from"
             )
-    names = {mine: theirs for theirs, mine in inputs.items()}
-    first = outputs[session.artifact.outputs[0]]
-    return Reference(str(path), make_engine(model), names, first, outputs)
+    names, first = {mine: theirs for theirs, mine in inputs.items()}, session.artifact.outputs[0]
+    varying = session.outputs[first].varying
+    return Reference(str(path), make_engine(model), names, outputs[first], outputs, varying)
 
 
 def check_source(path: str | Path, model: onnx.ModelProto, session: SpikingSession) -> None:

@@ -105,11 +105,8 @@ def _after(node: onnx.NodeProto, layout: Layout, constants: Mapping[str, onnx.Te
 
 
 def _stepped(node: onnx.NodeProto, layout: Layout) -> dict[str, Layout]:
-    """[T, N, C] gives [T, directions, N, H] and states [directions, N, H]; N is first in all, or in none."""
-    first = next((item.i for item in node.attribute if item.name == "layout"), 0)
-    if layout != (0 if first else 1):
-        return dict.fromkeys(node.output)
-    after: list[Layout] = [0] * len(node.output) if first else [2, 1, 1]
+    """A sequence [T, N, C] gives outputs [T, directions, N, H] and states [directions, N, H]."""
+    after: list[Layout] = [2, 1, 1] if layout == 1 else [None] * 3
     return {name: place for name, place in zip(node.output, after, strict=False) if name}
 
 

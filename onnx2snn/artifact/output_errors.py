@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx2snn.artifact.outputs import OutputSpec
+from onnx2snn.graph.tail import filled_up
 from onnx2snn.records import Record
 
 Array = npt.NDArray[Any]
@@ -89,14 +90,14 @@ class OutputErrors:
 def distance(found: Array, expected: Array, *, equal: bool) -> tuple[float, float]:
     """What an output misses and its size, as sums: of squares; or of values that differ, and of all.
 
-    Of another number of values none is equal.
+    Of another number of values none is equal; of floats, what only one of them has counts whole.
     """
     if equal:
         same = found.shape == expected.shape
         size = max(found.size, expected.size)
         return float(np.count_nonzero(found != expected) if same else size), float(size)
-    wanted = expected.astype(np.float64)
-    return float(((found - wanted) ** 2).sum()), float((wanted**2).sum())
+    mine, wanted = filled_up(found, expected)
+    return float(((mine - wanted) ** 2).sum()), float((wanted**2).sum())
 
 
 def error_of(missed: float, size: float, *, equal: bool) -> float:

@@ -13,6 +13,8 @@ from onnx import helper
 from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.artifact.layouts import TOGETHER, Layout, find_layouts
 from onnx2snn.errors import OptionError
+from onnx2snn.graph.graph import import_graph
+from onnx2snn.graph.tail import find_tail
 
 Array = npt.NDArray[Any]
 
@@ -27,6 +29,7 @@ class OutputSpec:
         shape: its dimensions as the file has them, None where one is open; None where the rank is.
         layout: where the samples of a batch are, as far as that can be followed.
         batch: samples of a batch where the model fixes them.
+        varying: whether its shape depends on values, such as that of boxes which are found.
     """
 
     name: str
@@ -34,6 +37,7 @@ class OutputSpec:
     shape: tuple[int | None, ...] | None
     layout: Layout
     batch: int | None
+    varying: bool = False
 
     @property
     def counts(self) -> bool:
@@ -42,7 +46,7 @@ class OutputSpec:
 
     def has_rows(self, shape: tuple[int, ...], samples: int) -> bool:
         """Whether values of a shape have one row for each of so many samples."""
-        if shape[:1] != (samples,) or self.layout not in (None, 0, TOGETHER):
+        if self.varying or shape[:1] != (samples,) or self.layout not in (None, 0, TOGETHER):
             return False
         first = self.shape[0] if self.shape else None
         # A size that stays whatever the batch is has nothing to do with it, even if it is the same by chance.
@@ -92,7 +96,7 @@ class OutputSpec:
 
 def output_specs(artifact: Artifact) -> dict[str, OutputSpec]:
     """All outputs by name, in the order of `Artifact.outputs`."""
-    layouts = find_layouts(artifact)
+    layouts, varying = find_layouts(artifact), _varying(artifact)
     batch = next((spec.shape[0] for spec in artifact.inputs if spec.shape and spec.shape[0]), None)
     given = {item.name: item.type.tensor_type for item in artifact.model.graph.output}
     specs = {}
@@ -100,8 +104,15 @@ def output_specs(artifact: Artifact) -> dict[str, OutputSpec]:
         dims = given[name].shape.dim if given[name].HasField("shape") else None
         shape = None if dims is None else tuple(d.dim_value if d.dim_value > 0 else None for d in dims)
         dtype = helper.tensor_dtype_to_np_dtype(given[name].elem_type)
-        specs[name] = OutputSpec(name, dtype, shape, layouts.get(name), batch)
+        specs[name] = OutputSpec(name, dtype, shape, layouts.get(name), batch, name in varying)
     return specs
+
+
+def _varying(artifact: Artifact) -> set[str]:
+    """The outputs in the tail: a step gives another number of values than the next, and than the ANN."""
+    graph = import_graph(artifact.head)
+    tail = find_tail(graph, {tensor.name for tensor in graph.inputs})
+    return {tensor.name for node in graph.nodes if node.name in tail for tensor in node.outputs}
 
 
 def choose_answer(artifact: Artifact, named: str | None = None) -> Artifact:

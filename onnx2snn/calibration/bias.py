@@ -32,6 +32,7 @@ from onnx2snn.graph.channels import along_axis
 from onnx2snn.graph.graph import Graph, operands, producer
 from onnx2snn.graph.rectifiers import Rectifier
 from onnx2snn.graph.sections import divide
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.ops.standard import WEIGHTED
 from onnx2snn.thresholds.histogram import Vector
 
@@ -305,13 +306,13 @@ def _channel_sums(values: Array, axis: int | None) -> Vector:
 
 
 def _output_layers(graph: Graph) -> list[str]:
-    """For each output behind the last neuron, the tensor of the last linear layer before it."""
+    """For each output behind the last neuron, the tensor of the last linear layer before it and the tail."""
     layers: dict[str, None] = {}
-    sections = divide(graph)
+    sections, tail = divide(graph), find_tail(graph)
     for output in graph.outputs:
         node = producer(output)
         while node is not None and sections.of[node.name] == "head":
-            if node.op in WEIGHTED or node.op == "Add":
+            if node.name not in tail and (node.op in WEIGHTED or node.op == "Add"):
                 layers[node.outputs[0].name] = None
                 break
             node = next((producer(source) for source in operands(node)), None)

@@ -29,6 +29,7 @@ from onnx2snn.graph.channels import along_axis, channels_first
 from onnx2snn.graph.firing import Firing, set_firing
 from onnx2snn.graph.graph import Graph, Node, clone, producer
 from onnx2snn.graph.rectifiers import Rectifier
+from onnx2snn.graph.tail import filled_up
 from onnx2snn.graph.targets import find_targets
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.accumulate_fire import spike_train
@@ -124,7 +125,7 @@ def divergence(
 
     Args:
         scores: [N, classes], or anything else of a net that does not classify.
-        expected: of the same shape.
+        expected: of the same shape, unless that depends on values.
         samples: N; as many as there are rows by default.
         probabilities: whether they have been through a softmax.
     """
@@ -134,8 +135,8 @@ def divergence(
         return (
             count * float(np.mean(scores != expected)) if same and expected.size else float(not same) * count
         )
-    spiking, wanted = scores.astype(np.float64), expected.astype(np.float64)
-    if spiking.ndim != 2 or spiking.shape[1] < 2 or len(spiking) != count:
+    spiking, wanted = filled_up(scores, expected)
+    if scores.shape != expected.shape or spiking.ndim != 2 or spiking.shape[1] < 2 or len(spiking) != count:
         size = float((wanted**2).mean()) or 1.0
         return float(((spiking - wanted) ** 2).mean() / size) * count
     if probabilities:

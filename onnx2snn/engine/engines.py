@@ -268,7 +268,7 @@ class NumpyEngine:
         in_files.inline(plain)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
-            better = (ConvTranspose, QLinearConv, LSTM, GRU, RNN)
+            better = (ConvTranspose, GatherElements, QLinearConv, LSTM, GRU, RNN)
             self._evaluator = ReferenceEvaluator(plain, new_ops=[*better, *own])
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("load", error) from error
@@ -316,6 +316,15 @@ class ConvTranspose(op_conv_transpose.ConvTranspose):
         convolve = partial(super()._run, group=1, **attributes)
         parts = map(convolve, np.split(x, groups, axis=1), np.split(w, groups), biases)
         return (np.concatenate([part for (part,) in parts], axis=1),)
+
+
+class GatherElements(OpRun):
+    """Of any size: ONNX's own takes no more than 64 values along the axis."""
+
+    op_domain = ""
+
+    def _run(self, data: Array, indices: Array, *, axis: int = 0) -> tuple[Array]:
+        return (np.take_along_axis(data, indices % data.shape[axis], axis),)
 
 
 class QLinearConv(op_conv.Conv):

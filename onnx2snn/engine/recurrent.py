@@ -61,15 +61,9 @@ class _Recurrent(OpRun):
     ) -> tuple[Array, ...]:
         """The outputs that the node names: Y, the last hidden state, the last cell."""
         self._attributes = attributes
-        first = bool(attributes.get("layout"))
-        if first:
-            x = np.swapaxes(x, 0, 1)
         directions, size = r.shape[0], r.shape[2]
         empty = np.zeros((directions, x.shape[1], size), x.dtype)
-        initial = [
-            empty if given is None else (np.swapaxes(given, 0, 1) if first else given)
-            for given in (hidden, cell)[: 1 + self.cell]
-        ]
+        initial = [empty if given is None else given for given in (hidden, cell)[: 1 + self.cell]]
         lengths = np.full(x.shape[1], len(x)) if lengths is None else lengths
         b = np.zeros((directions, 2 * w.shape[1]), x.dtype) if b is None else b
         peepholes = np.zeros((directions, 3 * size), x.dtype) if peepholes is None else peepholes
@@ -81,9 +75,6 @@ class _Recurrent(OpRun):
             found.append(self._scan(x, states, weights, self._activations(index), lengths, backwards))
         sequence = np.stack([one[0] for one in found], axis=1).astype(x.dtype)
         states = [np.stack(parts).astype(x.dtype) for parts in zip(*(one[1] for one in found), strict=True)]
-        if first:
-            sequence = np.transpose(sequence, (2, 0, 1, 3))
-            states = [np.swapaxes(state, 0, 1) for state in states]
         return (sequence, *states)[: len(self.onnx_node.output)]
 
     def _scan(

@@ -67,7 +67,9 @@ def count_macs(graph: Graph) -> Macs:
             follows = node.op in WEIGHTED and (sums or linear)  # within a recurrent one no spikes travel
             total, fed = total + macs, fed + (macs if only_spikes and follows else 0)
             first += macs if sections.of[node.name] == "prefix" else 0
-        elif is_neuron(node) or (only_spikes and _passes_spikes(node, sections.temporal, sections.cells)):
+        elif (is_neuron(node) and node.name in sections.cells) or (
+            only_spikes and _passes_spikes(node, sections.temporal, sections.cells)
+        ):
             spikes.update(tensor.name for tensor in node.outputs)
     return Macs(total, fed, fed / total if total else None, first if sums else None)
 

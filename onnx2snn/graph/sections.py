@@ -1,7 +1,8 @@
 """Where a node stands in time: before the first neuron, between neurons, or after the last.
 
 *prefix* nodes depend on no neuron, so their value is the same at every timestep. *body* nodes act at every
-timestep. *head* nodes follow the last neuron and act once, on the mean over time.
+timestep. *head* nodes follow the last neuron and act once, on the mean over time; so do those of the tail,
+where no neuron stands (`onnx2snn.graph.tail`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from onnx2snn.graph.graph import (
     static_dims,
 )
 from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.targets import is_target
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import SHAPE_OPS, standard
@@ -85,6 +87,7 @@ def reduced_axes(node: Node) -> list[int] | None:
 
 def divide(graph: Graph) -> Sections:
     """Find every node's section. The graph must be sorted topologically."""
+    tail = find_tail(graph)
     temporal: set[str] = set()
     dependent: set[str] = set()  # on a neuron's output, be it only on its shape
     cells: set[str] = set()
@@ -92,7 +95,7 @@ def divide(graph: Graph) -> Sections:
         read = [tensor.name for tensor in operands(node)]
         outputs = [tensor.name for tensor in node.outputs]
         moves = any(name in temporal for name in read)
-        if is_neuron(node) or is_cell(node) or (moves and is_pool(graph, node)):
+        if node.name not in tail and (is_neuron(node) or is_cell(node) or (moves and is_pool(graph, node))):
             cells.add(node.name)
             moves = True
         if moves and node.op not in SHAPE_OPS:

@@ -20,6 +20,7 @@ from onnx2snn.graph.graph import (
     sole_consumer,
 )
 from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import Univariate, find_functions, is_elementwise
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import COPIES, RECURRENT, SHAPE_OPS, WEIGHTED, passes_spikes, standard
@@ -53,13 +54,14 @@ def find_targets(graph: Graph) -> list[Target]:
         3. What weights read, or what a gate multiplies, where other weights or an island have made it: a
            linear bottleneck, a normalisation, queries and keys.
     """
-    activations = _activations(graph)
+    tail = find_tail(graph)
+    activations = _activations(graph, tail)
     inside = {node.name for target in activations.values() for node in target.nodes[:-1]}
     found = list(activations.values())
     arriving: dict[str, _Arriving] = {}
     weighty = before_weights(graph)
     for node in graph.nodes:
-        if node.op in SHAPE_OPS or node.name in inside:
+        if node.op in SHAPE_OPS or node.name in inside or node.name in tail:
             continue
         if node.name in activations or is_cell(node):
             arriving[node.outputs[0].name] = "spikes"
@@ -98,13 +100,13 @@ def is_graded(tensor: Tensor) -> bool:
     return any(is_cell(reader) and CELLS[reader.op].sums for reader in tensor.outputs)
 
 
-def _activations(graph: Graph) -> dict[str, Target]:
+def _activations(graph: Graph, tail: Collection[str]) -> dict[str, Target]:
     """Activations by the name of their last node."""
     weighty = before_weights(graph)
     functions: dict[str, Univariate] = {
         activation.nodes[0].name: activation
         for activation in find_functions(graph)
-        if activation.result.name in weighty
+        if activation.result.name in weighty and activation.nodes[0].name not in tail
     }
     inside = {node.name for activation in functions.values() for node in activation.nodes}
     targets = {
@@ -112,7 +114,9 @@ def _activations(graph: Graph) -> dict[str, Target]:
         for name, activation in functions.items()
     }
     for node in graph.nodes:
-        if node.name not in inside and not is_cell(node) and rectifier(node) is not None:
+        if node.name in inside or node.name in tail or is_cell(node):
+            continue
+        if rectifier(node) is not None:
             targets[node.name] = Target(node.inputs[0], node.outputs[0], (node,))
     return targets
 

@@ -8,8 +8,10 @@ import onnx
 from onnx2snn.graph.graph import Node, constant
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
+from onnx2snn.ops.standard import RECURRENT
 
 _TRACE = "export the model with fixed control flow (trace it rather than script it)"
+_TIME_FIRST = "export it with layout = 0, a Transpose before it and one behind"
 _RANDOM = "export the model in evaluation mode"
 _TENSORS = "move it out of the model, before its input or after its output"
 
@@ -73,6 +75,8 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
         sizes = [value.size for value in map(constant, node.inputs[1:]) if value is not None]
         if any(size != 1 for size in sizes):
             return f"a bound of {max(sizes)} values, where ONNX takes one", "write it as Min and Max"
+    if node.op in RECURRENT and node.attrs.get("layout"):
+        return "it has its samples first (layout = 1), for which onnxruntime has no kernel", _TIME_FIRST
     return _BY_OP.get(node.op)
 
 

@@ -23,6 +23,7 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import Univariate, find_activations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.properties import PREPARED
@@ -48,11 +49,12 @@ class ApproximateActivations(Pass):
         """See `Pass.run`."""
         if context.options.approximate == "none" or context.dataset is None:
             return False
-        weighty = before_weights(graph)
+        weighty, tail = before_weights(graph), find_tail(graph)
         activations = [
             activation
             for activation in find_activations(graph)
-            if activation.result.name in weighty
+            if activation.nodes[0].name not in tail
+            and activation.result.name in weighty
             and producer(activation.source) is not None
             and rank(activation.source) is not None
         ]

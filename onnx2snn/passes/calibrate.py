@@ -7,6 +7,7 @@ import numpy as np
 from onnx2snn.calibration.statistics import Activation, collect_statistics
 from onnx2snn.graph.graph import Graph
 from onnx2snn.graph.rectifiers import rectifier
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.targets import find_targets
 from onnx2snn.passes.base import Context, Pass
 
@@ -29,7 +30,8 @@ class Calibrate(Pass):
         for target in graded:
             name = target.tensor.name
             activations[name] = Activation(name, np.ones(()))
-        for node in [] if graded else graph.nodes:
+        tail = find_tail(graph)
+        for node in [] if graded else [node for node in graph.nodes if node.name not in tail]:
             kind = rectifier(node)
             if kind is not None and kind.step is None:
                 read = node.outputs[0] if kind.slope is None else node.inputs[0]

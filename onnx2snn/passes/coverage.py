@@ -13,7 +13,9 @@ from onnx2snn.errors import Refusal
 from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands, producer
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.linear import REARRANGES, why_not_linear
+from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.unsupported import why_unsupported
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import CELLS
@@ -107,7 +109,7 @@ class _Surroundings:
         self.graph = graph
         self.sections: Sections = divide(graph)
         self.islands = find_islands(graph, self.sections)
-        self._fed = _depending(graph)
+        self._fed, self._tail = _depending(graph), find_tail(graph)
         self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
         self._places = _PLACES_OF_SUMS if self._sums else _PLACES
         self._read = "sums" if self._sums else "running means"
@@ -130,7 +132,13 @@ class _Surroundings:
         # Before the first neuron nothing changes over time: there, what counts is what the inputs change.
         if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
             return Verdict(node.name, node.op, "linear", reason or self._places[section])
-        return Verdict(node.name, node.op, "analog", self._places[section])
+        return Verdict(node.name, node.op, "analog", self._tailed(node) or self._places[section])
+
+    def _tailed(self, node: Node) -> str:
+        """Where an activation stands that is none of a neuron's; empty for any other node."""
+        if node.name not in self._tail or rectifier(node) is None:
+            return ""
+        return f"behind operators whose shape depends on activations; {self._places['head']}"
 
     def _what_it_is(self, node: Node) -> str:
         """What a cell is where no pass has said so."""

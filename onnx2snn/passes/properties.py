@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from onnx2snn.graph.graph import Graph, is_cell
 from onnx2snn.graph.sections import divide, is_neuron, is_pool
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.passes.base import Context
 
 #: Finds the node for which a property does not hold; empty where it holds.
@@ -28,7 +29,9 @@ class Property:
 
 def _rectifier_left(graph: Graph, context: Context) -> str:
     del context
-    return next((node.name for node in graph.nodes if not is_cell(node) and is_neuron(node)), "")
+    tail = find_tail(graph)
+    left = (node.name for node in graph.nodes if not is_cell(node) and is_neuron(node))
+    return next((name for name in left if name not in tail), "")
 
 
 def _pool_left(graph: Graph, context: Context) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from onnx2snn.errors import ModelError, UnsupportedGraphError
-from onnx2snn.graph.graph import Graph
+from onnx2snn.errors import ModelError, Refusal, UnsupportedGraphError
+from onnx2snn.graph.graph import Graph, Node
 from onnx2snn.graph.sections import is_neuron
+from onnx2snn.graph.tail import find_tail, first_of_tail
 from onnx2snn.graph.univariate import find_activations
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
@@ -18,6 +19,8 @@ class RefuseUnsupported(Pass):
     Cases:
         1. Nodes that are refused (with `strict`: analog ones too) → UnsupportedGraphError with all of them.
         2. No rectifier at all → ModelError: nothing would spike.
+        3. None but in the tail, behind operators whose shape depends on activations → UnsupportedGraphError
+           with these operators.
     With `code="graded"` smooth activations that weights follow count as rectifiers, and are not analog. While
     they are still to be approximated they count as such too, and `strict` waits.
     Changes nothing in the graph.
@@ -36,8 +39,11 @@ class RefuseUnsupported(Pass):
         refused = refusals(judge(context.model, seen, notes, strict=strict))
         if refused:
             raise UnsupportedGraphError(refused)
-        if waits or any(is_neuron(node) for node in seen.nodes):
+        tail = find_tail(seen)
+        if waits or any(is_neuron(node) and node.name not in tail for node in seen.nodes):
             return False
+        if tail:
+            raise UnsupportedGraphError([_begins(node) for node in first_of_tail(seen)])
         remedy = "train the model with ReLU activations"
         if smooth and context.options.approximate == "none" and context.options.code != "graded":
             found = ", ".join(sorted(set(smooth)))
@@ -46,3 +52,10 @@ class RefuseUnsupported(Pass):
         raise ModelError(
             "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; " + remedy
         )
+
+
+def _begins(node: Node) -> Refusal:
+    reason = "its output's shape depends on activations, and nothing in front of it spikes"
+    return Refusal(
+        node.name, node.op, reason, "export the model with fixed shapes, or end it before this node"
+    )

@@ -13,6 +13,7 @@ from onnx2snn.graph.channels import broadcastable
 from onnx2snn.graph.graph import Constant, Graph, Node, is_cell, unique_name
 from onnx2snn.graph.rectifiers import Rectifier, rectifier
 from onnx2snn.graph.sections import is_neuron
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
@@ -37,9 +38,10 @@ class ReplaceRelu(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        changed = False
+        changed, tail = False, find_tail(graph)
         for node in graph.nodes:
-            kind = rectifier(node) if is_neuron(node) and not is_cell(node) else None
+            stands = is_neuron(node) and not is_cell(node) and node.name not in tail
+            kind = rectifier(node) if stands else None
             if kind is None:
                 continue
             op, inputs, attributes, record = _convert(graph, node, kind, context)

@@ -28,6 +28,7 @@ from onnx2snn.artifact.artifact import Artifact
 from onnx2snn.engine.engines import Array, NumpyEngine, requantize
 from onnx2snn.graph.graph import Node, import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
+from onnx2snn.graph.tail import find_tail
 from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN, graded_fire
 from onnx2snn.ops.accumulate_fire import count_spikes, spike_train
@@ -63,9 +64,13 @@ def simulate(artifact: Artifact, feeds: Mapping[str, Array]) -> Simulation:
     Raises:
         ModelError: ONNX's NumPy implementation lacks an operator of the net.
     """
-    walk = _Walk(artifact, feeds)
-    for node in import_graph(artifact.model).nodes:
-        walk.enter(node)
+    walk, graph = _Walk(artifact, feeds), import_graph(artifact.model)
+    tail = find_tail(graph)
+    for node in graph.nodes:
+        if node.name in tail:
+            walk.read_out(node)
+        else:
+            walk.enter(node)
     outputs = {name: walk.total(name) for name in artifact.outputs}
     return Simulation(outputs, walk.spikes, walk.currents)
 
@@ -88,6 +93,11 @@ class _Walk:
     def total(self, name: str) -> Array:
         """The sum over all timesteps, which for what never changes is its value."""
         return self._sum_up(name)[-1] if name in self._trains else self._still[name]
+
+    def read_out(self, node: Node) -> None:
+        """Compute what a node of the tail gives in the end, once: its shape would change in time."""
+        moving = {tensor.name: self.total(tensor.name) for tensor in operands(node)}
+        self._still |= self._compute(self._protos[node.outputs[0].name], [moving])[0]
 
     def enter(self, node: Node) -> None:
         """Compute what the next node gives at all timesteps."""

@@ -19,7 +19,8 @@ class Run:
         outputs: output name → mean over the timesteps, like the ANN's output.
         timesteps_used: with an early exit, or until rest: how many timesteps each sample took, int64 [N].
         steps: with `record`: output name → [T, …], the output after 1, 2, … T timesteps; empty in the
-            schedule `layer`, which has none before the last.
+            schedule `layer`, which has none before the last. Where its shape changes from step to step, as
+            with boxes that are found, an array [T] of T arrays.
         spikes: with `record`: neuron name → integers [T, N, …]; negative where spikes are taken back.
     """
 

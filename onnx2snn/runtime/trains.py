@@ -60,6 +60,15 @@ def record_run(artifact: Artifact, runner: Runner, steps: int) -> Run:
     return Run(
         steps,
         outputs[-1],
-        {name: np.stack([output[name] for output in outputs]) for name in artifact.outputs},
+        {name: _stacked([output[name] for output in outputs]) for name in artifact.outputs},
         {name: np.stack(sent) for name, sent in spikes.items()},
     )
+
+
+def _stacked(values: list[Array]) -> Array:
+    """Arrays of one shape as one; of others, such as boxes that a step finds, as objects [T]."""
+    if len({array.shape for array in values}) == 1:
+        return np.stack(values)
+    apart = np.empty(len(values), dtype=object)
+    apart[:] = values
+    return apart

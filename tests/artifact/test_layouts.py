@@ -61,7 +61,6 @@ def layout_of(body):
         ("y = NonZero(r)", None),
         ("t = Transpose<perm=[1,0,2]>(r) y = GRU<hidden_size=4>(t, w, u)", 2),
         ("t = Transpose<perm=[1,0,2]>(r) all, y = GRU<hidden_size=4>(t, w, u)", 1),
-        ("all, y = GRU<hidden_size=4, layout=1>(r, w, u)", 0),
         ("all, y = GRU<hidden_size=4>(r, w, u)", None),
     ],
 )

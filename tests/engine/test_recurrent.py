@@ -53,18 +53,6 @@ def test_as_onnxruntime_has_it(op, attributes, inputs, rng):
         np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_samples_first(rng):
-    weights = normal(rng, w=(1, 12, 2), r=(1, 12, 3))
-    outputs = "(float[] y, float[] last)"
-    text = f"(float[4,5,2] x) => {outputs} {{ y, last = LSTM<hidden_size = 3, layout = 1>(x, w, r) }}"
-    swapped = f"(float[5,4,2] x) => {outputs} {{ y, last = LSTM<hidden_size = 3>(x, w, r) }}"
-    values = normal(rng, x=(5, 4, 2))
-    y, last = run(parse(swapped, **weights), values)
-    found = NumpyEngine(parse(text, **weights)).run({"x": values["x"].swapaxes(0, 1)})
-    np.testing.assert_allclose(found["y"], y.transpose(2, 0, 1, 3), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found["last"], last.swapaxes(0, 1), rtol=1e-5, atol=1e-6)
-
-
 def test_parameters_of_activations_are_refused(rng):
     weights = normal(rng, w=(1, 3, 2), r=(1, 3, 3))
     text = (

@@ -52,7 +52,7 @@ def count(body, inputs="float[N,4] x", outputs="float[] y", **shapes):
             {"w": (2, 9, 4), "r": (2, 9, 3)},
             5 * 2 * 9 * (4 + 3),
         ),
-        ("y = LSTM<layout = 1>(x, w, r)", "float[N,5,4] x", {"w": (1, 12, 4), "r": (1, 12, 3)}, 5 * 12 * 7),
+        ("y = LSTM(x, w, r)", "float[5,N,4] x", {"w": (1, 12, 4), "r": (1, 12, 3)}, 5 * 12 * 7),
         ("y = Relu(x)", "float[N,4] x", {}, 0),
         ("a = MatMul(x, w) y = MatMul(a, w)", "float[N,4] x", {"w": (4, 4)}, 32),
     ],

@@ -35,6 +35,13 @@ def test_a_kind_of_operator_has_a_reason_and_a_remedy(op, expected):
     assert why_unsupported(node(op)) == expected
 
 
+def test_what_no_runtime_has_is_refused():
+    reason = "it has its samples first (layout = 1), for which onnxruntime has no kernel"
+    remedy = "export it with layout = 0, a Transpose before it and one behind"
+    assert why_unsupported(node("GRU", layout=1)) == (reason, remedy)
+    assert why_unsupported(node("GRU", layout=0)) is None
+
+
 @pytest.mark.parametrize("op", ["Relu", "Dropout", "BatchNormalization", "LSTM", "Operator of tomorrow"])
 def test_others_are_not_refused_here(op):
     assert why_unsupported(node(op)) is None

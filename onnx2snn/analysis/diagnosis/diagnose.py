@@ -36,6 +36,7 @@ from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import DataError, ModelError, OptionError
 from onnx2snn.graph.channels import along_axis
 from onnx2snn.graph.rectifiers import IDENTITY, Rectifier
+from onnx2snn.graph.tail import filled_up
 from onnx2snn.runtime.probing import Recording
 from onnx2snn.runtime.session import SpikingSession
 
@@ -243,8 +244,8 @@ class _Diagnosis:
         theirs, mine, _ = outputs
         self._errors.add(mine, theirs, count, samples)
         if not answer.counts:
-            expected, found, taught = (
-                answer.first(values[answer.name], count, samples).astype(np.float64) for values in outputs
+            expected, found, taught = filled_up(
+                *(answer.first(values[answer.name], count, samples) for values in outputs)
             )
             error, own = found - expected, taught - expected
             for name, product in {"error": error**2, "taught": own**2, "taught·error": own * error}.items():
