@@ -12,14 +12,14 @@ from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
 from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands, producer
 from onnx2snn.graph.islands import find_islands
-from onnx2snn.graph.linear import REARRANGES, why_not_linear
+from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.unsupported import why_unsupported
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import SHAPE_OPS, standard
+from onnx2snn.ops.standard import SHAPE_OPS
 from onnx2snn.passes.base import Note
 
 _PLACES: dict[Section, str] = {
@@ -149,11 +149,6 @@ class _Surroundings:
     def _judge_analog(self, node: Node) -> Verdict:
         """The verdict on a node of an island."""
         reason = why_not_linear(node, self.sections.temporal)
-        fixed = "export the model with fixed shapes, or end it before this node"
-        if reason == REARRANGES and standard(node.op).linear and not standard(node.op).indexes:
-            return _refused(node, reason, fixed)
-        if standard(node.op).value_shaped:
-            return _refused(node, "its output's shape depends on activations", fixed)
         if any(self._leaves(tensor) for tensor in node.outputs if is_float(tensor) is False):
             return _refused(
                 node,

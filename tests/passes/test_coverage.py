@@ -196,32 +196,27 @@ def test_strict_refuses_islands_and_what_stands_before_and_after():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "body", "outputs", "words"),
+    ("inputs", "body", "outputs"),
     [
-        (
-            "float[N,4] x",
-            "[no] i = NonZero(r) f = Cast<to = 1>(i) y = Relu(f)",
-            "float[2,M] y",
-            "shape depends",
-        ),
-        (
-            "float[2] x",
-            "[to] i = Cast<to = 7>(r) [no] v = Expand(r, i) y = Relu(v)",
-            "float[A,B] y",
-            "rearranges",
-        ),
-        (
-            "float[N,4] x",
-            "[no] i = Cast<to = 7>(r) m = Mul(i, i) f = Cast<to = 1>(m) y = Relu(f) z = Sub(i, m)",
-            "float[N,4] y, int64[N,4] z",
-            "",
-        ),
+        ("float[N,4] x", "[no] i = NonZero(r) f = Cast<to = 1>(i) y = Relu(f)", "float[2,M] y"),
+        ("float[2] x", "i = Cast<to = 7>(r) [no] v = Expand(r, i) y = Relu(v)", "float[A,B] y"),
     ],
 )
-def test_refused_between_neurons(inputs, body, outputs, words):
+def test_what_values_shape_is_kept_behind_the_last_neuron(inputs, body, outputs):
     found = verdicts(model_of(f"r = Relu(x) {body}", inputs, outputs))
+    assert (found["no"].role, found["no"].reason) == (
+        "analog",
+        "after the last neuron: applied once, to the mean",
+    )
+    assert found["y"].role == "analog"
+    assert found["y"].reason.startswith("behind operators whose shape depends on activations; after the last")
+
+
+def test_whole_numbers_that_leave_an_island_are_refused():
+    body = "r = Relu(x) [no] i = Cast<to = 7>(r) m = Mul(i, i) f = Cast<to = 1>(m) y = Relu(f) z = Sub(i, m)"
+    found = verdicts(model_of(body, "float[N,4] x", "float[N,4] y, int64[N,4] z"))
     assert found["no"].role == "refused"
-    assert words in found["no"].reason
+    assert found["no"].reason.startswith("its result is not of a float type")
     assert found["no"].remedy
 
 
