@@ -27,6 +27,7 @@ from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.recurrent import GRU, LSTM, RNN
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.errors import ModelError, OptionError, first_line
+from onnx2snn.lowering.write_out import runnable
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import IR_VERSION, serialize
 from onnx2snn.ops import CELLS, DOMAIN, OPSET_VERSION, Cell
@@ -113,6 +114,7 @@ class OnnxruntimeEngine:
         states: Mapping[str, str] | None = None,
     ) -> None:
         options = options or EngineOptions()
+        model = runnable(model)
         available = available_providers()
         if unknown := [name for name in options.providers or () if name not in available]:
             raise OptionError(

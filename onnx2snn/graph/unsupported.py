@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from onnx2snn.graph.graph import Node, constant
+from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
 from onnx2snn.ops.standard import RECURRENT
@@ -59,6 +60,8 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
     if node.domain == NEWER:
         reason = f"ONNX added it after opset {OPSET_VERSION}, and it has no form in older operators"
         return reason, f"export the model with opset {OPSET_VERSION}"
+    if node.domain == FOREIGN:
+        return "an operator that ONNX does not define", "export the model with ONNX's own operators"
     if node.domain not in (None, "", DOMAIN):
         reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
         return reason, "export the model with ONNX's own operators"

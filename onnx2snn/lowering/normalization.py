@@ -7,6 +7,7 @@ from collections.abc import Callable
 from onnx import TensorProto
 
 from onnx2snn.lowering.writer import CannotWriteError, Writer
+from onnx2snn.model.domains import FOREIGN
 
 _INT64 = TensorProto.INT64
 #: What is added to a variance where a node does not say; 1e-12 for all others.
@@ -75,6 +76,6 @@ RULES: dict[tuple[str, str], Callable[[Writer], None]] = {
     ("com.microsoft", "SkipLayerNormalization"): write_skip,
     ("com.microsoft", "SkipSimplifiedLayerNormalization"): write_skip,
     ("com.microsoft", "SimplifiedLayerNormalization"): write_simplified,
-    ("", "SimplifiedLayerNormalization"): write_simplified,
+    (FOREIGN, "SimplifiedLayerNormalization"): write_simplified,
     ("com.microsoft", "EmbedLayerNormalization"): write_embedding,
 }

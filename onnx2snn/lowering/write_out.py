@@ -11,7 +11,8 @@ from onnx import NodeProto
 
 from onnx2snn.lowering.quantized import MOVES, moves_quantized, write_clip, write_move
 from onnx2snn.lowering.writer import Writer
-from onnx2snn.model.file import raise_opset
+from onnx2snn.model.domains import MISPLACED
+from onnx2snn.model.file import flatten_model, raise_opset
 
 Rule = Callable[[Writer], None]
 
@@ -34,6 +35,7 @@ RULES = _load(
     "activations",
     "normalization",
     "attention",
+    "trained",
 )
 
 
@@ -86,6 +88,13 @@ def write_out(model: onnx.ModelProto) -> WrittenOut:
     del raised.opset_import[:]
     raised.opset_import.extend(kept)
     return WrittenOut(raised, done)
+
+
+def runnable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model as it is; written out where it has operators that onnxruntime lacks."""
+    if not any(node.op_type in MISPLACED for node in model.graph.node):
+        return model
+    return write_out(flatten_model(model)).model
 
 
 def _key(node: NodeProto) -> tuple[str, str]:

@@ -48,11 +48,12 @@ class Writer:
         self.scratch: dict[object, Any] = {}
         self._nodes: list[NodeProto] = []
         self._pending = list(model.graph.node)
-        fed = {item.name for item in model.graph.input}
+        given = {item.name for item in model.graph.input}
         self._parked = park(model)
         tensors = (*model.graph.initializer, *self._parked.tensors)
         self._initializers = {tensor.name: tensor for tensor in tensors}
-        self._fixed = set(self._initializers) - fed
+        self._fixed = set(self._initializers)
+        self._inputs = given - self._fixed  # some exporters list weights as inputs too
         self._renamed: dict[str, str] = {}
         self._readers: dict[str, list[NodeProto]] = {}
         for node in self._pending:
@@ -62,7 +63,7 @@ class Writer:
         self._makers: dict[str, NodeProto] = {}
         self._outputs = {item.name for item in model.graph.output}
         self._tensors = {name for node in self._pending for name in node.output}
-        self._tensors |= fed | set(self._initializers)
+        self._tensors |= self._inputs | set(self._initializers)
         self._names = {node.name for node in self._pending}
         self._types: Mapping[str, onnx.TypeProto] = {}
         self._inferred = -1
@@ -106,6 +107,10 @@ class Writer:
                 return value.decode() if isinstance(value, bytes) else value
         return default
 
+    def value_of(self, value: Any) -> Array:
+        """A number or a tensor that is an attribute, as an array."""
+        return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
+
     def attributes(self, *left_out: str) -> dict[str, Any]:
         """All attributes but these, for another node."""
         return {
@@ -121,6 +126,10 @@ class Writer:
     def is_read(self, *names: str) -> bool:
         """Whether anybody reads one of these tensors."""
         return any(name in self._outputs or name in self._readers for name in names)
+
+    def is_input(self, name: str) -> bool:
+        """Whether a tensor is given to the model."""
+        return name in self._inputs
 
     def is_output(self, name: str) -> bool:
         """Whether the model gives a tensor out."""
@@ -141,7 +150,7 @@ class Writer:
     def constant(self, name: str) -> Array | None:
         """The values of an initializer or a Constant, None for anything else or what was not loaded."""
         tensor = self._initializers.get(name)
-        if tensor is None or name not in self._fixed or not is_present(tensor):
+        if tensor is None or not is_present(tensor):
             return None
         return values_of(tensor)
 

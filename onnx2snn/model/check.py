@@ -11,6 +11,7 @@ import onnx.checker
 
 from onnx2snn.errors import ModelError, first_line
 from onnx2snn.model.attributes import check_attributes
+from onnx2snn.model.domains import needs_domains, with_domains
 from onnx2snn.model.functions import check_functions
 from onnx2snn.model.parking import park, size_of
 from onnx2snn.model.weights import (
@@ -58,12 +59,9 @@ def check_structure(model: onnx.ModelProto, source: str) -> None:
                 f"{source}: expected at most {MOST_BYTES / 1e9:.1f} GB of weights in one message, found "
                 f"{inside / 1e9:.1f} GB; save it with external data and give its path"
             )
-        if references(model):
-            onnx.checker.check_model(_without_references(model))
-        elif any(node.domain == "ai.onnx" for node in model.graph.node):
-            onnx.checker.check_model(without_own_name(model))
-        else:
-            onnx.checker.check_model(model)
+        if needs_domains(model):
+            model = with_domains(model)
+        onnx.checker.check_model(_without_references(model) if references(model) else model)
     except (onnx.checker.ValidationError, ValueError) as error:
         dangling = re.search(r"input '(.*)' of node:\s*name: (\S*) OpType: (\S+)", str(error))
         if dangling:
@@ -118,17 +116,6 @@ def _check_values(model: onnx.ModelProto, source: str) -> None:
                 f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
                 "retrain or repair the model"
             )
-
-
-def without_own_name(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy in which the domain of ONNX's own operators is always spelled ''."""
-    plain = onnx.ModelProto()
-    plain.CopyFrom(model)
-    for node in plain.graph.node:
-        node.domain = "" if node.domain == "ai.onnx" else node.domain
-    for opset in plain.opset_import:
-        opset.domain = "" if opset.domain == "ai.onnx" else opset.domain
-    return plain
 
 
 def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:

@@ -24,7 +24,8 @@ from onnx2snn.errors import ModelError, OutputError, first_line
 from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.attributes import check_attributes
-from onnx2snn.model.check import check_model, without_own_name
+from onnx2snn.model.check import check_model
+from onnx2snn.model.domains import with_domains
 from onnx2snn.model.newer import inline_newer
 from onnx2snn.model.opset import convert, write_out_constants
 from onnx2snn.model.parking import park, size_of, unpark
@@ -89,7 +90,7 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without local functions, every node with a name of its own: what the reports speak of."""
-    flat = _inline_functions(without_own_name(model))
+    flat = _inline_functions(with_domains(model))
     inline_newer(flat)
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.

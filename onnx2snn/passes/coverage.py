@@ -17,6 +17,7 @@ from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.unsupported import why_unsupported
+from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import SHAPE_OPS
@@ -53,7 +54,7 @@ def judge(
     verdicts = []
     for node in model.graph.node:
         kept, note = present.pop(node.name, None), notes.get(node.name)
-        op = f"{node.domain}.{node.op_type}".removeprefix(f"{NEWER}.").removeprefix(".")
+        op = node.op_type if node.domain in ("", NEWER, FOREIGN) else f"{node.domain}.{node.op_type}"
         if kept is not None and not is_cell(kept) and _spikes(kept.name, notes):
             verdicts.append(Verdict(node.name, op, "spiking", notes[node.name].reason))
         elif kept is not None:

@@ -135,7 +135,9 @@ def _read_pair(graph: Graph, node: Node) -> _Quantizer | None:
         scale,
         np.zeros(()),
     )
-    return _read_bound_before(graph, pair)
+    while (bounded := _read_bound_before(graph, pair)) is not pair:
+        pair = bounded
+    return pair
 
 
 def _parameter(node: Node, index: int) -> Array | None:

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnx2snn.errors import ModelError
 from onnx2snn.model import check
-from onnx2snn.model.check import check_model, check_structure, without_own_name
+from onnx2snn.model.check import check_model, check_structure
 from tests.helpers import parse
 
 TEXT = "(float[N,2] x) => (float[N,2] y) { [twice] a = MatMul(x, w) [cut] y = Clip(a, low, high) }"
@@ -190,20 +190,6 @@ def test_a_split_of_another_number(parts):
         "net.onnx: node 'halves' (Split): attribute 'num_outputs': expected 2, as many as there are outputs, "
         f"found {parts}; export the model again"
     )
-
-
-def test_the_domain_of_onnx_spelled_out():
-    model = net()
-    model.graph.node[0].domain = model.opset_import[0].domain = "ai.onnx"
-    check_model(model, "net.onnx")
-    model.graph.node.append(helper.make_node("Own", ["y"], ["z"], domain="mine"))
-    plain = without_own_name(model)
-    assert [node.domain for node in plain.graph.node] == ["", "", "mine"]
-    assert [item.domain for item in plain.opset_import] == ["", "onnx2snn"]
-    assert model.graph.node.pop().op_type == "Own"
-    assert model.graph.node[0].domain == "ai.onnx"
-    model.graph.node[0].input[1] = "gone"
-    assert "expected 'gone' to be an input" in message(model)
 
 
 def test_more_weights_than_a_message_holds(monkeypatch):

@@ -155,6 +155,7 @@ def test_a_quantiser_of_doubles_keeps_their_type():
         ("r = Clip(a, zero, bound)", "quarter", "u128", 4),
         ("r = Clip(a, small, bound)", "quarter", "u128", 8),
         ("r = Clip(a, small, bound)", "quarter", "u0", 4),
+        ("c = Relu(a) r = Clip(c, small, bound)", "quarter", "u128", 4),
     ],
 )
 def test_a_bound_before_takes_levels_away(bound, scale, zero, levels):
