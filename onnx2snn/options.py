@@ -15,7 +15,7 @@ from onnx2snn.thresholds.budget import parse_budget
 from onnx2snn.thresholds.rules import RULES
 
 Granularity = Literal["channel", "layer"]
-Approximation = Literal["none", "relu-sum"]
+Approximation = Literal["auto", "none", "relu-sum"]
 Schedule = Literal["stream", "layer"]
 Code = Literal["burst", "radix", "graded"]
 Weights = Literal["float", "int8"]
@@ -116,9 +116,10 @@ class CompileOptions(Record):
         switch=True,
     )
     approximate: Approximation = option(
-        "none",
+        AUTO,
         "What may be converted",
-        "For burst and radix: smooth activations (GELU, SiLU, …) spike, as sums of ReLUs.",
+        "For burst and radix: smooth activations (GELU, SiLU, …) spike, as sums of ReLUs; auto: where "
+        "nothing else would.",
         choices=get_args(Approximation),
     )
     spike_budget: str | float | None = option(

@@ -82,7 +82,7 @@ def not_graded(options: CompileOptions, max_spikes: object) -> dict[str, tuple[b
     """What graded neurons refuse: whether each was given, and why."""
     return {
         "max_spikes": (max_spikes not in (None, 1), "a neuron sends one spike a timestep, of any size"),
-        "approximate": (options.approximate != "none", "graded neurons send any activation as it is"),
+        "approximate": (options.approximate == "relu-sum", "graded neurons send any activation as it is"),
         "weights": (options.weights != "float", "spikes of different sizes are no integers of one unit"),
         "levels": (options.levels is not None, "a spike's sizes are powers of two"),
         "signed": (options.signed, "graded spikes have a sign already"),

@@ -200,7 +200,7 @@ def test_defaults():
         "granularity": "channel",
         "correct_bias": True,
         "refit": True,
-        "approximate": "none",
+        "approximate": "auto",
         "spike_budget": None,
         "compress": "none",
         "early_exit": None,
@@ -269,7 +269,7 @@ CHOICES = {
     "weights": "float, int8",
     "threshold": "max, percentile, mse",
     "granularity": "channel, layer",
-    "approximate": "none, relu-sum",
+    "approximate": "auto, none, relu-sum",
     "compress": "none, spikes, energy",
     "loss_measure": "auto, accuracy, agreement",
 }

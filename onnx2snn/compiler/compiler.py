@@ -44,6 +44,7 @@ from onnx2snn.model.spill import spilling
 from onnx2snn.model.weights import initializers, is_present, let_go, place_of, references
 from onnx2snn.ops import DOMAIN
 from onnx2snn.options import Code, CompileOptions
+from onnx2snn.passes.approximate_activations import to_approximate
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
 from onnx2snn.passes.grade_activations import preview
@@ -261,6 +262,9 @@ def inspect(
     """
     options = CompileOptions(code=code, schedule="layer" if code == "radix" else "stream")
     graph, context = prepare(read_model(model, weights=False), options)
+    for activation in to_approximate(graph, options):
+        for node in activation.nodes:
+            context.note(node.name, node.op, "spiking", "sums of ReLUs in its place")
     graph, notes = preview(graph, context)
     return Inspection(judge(context.model, graph, notes, strict=strict), count_macs(graph))
 

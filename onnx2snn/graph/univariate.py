@@ -11,6 +11,8 @@ from onnx2snn.ops.standard import having
 
 #: What makes a function an activation, and not the square root of a LayerNormalization, say.
 SMOOTH = having(univariate="smooth")
+#: Of these what is not even continuous.
+JUMPING = frozenset({"ThresholdedRelu"})
 _ELEMENTWISE = SMOOTH | having(univariate="plain")
 
 
@@ -30,8 +32,12 @@ class Univariate:
 
 
 def find_activations(graph: Graph) -> list[Univariate]:
-    """The smooth activations of a topologically sorted graph, each as large as it can be; none overlap."""
-    return _find(graph, lambda nodes: any(node.op in SMOOTH for node in nodes))
+    """The smooth activations of a topologically sorted graph, each as large as it can be; none overlap.
+
+    What jumps is none: no sum of ReLUs does.
+    """
+    found = _find(graph, lambda nodes: any(node.op in SMOOTH for node in nodes))
+    return [one for one in found if not any(node.op in JUMPING for node in one.nodes)]
 
 
 def find_functions(graph: Graph) -> list[Univariate]:

@@ -23,8 +23,10 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.sections import is_neuron
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import Univariate, find_activations
+from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.properties import PREPARED
 from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
@@ -32,6 +34,8 @@ from onnx2snn.thresholds.histogram import ChannelHistogram, Vector
 
 class ApproximateActivations(Pass):
     """With `approximate="relu-sum"`: write smooth activations as sums of ReLUs, which become neurons.
+
+    By default where nothing else would be one.
 
     They are fitted on the range that calibration shows, all channels of a layer together.
 
@@ -47,18 +51,8 @@ class ApproximateActivations(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        if context.options.approximate == "none" or context.dataset is None:
-            return False
-        weighty, tail = before_weights(graph), find_tail(graph)
-        activations = [
-            activation
-            for activation in find_activations(graph)
-            if activation.nodes[0].name not in tail
-            and activation.result.name in weighty
-            and producer(activation.source) is not None
-            and rank(activation.source) is not None
-        ]
-        if not activations:
+        activations = [] if context.dataset is None else to_approximate(graph, context.options)
+        if context.dataset is None or not activations:
             return False
         ranges = collect_ranges(
             graph,
@@ -77,6 +71,25 @@ class ApproximateActivations(Pass):
             _write(graph, activation, approximation)
         tidy(graph)
         return True
+
+
+def to_approximate(graph: Graph, options: CompileOptions) -> list[Univariate]:
+    """The activations that will be written as sums of ReLUs; with `auto`, where nothing else would spike."""
+    if options.approximate == "none" or options.code == "graded":
+        return []
+    tail = find_tail(graph)
+    spiking = (node for node in graph.nodes if is_neuron(node) and node.name not in tail)
+    if options.approximate == "auto" and any(True for _ in spiking):
+        return []
+    weighty = before_weights(graph)
+    return [
+        activation
+        for activation in find_activations(graph)
+        if activation.nodes[0].name not in tail
+        and activation.result.name in weighty
+        and producer(activation.source) is not None
+        and rank(activation.source) is not None
+    ]
 
 
 def _function(graph: Graph, activation: Univariate) -> Callable[[Vector], Vector]:

@@ -6,11 +6,15 @@ from onnx2snn.errors import ModelError, Refusal, UnsupportedGraphError
 from onnx2snn.graph.graph import Graph, Node
 from onnx2snn.graph.sections import is_neuron
 from onnx2snn.graph.tail import find_tail, first_of_tail
-from onnx2snn.graph.univariate import find_activations
+from onnx2snn.graph.targets import find_targets
+from onnx2snn.passes.approximate_activations import to_approximate
 from onnx2snn.passes.base import Context, Pass
 from onnx2snn.passes.coverage import judge, refusals
 from onnx2snn.passes.grade_activations import preview
 from onnx2snn.passes.properties import PREPARED
+
+#: What to type where only graded neurons would stand.
+_LINE = "onnx2snn compile MODEL --calib DATA --code graded"
 
 
 class RefuseUnsupported(Pass):
@@ -31,9 +35,8 @@ class RefuseUnsupported(Pass):
 
     def run(self, graph: Graph, context: Context) -> bool:
         """See `Pass.run`."""
-        smooth = [node.op for activation in find_activations(graph) for node in activation.nodes]
-        waits = context.options.approximate != "none" and bool(smooth)
-        waits = waits and "activations_approximated" not in context.established
+        done = "activations_approximated" in context.established
+        waits = not done and bool(to_approximate(graph, context.options))
         strict = context.options.strict and not waits
         seen, notes = preview(graph, context)
         refused = refusals(judge(context.model, seen, notes, strict=strict))
@@ -45,10 +48,8 @@ class RefuseUnsupported(Pass):
         if tail:
             raise UnsupportedGraphError([_begins(node) for node in first_of_tail(seen)])
         remedy = "train the model with ReLU activations"
-        if smooth and context.options.approximate == "none" and context.options.code != "graded":
-            found = ", ".join(sorted(set(smooth)))
-            how = "--code graded or --approximate relu-sum"
-            remedy = f"let its smooth activations ({found}) spike with {how}, or {remedy}"
+        if context.options.code != "graded" and find_targets(graph):
+            remedy = f"graded spikes send any activation: {_LINE}; or {remedy}"
         raise ModelError(
             "model: expected at least one ReLU, LeakyReLU or Clip to turn into neurons, found none; " + remedy
         )

@@ -241,8 +241,8 @@ CASES = [
     Case(
         "compile no ReLU for bursts",
         no_relu,
-        "compile bad.onnx --calib data.npz -o out --code burst",
-        ["ReLU", "found none", "(Sigmoid) spike with --code graded or --approximate relu-sum"],
+        "compile bad.onnx --calib data.npz -o out --code burst --approximate none",
+        ["ReLU", "found none", "onnx2snn compile MODEL --calib DATA --code graded"],
     ),
     *of_model(
         "a random operator", unsupported, "'noise'", "RandomNormalLike", "random numbers", "evaluation mode"

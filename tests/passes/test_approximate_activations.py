@@ -70,9 +70,38 @@ def relative(found, expected):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_without_the_option_the_error_names_it(name, rng):
-    with pytest.raises(onnx2snn.ModelError, match=r"found none; .*--approximate relu-sum"):
-        onnx2snn.compile(net(name), images(rng, 4), code="burst")
+def test_they_are_approximated_by_default_where_nothing_else_would_spike(name, rng):
+    x = images(rng, 4)
+    verdicts = onnx2snn.compile(net(name), x, code="burst", correct_bias=False).report.nodes
+    assert {verdict.role for verdict in verdicts if verdict.op in ("Erf", "Gelu", "Sigmoid", "Tanh")} == {
+        "spiking"
+    }
+    inspected = onnx2snn.inspect(net(name), code="burst").nodes
+    assert [(v.node, v.role) for v in inspected] == [(v.node, v.role) for v in verdicts[: len(inspected)]]
+
+
+def test_where_a_rectifier_spikes_they_are_not(rng):
+    text = "(float[N,4] x) => (float[N,4] y) { a = MatMul(x, w)  r = Relu(a)  b = MatMul(r, w)  s = Tanh(b)"
+    model = parse(f"{text}  c = MatMul(s, w)  q = Relu(c)  y = MatMul(q, w) }}", **normal(rng, w=(4, 4)))
+    for found in (
+        onnx2snn.inspect(model, code="burst").nodes,
+        onnx2snn.compile(model, rng.standard_normal((4, 4)).astype(np.float32), code="burst").report.nodes,
+    ):
+        assert next(verdict.role for verdict in found if verdict.op == "Tanh") == "analog"
+
+
+def test_what_jumps_is_left_to_graded_spikes(rng):
+    text = "(float[N,4] x) => (float[N,4] y) { a = MatMul(x, w)  r = ThresholdedRelu(a)  y = MatMul(r, w) }"
+    model, x = parse(text, **normal(rng, w=(4, 4))), rng.standard_normal((16, 4)).astype(np.float32)
+    with pytest.raises(onnx2snn.ModelError, match="onnx2snn compile MODEL --calib DATA --code graded"):
+        onnx2snn.compile(model, x, code="burst")
+    assert (
+        relative(
+            onnx2snn.SpikingSession(onnx2snn.compile(model, x).model).run(x).outputs["y"],
+            run(model, {"x": x})[0],
+        )
+        < 0.05
+    )
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

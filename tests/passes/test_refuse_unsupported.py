@@ -49,31 +49,36 @@ def test_graded_spikes_send_any_activation_strictly_too():
     assert [refusal.op for refusal in caught.value.refusals] == ["Softmax", "Tanh"]
 
 
+GRADED = "graded spikes send any activation: onnx2snn compile MODEL --calib DATA --code graded; or "
+SMOOTH = "u = Constant<value_floats=[1.0, 2.0]>() k = Constant<value_ints=[2, 1]>() w = Expand(u, k) "
+SMOOTH += "a = MatMul(x, w) r = {}(a) y = MatMul(r, w)"
+
+
 @pytest.mark.parametrize(
-    ("body", "code", "remedy"),
+    ("body", "options", "remedy"),
     [
-        ("y = Neg(x)", "burst", TRAIN),
-        ("y = Neg(x)", "graded", TRAIN),
-        ("y = Sigmoid(x)", "graded", TRAIN),
-        (
-            "y = Sigmoid(x)",
-            "burst",
-            "let its smooth activations (Sigmoid) spike with --code graded or --approximate relu-sum, or "
-            + TRAIN,
-        ),
+        ("y = Neg(x)", {"code": "burst"}, TRAIN),
+        ("y = Neg(x)", {"code": "graded"}, TRAIN),
+        ("y = Sigmoid(x)", {"code": "graded"}, TRAIN),
+        ("y = Sigmoid(x)", {"code": "burst"}, TRAIN),  # no weights follow
+        (SMOOTH.format("Tanh"), {"code": "burst", "approximate": "none"}, GRADED + TRAIN),
+        (SMOOTH.format("Sin"), {"code": "burst"}, GRADED + TRAIN),
+        (SMOOTH.format("ThresholdedRelu"), {"code": "burst"}, GRADED + TRAIN),  # it jumps
     ],
 )
-def test_a_net_in_which_nothing_spikes(body, code, remedy):
+def test_a_net_in_which_nothing_spikes(body, options, remedy):
     with pytest.raises(ModelError) as caught:
-        refuse(body, code=code)
+        refuse(body, **options)
     assert str(caught.value) == NOTHING + remedy
 
 
-def test_smooth_activations_wait_until_they_are_approximated():
-    assert refuse("y = Sigmoid(x)", approximate="relu-sum", strict=True) is False
+@pytest.mark.parametrize("approximate", ["auto", "relu-sum"])
+def test_smooth_activations_wait_until_they_are_approximated(approximate):
+    options = {"code": "burst", "approximate": approximate}
+    assert refuse(SMOOTH.format("Sigmoid"), strict=True, **options) is False
     with pytest.raises(ModelError) as caught:
-        refuse("y = Sigmoid(x)", ["activations_approximated"], approximate="relu-sum")
-    assert str(caught.value) == NOTHING + TRAIN
+        refuse(SMOOTH.format("Sigmoid"), ["activations_approximated"], **options)
+    assert str(caught.value) == NOTHING + GRADED + TRAIN
 
 
 def test_it_changes_nothing():
