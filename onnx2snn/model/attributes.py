@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 
 import onnx
+from onnx.external_data_helper import uses_external_data
 
 from onnx2snn.errors import ModelError
-from onnx2snn.model.nodes import label, nested
+from onnx2snn.model.nodes import label, nested, tensors
 
 #: Attributes that number axes, and more axes than any tensor has.
 _AXES = ("axis", "axes", "perm", "batch_axis", "time_axis", "batch_dim", "time_dim")
@@ -34,6 +35,11 @@ def _check(nodes: Iterable[onnx.NodeProto], source: str, declared: Iterable[str]
                 _check_reference(node, attribute, source, declared)
             else:
                 _check_value(node, attribute, source)
+        if any(map(uses_external_data, tensors(node))):
+            raise ModelError(
+                f"{source}: {label(node)}: expected its values in the model, found a reference to a file; "
+                "give the path of the model's file"
+            )
 
 
 def _check_reference(

@@ -27,6 +27,7 @@ from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.check import check_model
 from onnx2snn.model.domains import with_domains
 from onnx2snn.model.newer import inline_newer
+from onnx2snn.model.nodes import nested, tensors
 from onnx2snn.model.opset import convert, write_out_constants
 from onnx2snn.model.parking import park, size_of, unpark
 from onnx2snn.model.spill import stored
@@ -83,9 +84,17 @@ def _attach_weights(model: onnx.ModelProto, folder: Path, *, weights: bool) -> N
         elif large and huge:
             tensor.CopyFrom(in_files.to_tensor(tensor.name, stored(numpy_helper.to_array(tensor))))
         elif outside:
-            load_external_data_for_tensor(tensor, str(folder))
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
+            _read(tensor, folder)
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for tensor in chain.from_iterable(map(tensors, nested(nodes))):
+            if uses_external_data(tensor):
+                _read(tensor, folder)
+
+
+def _read(tensor: onnx.TensorProto, folder: Path) -> None:
+    load_external_data_for_tensor(tensor, str(folder))
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
 
 
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:

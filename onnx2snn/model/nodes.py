@@ -23,6 +23,16 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
+def tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    """The tensors that a node's attributes hold, such as the value of a Constant."""
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for sparse in [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []:
+            yield from (sparse.values, sparse.indices)
+
+
 def label(node: onnx.NodeProto) -> str:
     """How a message speaks of a node: by its name, else by what it makes."""
     return f"node '{node.name or next(iter(node.output), '')}' ({node.op_type})"

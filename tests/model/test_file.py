@@ -15,7 +15,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import onnx2snn
-from onnx2snn.model.file import digest, flatten_model, normalize_model, write_atomically
+from onnx2snn.model.file import digest, flatten_model, load_model, normalize_model, write_atomically
+from onnx2snn.model.nodes import nested, tensors
 from tests.helpers import normal, of_opset, parse, run
 
 #: Weights of 2.3 GB, and of enough for memory to show what is held twice.
@@ -122,6 +123,47 @@ def test_small_external_weights_are_read_by_inspection(tmp_path, rng):
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="data", size_threshold=0)
     roles = {node.op: node.role for node in onnx2snn.inspect(tmp_path / "net.onnx").nodes}
     assert roles == {"MatMul": "linear", "Clip": "spiking"}
+
+
+CONSTANTS = """(float[N,2] x, bool c) => (float[N,2] y) {
+    a = Constant <value = float[2] {9, 9}> () b = o.F (x) d = Add (a, b)
+    y = If (c) <then_branch = g1 () => (float[N,2] t) {
+                    v = Constant <value = float[2] {9, 9}> () t = Add (d, v) },
+                else_branch = g2 () => (float[N,2] e) { e = Neg (d) }> }"""
+FUNCTION = """<domain: "o", opset_import: ["" : 21]> F (x) => (y) {
+    w = Constant <value = float[2] {9, 9}> () y = Add (x, w) }"""
+
+
+def test_constants_outside_are_those_of_the_models_folder(tmp_path, monkeypatch):
+    """Not those of the folder that somebody works in: of the graph, of a branch and of a function."""
+    model = of_opset(21, CONSTANTS)
+    model.opset_import.append(helper.make_opsetid("o", 1))
+    model.functions.append(onnx.parser.parse_function(FUNCTION))
+    held = list(constants(model))
+    for number, tensor in enumerate(held):
+        tensor.ClearField("float_data")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in (("location", "c.bin"), ("offset", str(8 * number)), ("length", "8")):
+            tensor.external_data.add(key=key, value=value)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "net.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "there" / "c.bin").write_bytes(np.arange(6, dtype=np.float32).tobytes())
+    (tmp_path / "c.bin").write_bytes(np.full(6, 666, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)
+    found = [onnx.numpy_helper.to_array(it).tolist() for it in constants(load_model("there/net.onnx"))]
+    assert found == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(onnx2snn.ModelError, match="values in the model, found a reference to a file"):
+        onnx2snn.inspect(model)
+    (tmp_path / "there" / "c.bin").unlink()
+    (tmp_path / "there" / "c.bin").symlink_to(tmp_path / "c.bin")
+    with pytest.raises(onnx2snn.ModelError, match="its external data cannot be read"):
+        load_model("there/net.onnx")
+
+
+def constants(model):
+    nodes = [*nested(model.graph.node), *model.functions[0].node]
+    return (tensor for node in nodes for tensor in tensors(node))
 
 
 def test_weights_outside_of_the_folder_are_not_read(tmp_path, rng):
