@@ -280,7 +280,7 @@ def rectified_shift(
     A channel that is silent in both gets no shift.
     """
     if kind is None:
-        lacking = np.sum([_channel_sums(a - s, axis) for a, s in zip(ann, snn, strict=True)], axis=0)
+        lacking = np.sum([_channel_sums(_gap(a, s), axis) for a, s in zip(ann, snn, strict=True)], axis=0)
         return np.asarray(lacking / sum(array.size // len(lacking) for array in ann))
     gain = 0.0 if kind.slope is None else np.maximum(kind.slope, 0)
     shift = np.zeros(1)
@@ -288,12 +288,17 @@ def rectified_shift(
         gap, slope = np.zeros(1), np.zeros(1)
         for current, target in zip(snn, ann, strict=True):
             given = kind(current + along_axis(shift, axis, current.ndim).astype(current.dtype))
-            gap = gap + _channel_sums(target - given, axis)
+            gap = gap + _channel_sums(_gap(target, given), axis)
             # The slope over all that is active on either side: less than Newton's step, so no overshoot.
             active = (target > 0) | (given > 0)
             slope = slope + _channel_sums(active if kind.slope is None else np.where(active, 1.0, gain), axis)
         shift = shift + np.divide(gap, slope, out=np.zeros_like(gap), where=slope > 0)
     return shift
+
+
+def _gap(target: Array, given: Array) -> Array:
+    """Target − given; 0 where a mask has made both infinite."""
+    return np.where(target == given, 0, target - given).astype(target.dtype, copy=False)
 
 
 def _channel_sums(values: Array, axis: int | None) -> Vector:

@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import numpy as np
 import onnx
 import onnx.checker
 
 from onnx2snn.errors import ModelError, first_line
 from onnx2snn.model.attributes import check_attributes
+from onnx2snn.model.constants import check_constants
 from onnx2snn.model.domains import needs_domains, with_domains
 from onnx2snn.model.functions import check_functions
 from onnx2snn.model.parking import park, size_of
 from onnx2snn.model.weights import (
     MOST_BYTES,
-    is_mapped,
-    is_present,
-    let_go,
-    pieces,
     references,
     take_references,
-    values_of,
     weight_bytes,
 )
 
-#: Operators whose further inputs may be infinite: bounds, padding, masks.
-_BOUNDED = ("Clip", "Max", "Min", "Pad", "Where")
-#: Integers that NumPy lacks, and the operators that may read them: what these make of them is written out.
-_FOUR_BITS = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
-
 
 def check_model(model: onnx.ModelProto, source: str) -> None:
-    """Check a model as ONNX does, and that its weights are finite.
+    """Check a model as ONNX does, and that its constants are numbers, and its weights finite.
 
     Raises:
-        ModelError: the model is not valid ONNX or holds NaN or infinite weights.
+        ModelError: the model is not valid ONNX or holds NaN, or infinite weights.
     """
     check_structure(model, source)
-    _check_values(model, source)
+    check_constants(model, source)
 
 
 def check_structure(model: onnx.ModelProto, source: str) -> None:
@@ -88,36 +76,6 @@ def _without_references(model: onnx.ModelProto) -> onnx.ModelProto:
     return light
 
 
-def _check_values(model: onnx.ModelProto, source: str) -> None:
-    bounds = {name for node in model.graph.node if node.op_type in _BOUNDED for name in node.input[1:]}
-    others = {name for node in model.graph.node if node.op_type not in _QUANTIZERS for name in node.input}
-    for name, tensor in _constants(model):
-        if not is_present(tensor) or (tensor.data_type in _FOUR_BITS and name not in others):
-            continue
-        try:
-            values = values_of(tensor)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(
-                f"{source}: constant '{name}': expected as many values as its shape {list(tensor.dims)} and "
-                f"type say, found others ({first_line(error)}); export the model again"
-            ) from error
-        if values.dtype.kind not in "fiub":
-            raise ModelError(
-                f"{source}: constant '{name}': expected numbers of a type that NumPy has, found "
-                f"{_type_name(tensor.data_type)}; export the model in float32"
-            )
-        parts = (part for _, part in pieces(values)) if is_mapped(values) else (values,)
-        finite = values.dtype.kind != "f" or all(np.isfinite(part).all() for part in parts)
-        let_go()
-        if finite:
-            continue
-        if np.isnan(values).any() or name not in bounds:
-            raise ModelError(
-                f"{source}: constant '{name}': expected finite weights, found NaN or Inf; "
-                "retrain or repair the model"
-            )
-
-
 def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
     """What ONNX's checker lets through, and its own or onnxruntime's code then trips over."""
     if model.graph.sparse_initializer:
@@ -144,17 +102,3 @@ def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
             )
     check_attributes(model, source)
     check_functions(model, source)
-
-
-def _type_name(number: int) -> str:
-    return str(onnx.TensorProto.DataType.Name(number)).lower()
-
-
-def _constants(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
-    """Initializers, and what Constant nodes hold, by name."""
-    for initializer in model.graph.initializer:
-        yield initializer.name, initializer
-    for node in model.graph.node:
-        for attribute in node.attribute if node.op_type == "Constant" else ():
-            if attribute.name == "value":
-                yield node.output[0], attribute.t

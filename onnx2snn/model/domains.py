@@ -36,7 +36,7 @@ def with_domains(model: onnx.ModelProto) -> onnx.ModelProto:
 def needs_domains(model: onnx.ModelProto) -> bool:
     """Whether `with_domains` would change anything."""
     known = {opset.domain for opset in model.opset_import}
-    return any(
+    return "ai.onnx" in known or any(
         node.domain == "ai.onnx"
         or (node.domain and node.domain not in known)
         or (not node.domain and node.op_type in MISPLACED)

@@ -136,7 +136,10 @@ class _Walk:
         at_zero, *given = self._compute(proto, [silence, *times])
         share = 1 - 1 / self._timesteps
         for name, offset in at_zero.items():
-            self._trains[name] = [_like(step[name], step[name] - share * offset) for step in given]
+            again = np.where(
+                np.isfinite(offset), share * offset, 0
+            )  # a mask of −∞ stays one in every timestep
+            self._trains[name] = [_like(step[name], step[name] - again) for step in given]
 
     def _follow_sums(self, proto: onnx.NodeProto, moving: list[str]) -> None:
         sums = {name: self._sum_up(name) for name in moving}

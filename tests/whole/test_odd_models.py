@@ -115,10 +115,10 @@ def test_clipping_a_shape_is_no_neuron(rng):
 
 def test_infinity_is_a_bound_but_no_weight(rng):
     x = rng.standard_normal((8, 4)).astype(np.float32)
-    text = "(float[N,4] x) => (float[N,4] y) { r = Clip(x, low, high) y = Add(r, b) }"
+    text = "(float[N,4] x) => (float[N,4] y) { r = Clip(x, low, high) y = Mul(r, b) }"
     zero, infinity = np.zeros((), np.float32), np.asarray(np.inf, np.float32)
     onnx2snn.compile(parse(text, low=zero, high=infinity, b=np.ones(4, np.float32)), x)
-    with pytest.raises(onnx2snn.ModelError, match=r"constant 'b'.*Inf"):
+    with pytest.raises(onnx2snn.ModelError, match=r"constant 'b'.*finite weights"):
         onnx2snn.compile(parse(text, low=zero, high=infinity, b=np.full(4, infinity)), x)
 
 
