@@ -24,6 +24,10 @@ from onnx2snn.ops.standard import having
 #: The domain of onnxruntime's operators on blocks.
 BLOCKED_DOMAIN = "com.microsoft.nchwc"
 
+#: Attributes of our operators that only their kernels know: the channels of a block; whether a Relu comes
+#: first; whether a range repeats itself over the places of a group of channels.
+BLOCK, RECTIFIED, REPEATS = "block", "rectified", "repeats"
+
 #: What the names of tensors in blocks end with.
 _BLOCKS = "/blocks"
 #: And those of constants that were put into blocks.
@@ -110,7 +114,7 @@ def _merge_targets(graph: onnx.GraphProto, rows: Mapping[str, str]) -> None:
         relu = made_by("Relu", neuron.input[0]) if sums else None
         if relu is not None:
             neuron.input[0] = relu.input[0]
-            neuron.attribute.append(helper.make_attribute("rectified", 1))
+            neuron.attribute.append(helper.make_attribute(RECTIFIED, 1))
             merged.append(relu)
         total = made_by("Add", neuron.input[0])
         if total is None:
@@ -259,7 +263,7 @@ class _Rewriting:
             return False
         if repeated is not None:
             operands.append(repeated)
-            node.attribute.append(helper.make_attribute("repeats", 1))
+            node.attribute.append(helper.make_attribute(REPEATS, 1))
         self._states_as_blocks.update(name for name in node.input if name in self._states)
         node.input[:] = [name for name in operands if name is not None]
         for place, name in enumerate(node.output):
@@ -268,7 +272,7 @@ class _Rewriting:
             space = self._space(name) if pools else like.space
             self._blocked[name] = _Blocks(node.output[place], like.channels, space)
         if pools:
-            node.attribute.append(helper.make_attribute("block", self._block))
+            node.attribute.append(helper.make_attribute(BLOCK, self._block))
         self._nodes.append(node)
         return True
 

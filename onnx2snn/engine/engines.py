@@ -26,6 +26,7 @@ from onnx2snn.engine.left_in_files import Weights, leave_in_files
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.recurrent import GRU, LSTM, RNN
 from onnx2snn.engine.shortcuts import convolve_shortcuts
+from onnx2snn.engine.stand_ins import why_not
 from onnx2snn.errors import ModelError, OptionError, first_line
 from onnx2snn.lowering.write_out import runnable
 from onnx2snn.model import weights as in_files
@@ -128,6 +129,9 @@ class OnnxruntimeEngine:
             )
         providers = list(options.providers or [_CPU])
         self.device = "cuda" if providers[0] == "CUDAExecutionProvider" else "cpu"
+        if options.native and find_kernels().path is not None and (reason := why_not(model)):
+            logger.warning("the native kernels do not fit the model (%s): its function bodies", reason)
+            options = replace(options, native=False)
         own_layout = states is not None and providers == [_CPU] and not in_files.references(model)
         blocked = _with_blocks(model, states or {}, options) if own_layout else None
         self.session, self._weights = (blocked, Weights()) if blocked else _load(model, providers, options)

@@ -22,6 +22,7 @@ from onnx2snn.engine import native
 from onnx2snn.engine.engines import EngineOptions, OnnxruntimeEngine
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION
 from onnx2snn.ops.graded_if import dead_zone
+from tests.attack import kernels
 from tests.helpers import normal, parse
 
 built = pytest.mark.skipif(native.find_kernels().path is None, reason="the native kernels are not built")
@@ -231,6 +232,82 @@ def test_whatever_the_window(attributes, data, seed):
         found, expected = both("LIPool", attributes, x, *state)
         assert_same_bits(found, expected)
         state = list(expected.values())[1:]
+
+
+def loaded(op, inputs, arrays, **attributes):
+    """What the kernel gives that onnxruntime finds, whatever a file may have."""
+    outputs = ["y", *(f"next_{state}" for state in CELLS[op].states)]
+    node = helper.make_node(op, inputs, outputs, domain=DOMAIN, **attributes)
+    infos = [
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in p] for p in (arrays, outputs)
+    ]
+    opsets = [helper.make_opsetid("", OPSET_VERSION), helper.make_opsetid(DOMAIN, DOMAIN_VERSION)]
+    model = helper.make_model(helper.make_graph([node], "cell", *infos), opset_imports=opsets, ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(str(native.find_kernels().path))
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return session.run(None, {name: np.asarray(value, np.float32) for name, value in arrays.items()})
+
+
+FIRE = NEURONS["AccumulateFire"]
+GRADED_ONE = NEURONS["GradedIF"] | {"repeats": 1}
+POOL = {"kernel_shape": [2], "strides": [2], "dilations": [1], "pads": [0, 0], "ceil_mode": 0}
+POOL |= {"auto_pad": "NOTSET"}
+
+
+@built
+@pytest.mark.parametrize(
+    ("op", "attributes", "arrays", "said"),
+    [
+        # Of one current for many thresholds the kernel read 400 kB of other memory.
+        ("AccumulateFire", FIRE, {"x": [[1]], "t": np.ones((1, 9999)), "s": [[1]], "f": 1}, "current or its"),
+        (
+            "AccumulateFire",
+            FIRE,
+            {"x": np.ones((1, 9)), "t": 1, "s": [[1]], "f": 1},
+            "current or its shortcut",
+        ),
+        ("AccumulateFire", FIRE, {"x": 1, "t": 1, "s": 1}, "a shortcut without its factor"),
+        ("GradedIF", GRADED_ONE, {"x": 1, "e": 1, "t": 0, "r": 1}, "repeats is of another shape"),
+        ("GradedIF", GRADED_ONE, {"x": 1, "e": 1, "t": 0, "r": [[[[1, 1]]]]}, "without samples"),
+        ("GradedIF", GRADED_ONE, {"x": [[1, 2, 3]], "e": 1, "t": 0, "r": [[[[1, 1]]]]}, "no multiple of it"),
+        ("GradedIF", GRADED_ONE, {"x": [[1]], "e": np.ones((1, 8)), "t": 0, "r": [[[[1, 1]]]]}, "less than"),
+        ("LIPool", POOL | {"block": 0}, {"x": np.ones((1, 2, 4)), "t": 0, "p": 0}, "blocks of no channel"),
+        ("LIPool", POOL | {"block": 3}, {"x": np.ones((1, 2, 4)), "t": 0, "p": 0}, "no whole blocks"),
+        ("LIPool", POOL | {"kernel_shape": [1 << 40]}, {"x": [[[1]]], "t": 0, "p": 0}, "out of range"),
+        ("LIPool", POOL | {"pads": [2, 0]}, {"x": [[[1, 2]]], "t": 0, "p": 0}, "not below its kernel"),
+        ("LIPool", POOL | {"auto_pad": "ODD"}, {"x": [[[1, 2]]], "t": 0, "p": 0}, "unknown auto_pad"),
+        ("LIPool", POOL, {"x": [[[1, 2]]], "t": [1, 2, 3], "p": 0}, "state of another shape"),
+        ("LIPool", POOL, {"x": [[1, 2]], "t": 0, "p": 0}, "input of another rank"),
+    ],
+)
+def test_what_a_kernel_cannot_take_it_refuses(op, attributes, arrays, said):
+    """Before it reads anything, whatever graph it stands in."""
+    with pytest.raises(native.RUN_ERRORS, match=said):
+        loaded(op, list(arrays), arrays, **attributes)
+
+
+@built
+@pytest.mark.parametrize("now", [np.nan, np.inf, -np.inf, 1e30, -1.0])
+def test_a_clock_may_say_anything(now):
+    arrays = {"x": [1], "e": [0], "t": now, "r": 1}
+    assert loaded("GradedIF", list(arrays), arrays, **NEURONS["GradedIF"])[0] == [1]
+
+
+@built
+@pytest.mark.parametrize("attributes", [{"dead_zone": 0.01}, {"coarse": [3.0]}, {"coarse": [0.5]}])
+def test_what_the_body_rounds_otherwise_is_left_to_it(attributes):
+    attributes = NEURONS["GradedIF"] | attributes
+    target = np.linspace(-2, 2, 99, dtype=np.float32)
+    assert_same_bits(*both("GradedIF", attributes, target, np.float32(0), np.float32(0), np.float32(1)))
+
+
+@built
+def test_nodes_that_nobody_should_write_run_alike_or_are_refused():
+    outcomes = {seed: kernels.attempt(seed, native.find_kernels().path) for seed in range(150)}
+    assert [seed for seed, outcome in outcomes.items() if outcome == "differs"] == []
+    assert list(outcomes.values()).count("same") > 20
 
 
 TEXT = """(float[N,3,8,8] x) => (float[N,5] y) {

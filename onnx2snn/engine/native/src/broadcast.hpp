@@ -5,12 +5,29 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
 namespace onnx2snn {
 
 using Shape = std::vector<int64_t>;
+
+// The product of sizes of at least zero. Of an empty tensor it is zero, however large the others are.
+template <typename Sizes>
+int64_t product(const Sizes& sizes) {
+  int64_t result = 1;
+  for (const int64_t size : sizes) {
+    if (size == 0) return 0;
+  }
+  for (const int64_t size : sizes) {
+    if (size < 0 || result > std::numeric_limits<int64_t>::max() / size) {
+      throw std::invalid_argument("more elements than can be counted");
+    }
+    result *= size;
+  }
+  return result;
+}
 
 // `Count` shapes broadcast against each other. The elements of the result lie in rows; along a row every tensor
 // either moves on by one with each element (step 1) or stays where it is (step 0).
@@ -32,8 +49,8 @@ class Broadcast {
         if (found == 1) found = shape[i];
       }
     }
-    collapse(shapes);
-    for (const Axis& axis : axes_) size_ *= axis.length;
+    size_ = product(shape_);
+    if (size_ > 0) collapse(shapes);
     length_ = axes_.empty() ? 1 : axes_.back().length;
   }
 
@@ -104,7 +121,7 @@ class Broadcast {
 
   Shape shape_;
   std::vector<Axis> axes_;
-  int64_t size_ = 1;
+  int64_t size_ = 0;
   int64_t length_ = 1;
 };
 

@@ -5,11 +5,14 @@
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -48,6 +51,15 @@ void parallel(const Ort::KernelContext& context, int64_t size, int64_t grain, co
 
 Shape shape_of(const Ort::ConstValue& value) { return value.GetTensorTypeAndShapeInfo().GetShape(); }
 
+// A node may leave an input out by an empty name.
+Ort::ConstValue input(const Ort::KernelContext& context, size_t index) {
+  const Ort::ConstValue value = context.GetInput(index);
+  if (!value) throw std::invalid_argument("an input is missing");
+  return value;
+}
+
+int64_t count_of(const Ort::ConstValue& value) { return product(shape_of(value)); }
+
 // Null for an output that nobody reads.
 float* output(Ort::KernelContext& context, size_t index, const Shape& shape) {
   Ort::UnownedValue value = context.GetOutput(index, shape);
@@ -64,15 +76,23 @@ class Elementwise {
  public:
   explicit Elementwise(const Ort::KernelContext& context, size_t repeated = Inputs)
       : context_(context), broadcast_(shapes(context, repeated)), shape_(broadcast_.shape()) {
-    for (size_t i = 0; i < Inputs; ++i) data_[i] = context.GetInput(i).GetTensorData<float>();
+    for (size_t i = 0; i < Inputs; ++i) data_[i] = input(context, i).GetTensorData<float>();
     if (repeated < Inputs) {
       const int64_t samples = shape_[0];
-      shape_ = shape_of(context.GetInput(0));
+      shape_ = shape_of(input(context, 0));
+      if (shape_.empty()) throw std::invalid_argument("a parameter repeats beside a current without samples");
       shape_[0] = samples;
+      if (product(shape_) != size()) {
+        throw std::invalid_argument("a parameter repeats beside a current that is less than the result");
+      }
     }
   }
 
   const Shape& shape() const { return shape_; }
+  int64_t size() const { return broadcast_.size(); }
+
+  // Whether an input has an element for each of the result's: then it moves along every row.
+  bool is_whole(size_t index) const { return count_of(input(context_, index)) == size(); }
 
   template <typename Row>
   void run(const Row& row) const {
@@ -89,12 +109,20 @@ class Elementwise {
  private:
   static std::array<Shape, Inputs> shapes(const Ort::KernelContext& context, size_t repeated) {
     std::array<Shape, Inputs> result;
-    for (size_t i = 0; i < Inputs; ++i) result[i] = shape_of(context.GetInput(i));
-    for (size_t i = 0; i < Inputs && repeated < Inputs; ++i) {
-      const Shape& part = result[repeated];
-      int64_t places = 1;
-      for (size_t axis = 1; axis < result[i].size(); ++axis) places *= result[i][axis];
-      if (i != repeated && places > 1) result[i] = {result[i][0], part[1], places / (part[1] * part[3]), part[3]};
+    for (size_t i = 0; i < Inputs; ++i) result[i] = shape_of(input(context, i));
+    if (repeated == Inputs) return result;
+    const Shape part = result[repeated];
+    if (part.size() != 4 || part[0] != 1 || part[1] < 1 || part[2] != 1 || part[3] < 1) {
+      throw std::invalid_argument("a parameter that repeats is of another shape than [1, groups, 1, length]");
+    }
+    for (size_t i = 0; i < Inputs; ++i) {
+      if (i == repeated || result[i].empty()) continue;
+      const int64_t places = product(Shape(result[i].begin() + 1, result[i].end()));
+      if (places <= 1) continue;
+      if (places % (part[1] * part[3]) != 0) {
+        throw std::invalid_argument("a parameter repeats beside tensors that are no multiple of it");
+      }
+      result[i] = {result[i][0], part[1], places / (part[1] * part[3]), part[3]};
     }
     return result;
   }
@@ -116,10 +144,9 @@ struct Neuron {
   // Call row(operands, residual or nullptr, number of elements, outputs) for all rows. The parameter may repeat.
   template <typename Row>
   static void run(Ort::KernelContext& context, const Row& row, bool repeats = false) {
-    if (context.GetInputCount() == kInputs) {
-      if (shape_of(context.GetInput(0)) != shape_of(context.GetInput(kRequired))) {
-        throw std::invalid_argument("a current and its shortcut are of different shapes");
-      }
+    const size_t given = context.GetInputCount();
+    if (given != kInputs && given != kRequired) throw std::invalid_argument("a shortcut without its factor");
+    if (given == kInputs) {
       each_row<kInputs>(context, [&](const auto& in, int64_t count, const auto& out) {
         const Residual residual{in[kRequired], in[kRequired + 1]};
         row(in, &residual, count, out);
@@ -134,9 +161,15 @@ struct Neuron {
   template <size_t Inputs, typename Row>
   static void each_row(Ort::KernelContext& context, const Row& row, bool repeats) {
     const Elementwise<Inputs> inputs(context, repeats ? kRequired - 1 : Inputs);
+    if (Inputs > kRequired && !(inputs.is_whole(0) && inputs.is_whole(kRequired))) {
+      throw std::invalid_argument("a current or its shortcut is less than what the neuron gives");
+    }
     std::array<float*, kRows> outputs;
     for (size_t i = 0; i < kRows; ++i) outputs[i] = output(context, i, inputs.shape());
-    for (float*& data : outputs) data = data == nullptr ? outputs.back() : data;  // what nobody reads
+    if (inputs.size() == 0) return;  // nor have empty outputs any memory
+    const bool held = std::find(outputs.begin() + (kRows > 1), outputs.end(), nullptr) == outputs.end();
+    if (!held) throw std::invalid_argument("a neuron whose state nobody reads");
+    if (outputs[0] == nullptr) outputs[0] = outputs.back();
     inputs.run([&](const auto& in, int64_t count, int64_t at) {
       std::array<float*, kRows> out = outputs;
       for (float*& data : out) data += at;
@@ -196,6 +229,34 @@ int64_t own_attribute(const Ort::ConstKernelInfo& info, const char* name, int64_
   return value;
 }
 
+// The bodies round by a float that absorbs what is small (onnx2snn/ops/graded_if.py). The kernels do the same where a
+// dead zone ends just below 3/4 of a power of two, and is made wider by powers of two.
+float zone_of(const Ort::ConstKernelInfo& info) {
+  const float zone = info.GetAttribute<float>("dead_zone");
+  int exponent = 0;
+  const bool usual = zone > 0.0f && zone < 1.0f && std::frexp(std::nextafter(zone, 1.0f), &exponent) == 0.75f;
+  if (!usual || exponent < -15) throw std::invalid_argument("a dead zone that ends elsewhere than at 3/4 of 2^k");
+  return zone;
+}
+
+std::vector<float> factors_of(const Ort::ConstKernelInfo& info) {
+  std::vector<float> factors = info.GetAttributes<float>("coarse");
+  if (factors.empty()) throw std::invalid_argument("GradedIF: at least one number in coarse expected");
+  for (const float factor : factors) {
+    int exponent = 0;
+    if (std::frexp(factor, &exponent) != 0.5f || exponent < 1 || exponent > 24) {
+      throw std::invalid_argument("GradedIF: a number in coarse that is no power of two from 1 to 2^23");
+    }
+  }
+  return factors;
+}
+
+// Where a clock stands in a list of so many numbers, of which the last holds for ever.
+size_t place_of(float now, size_t count) {
+  if (!(now > 0.0f)) return 0;
+  return now < static_cast<float>(count) ? std::min(static_cast<size_t>(now), count - 1) : count - 1;
+}
+
 struct GradedIF : Neuron<2, 1> {
   static constexpr const char* kName = "GradedIF";
   float dead_zone;
@@ -203,21 +264,20 @@ struct GradedIF : Neuron<2, 1> {
   bool rectified, repeats;
 
   explicit GradedIF(const Ort::ConstKernelInfo& info)
-      : dead_zone(info.GetAttribute<float>("dead_zone")),
-        coarse(info.GetAttributes<float>("coarse")),
+      : dead_zone(zone_of(info)),
+        coarse(factors_of(info)),
         rectified(own_attribute(info, "rectified", 0) != 0),
-        repeats(own_attribute(info, "repeats", 0) != 0) {
-    if (coarse.empty()) throw std::invalid_argument("GradedIF: at least one number in coarse expected");
-  }
+        repeats(own_attribute(info, "repeats", 0) != 0) {}
 
   void compute(Ort::KernelContext& context) const {
-    const Ort::ConstValue elapsed = context.GetInput(2);
-    const auto places = static_cast<int64_t>(elapsed.GetTensorTypeAndShapeInfo().GetElementCount());
+    const Ort::ConstValue elapsed = input(context, 2);
+    const int64_t places = count_of(elapsed);
     const float* const before = elapsed.GetTensorData<float>();
     float* const after = output(context, 2, shape_of(elapsed));
+    if (after == nullptr && places > 0) throw std::invalid_argument("GradedIF: a clock that nobody reads");
     // All of them have one clock.
     const float now = places > 0 ? *std::max_element(before, before + places) : 0.0f;
-    const float zone = dead_zone * coarse[std::min(static_cast<size_t>(std::max(now, 0.0f)), coarse.size() - 1)];
+    const float zone = dead_zone * coarse[place_of(now, coarse.size())];
     run(context, [&](const auto& in, const Residual* residual, int64_t count, const auto& out) {
       graded_if(in[0], residual, rectified, in[1], in[3], zone, count, out[0], out[1]);
     }, repeats);
@@ -237,7 +297,7 @@ struct GradedFire : Neuron<0> {
   bool rectified, repeats;
 
   explicit GradedFire(const Ort::ConstKernelInfo& info)
-      : dead_zone(info.GetAttribute<float>("dead_zone")),
+      : dead_zone(zone_of(info)),
         rectified(own_attribute(info, "rectified", 0) != 0),
         repeats(own_attribute(info, "repeats", 0) != 0) {}
 
@@ -261,13 +321,9 @@ struct LIPool {
     const auto pads = info.GetAttributes<int64_t>("pads");
     axes = kernel.size();
     const auto strides = info.GetAttributes<int64_t>("strides"), dilations = info.GetAttributes<int64_t>("dilations");
-    if (axes > Window::kAxes || strides.size() != axes || dilations.size() != axes || pads.size() != 2 * axes) {
+    const bool fit = strides.size() == axes && dilations.size() == axes && pads.size() == 2 * axes;
+    if (axes < 1 || axes > Window::kAxes || !fit) {
       throw std::invalid_argument("LIPool: attributes of up to three spatial axes that fit each other expected");
-    }
-    for (const auto* sizes : {&kernel, &strides, &dilations}) {
-      for (const int64_t size : *sizes) {
-        if (size < 1) throw std::invalid_argument("LIPool: a kernel, stride or dilation below 1");
-      }
     }
     window.kernel = behind(kernel, 1);
     window.strides = behind(strides, 1);
@@ -276,27 +332,34 @@ struct LIPool {
     window.ends = behind({pads.begin() + axes, pads.end()}, 0);
     window.auto_pad = info.GetAttribute<std::string>("auto_pad");
     window.ceil_mode = info.GetAttribute<int64_t>("ceil_mode") != 0;
+    window.check();
     block = own_attribute(info, "block", 1);
+    if (block < 1) throw std::invalid_argument("LIPool: blocks of no channel");
   }
 
   void compute(Ort::KernelContext& context) const {
-    Shape shape = shape_of(context.GetInput(0));
+    Shape shape = shape_of(input(context, 0));
     if (shape.size() != axes + 2) throw std::invalid_argument("LIPool: an input of another rank");
+    if (shape[1] % block != 0) throw std::invalid_argument("LIPool: channels that are no whole blocks");
     const Geometry at(window, behind({shape.begin() + 2, shape.end()}, 1));
-    const int64_t planes = shape[0] * shape[1] / block;
-    const int64_t area = at.size[0] * at.size[1] * at.size[2] * block;
-    const int64_t places = at.outputs[0] * at.outputs[1] * at.outputs[2] * block;
-    const Operand input{context.GetInput(0).GetTensorData<float>(), true};
-    const Operand total = state(context, 1, planes * area);
-    const Operand pooled = state(context, 2, planes * places);
+    const int64_t planes = product(Shape{shape[0], shape[1] / block});
+    const int64_t area = product(Shape{at.size[0], at.size[1], at.size[2], block});
+    const int64_t places = product(Shape{at.outputs[0], at.outputs[1], at.outputs[2], block});
+    const Operand current{input(context, 0).GetTensorData<float>(), true};
+    const Operand total = state(context, 1, product(Shape{planes, area}));
+    const Operand pooled = state(context, 2, product(Shape{planes, places}));
     float* const next_total = output(context, 1, shape);
     std::copy(at.outputs.end() - axes, at.outputs.end(), shape.begin() + 2);
     float* const result = output(context, 0, shape);
     float* const next_pooled = output(context, 2, shape);
+    const bool held = (result != nullptr && next_pooled != nullptr) || planes * places == 0;
+    if (!held || (next_total == nullptr && planes * area > 0)) {
+      throw std::invalid_argument("LIPool: an output that nobody reads");
+    }
     const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, area));
     parallel(context, planes, grain, [&](int64_t begin, int64_t end) {
       for (int64_t plane = begin; plane < end; ++plane) {
-        const Operand x = from(input, plane * area), sum = from(total, plane * area);
+        const Operand x = from(current, plane * area), sum = from(total, plane * area);
         const Operand before = from(pooled, plane * places);
         float* const grown = result + plane * places;
         float* const next_sum = next_total + plane * area;
@@ -321,8 +384,8 @@ struct LIPool {
 
   // A state: one element for each of the plane's, or one for all before the first timestep.
   static Operand state(const Ort::KernelContext& context, size_t index, int64_t size) {
-    const Ort::ConstValue value = context.GetInput(index);
-    const auto found = static_cast<int64_t>(value.GetTensorTypeAndShapeInfo().GetElementCount());
+    const Ort::ConstValue value = input(context, index);
+    const int64_t found = count_of(value);
     if (found != size && found != 1) throw std::invalid_argument("LIPool: a state of another shape");
     return {value.GetTensorData<float>(), found != 1};
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "broadcast.hpp"
 #include "vector.hpp"
 
 namespace onnx2snn {
@@ -21,6 +22,29 @@ struct Window {
   Axes kernel, strides, dilations, begins, ends;
   std::string auto_pad;
   bool ceil_mode;
+
+  // Sizes up to which no sum or product of two of them overflows.
+  static constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+
+  // What onnxruntime's MaxPool refuses as well, or reads in a way of its own, is left to the body.
+  void check() const {
+    const bool same = auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER";
+    const bool padded = auto_pad == "NOTSET";
+    if (!same && !padded && auto_pad != "VALID") throw std::invalid_argument("LIPool: an unknown auto_pad");
+    if (same && ceil_mode) throw std::invalid_argument("LIPool: ceil_mode beside auto_pad");
+    for (size_t i = 0; i < kAxes; ++i) {
+      for (const int64_t size : {kernel[i], strides[i], dilations[i]}) {
+        if (size < 1 || size > kMost) throw std::invalid_argument("LIPool: a kernel, stride or dilation out of range");
+      }
+      for (const int64_t pad : {begins[i], ends[i]}) {
+        if (pad < 0 || pad >= kernel[i]) throw std::invalid_argument("LIPool: a pad that is not below its kernel");
+        if (pad > 0 && !padded) throw std::invalid_argument("LIPool: pads beside auto_pad");
+      }
+      if (same && (dilations[i] > 1 || strides[i] > kernel[i])) {
+        throw std::invalid_argument("LIPool: dilations, or strides over the kernel, beside auto_pad");
+      }
+    }
+  }
 };
 
 // Where the windows lie on an input of a given size.
@@ -30,6 +54,7 @@ struct Geometry {
 
   Geometry(const Window& window, const Window::Axes& input) : size(input) {
     for (size_t i = 0; i < Window::kAxes; ++i) {
+      if (size[i] > Window::kMost) throw std::invalid_argument("LIPool: an input of such a size");
       const int64_t span = (window.kernel[i] - 1) * window.dilations[i] + 1;
       const int64_t stride = window.strides[i];
       int64_t begin = window.begins[i], end = window.ends[i];
