@@ -117,7 +117,7 @@ def check_source(path: str | Path, model: onnx.ModelProto, session: SpikingSessi
     Raises:
         ModelError: it was compiled from another.
     """
-    known, found = session.artifact.metadata.get("source_sha256"), digest(model)
+    known, found = session.artifact.record.source_sha256, digest(model)
     if known not in (None, found):
         raise ModelError(
             f"{path}: expected the ANN that the network was compiled from (sha256 {known[:12]}…), found "

@@ -22,11 +22,11 @@ from onnx2snn.analysis.evaluation import evaluate, open_reference
 from onnx2snn.checks.findings import examine_both
 from onnx2snn.data.readers import Dataset
 from onnx2snn.data.targets import target_arrays
-from onnx2snn.errors import DataError, OptionError, OutputError
+from onnx2snn.errors import DataError, OptionError, OutputError, first_line
 from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.model.spill import spilling
 from onnx2snn.options import EXPONENTS, CompileOptions
-from onnx2snn.records import Record
+from onnx2snn.records import Record, Share, Size
 from onnx2snn.runtime.session import SpikingSession
 from onnx2snn.tasks import named
 from onnx2snn.tasks.asked import Asked
@@ -111,14 +111,14 @@ class Point(Record):
 
     name: str
     options: dict[str, Any]
-    accuracy: float | None
-    agreement: float | None
-    spikes_per_sample: float
-    synaptic_operations_per_sample: float
-    joules_per_sample: float
-    energy_ratio: float | None
-    milliseconds_per_sample: float
-    reference_accuracy: float | None
+    accuracy: Share | None
+    agreement: Share | None
+    spikes_per_sample: Size
+    synaptic_operations_per_sample: Size
+    joules_per_sample: Size
+    energy_ratio: Size | None
+    milliseconds_per_sample: Size
+    reference_accuracy: Share | None
     best: bool | None = None
     knee: bool | None = None
     measures: dict[str, float | None] = field(default_factory=dict)
@@ -341,16 +341,15 @@ def _key(about: str, options: Mapping[str, Any]) -> str:
 
 
 def _read(place: Path) -> Point | None:
-    """What the cache has of a point; a file that is none counts as nothing."""
+    """What the cache has of a point; a file that is none, or of impossible figures, counts as nothing."""
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
+        return Point.from_dict(json.loads(place.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return None
-    except ValueError:
         return None
     except OSError as error:
         raise OutputError(f"{place}: cannot be read ({error.strerror}); choose another --cache") from error
-    try:
-        return Point.from_dict(found)
-    except (AttributeError, TypeError):
+    except (ValueError, RecursionError) as error:
+        logger.warning(
+            "%s: is measured again, since it is no point of a sweep (%s)", place, first_line(error)
+        )
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx2snn.artifact.pools import most_bits, neuron_before
+from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
+from onnx2snn.artifact.structure import find_time_loop, flat_timesteps, is_time_loop
 from onnx2snn.artifact.sums import gives_sums, pools_of_sums
 from onnx2snn.data.readers import InputSpec
 from onnx2snn.emit.metadata import read_metadata
@@ -26,7 +27,7 @@ from onnx2snn.exits.rule import ExitRule
 from onnx2snn.exits.until_rest import remove_until_rest, stops_at_rest
 from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
-from onnx2snn.ops.names import LOOP, TIMESTEPS
+from onnx2snn.ops.names import TIMESTEPS
 from onnx2snn.options import Schedule
 
 Array = npt.NDArray[Any]
@@ -57,7 +58,7 @@ class Artifact:
         head: from the sums over time and `TIMESTEPS` to the outputs.
         carried: states and sums, in the loop's order.
         cells: the step's nodes with a state, in order; in the schedule `layer` neurons and maximum pools.
-        metadata: what `onnx2snn.emit.metadata` wrote, decoded.
+        record: what it says of itself.
         stops_at_rest: whether the file's Loop ends at the first timestep without a spike.
         answer: the output that is judged, see `onnx2snn.artifact.outputs`; empty for the first.
         named: whether somebody has said so.
@@ -70,15 +71,10 @@ class Artifact:
     head: onnx.ModelProto
     carried: tuple[Carried, ...]
     cells: tuple[onnx.NodeProto, ...]
-    metadata: dict[str, Any]
+    record: Metadata
     stops_at_rest: bool = False
     answer: str = ""
     named: bool = False
-
-    @cached_property
-    def record(self) -> Metadata:
-        """What the artifact says of itself, with types."""
-        return Metadata.from_dict(self.metadata)
 
     @property
     def exit_rule(self) -> ExitRule | None:
@@ -120,7 +116,7 @@ class Artifact:
     @property
     def schedule(self) -> Schedule:
         """`stream` or `layer`."""
-        return "stream" if any(_is_time_loop(node) for node in self.model.graph.node) else "layer"
+        return "stream" if any(is_time_loop(node) for node in self.model.graph.node) else "layer"
 
     def sources(self, cell: onnx.NodeProto) -> list[str]:
         """Names of the neurons whose spikes a cell sends: its own, or those that reach a pool."""
@@ -149,15 +145,11 @@ class Artifact:
 
 def is_artifact(model: onnx.ModelProto) -> bool:
     """Whether a model was written by `onnx2snn compile`."""
-    return any(_is_time_loop(node) or _fires_once(node) for node in model.graph.node)
+    return any(is_time_loop(node) or _fires_once(node) for node in model.graph.node)
 
 
 def _fires_once(node: onnx.NodeProto) -> bool:
     return node.domain == DOMAIN and node.op_type in CELLS and not CELLS[node.op_type].states
-
-
-def _is_time_loop(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Loop" and node.name == LOOP
 
 
 def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
@@ -171,18 +163,17 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
             f"{source}: expected an .snn.onnx file written by `onnx2snn compile`, "
             "found a model without its neurons; compile the model first"
         )
-    if not any(_is_time_loop(node) for node in model.graph.node):
-        return _divide_flat(model)
+    if not any(is_time_loop(node) for node in model.graph.node):
+        return _divide_flat(model, source)
+    find_time_loop(model.graph, source)  # before anything relies on it
     at_rest = stops_at_rest(model)
     model = remove_early_exit(remove_until_rest(model))
-    graph = model.graph
-    position = next(i for i, node in enumerate(graph.node) if _is_time_loop(node))
-    before, loop = graph.node[:position], graph.node[position]
-    trips = loop.input[0]
-    after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[position + 1 :]]
-    body = helper.get_node_attr_value(loop, "body")
+    graph, found = model.graph, find_time_loop(model.graph, source)
+    loop, body, trips = found.node, found.body, found.trips
+    before = graph.node[: found.position]
+    after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[found.position + 1 :]]
     weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
-    timesteps = int(values_of(weights.pop(trips)))
+    del weights[trips]
     types = _types(model, body)
 
     carried = tuple(
@@ -200,13 +191,13 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
     ]
     return Artifact(
         model=model,
-        timesteps=timesteps,
+        timesteps=found.timesteps,
         prefix=part("prefix", before, bridges) if bridges else None,
         step=step,
         head=head,
         carried=carried,
         cells=_cells(steps),
-        metadata=read_metadata(model),
+        record=Metadata.read(read_metadata(model), source),
         stops_at_rest=at_rest,
     )
 
@@ -217,9 +208,9 @@ def _cells(steps: Sequence[onnx.NodeProto]) -> tuple[onnx.NodeProto, ...]:
     return tuple(node for node in steps if node.domain == DOMAIN or node.output[0] in pools)
 
 
-def _divide_flat(model: onnx.ModelProto) -> Artifact:
+def _divide_flat(model: onnx.ModelProto, source: str) -> Artifact:
     """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
-    graph, metadata = model.graph, read_metadata(model)
+    graph, record = model.graph, Metadata.read(read_metadata(model), source)
     weights = {item.name: item for item in graph.initializer}
     cells = _flat_cells(graph.node, weights)
     before, body, after = _sections(graph.node, cells)
@@ -242,13 +233,13 @@ def _divide_flat(model: onnx.ModelProto) -> Artifact:
     bridges = [item.name for item in (*step.graph.input, *head.graph.input) if item.name not in fed]
     return Artifact(
         model=model,
-        timesteps=max(int(metadata["options"]["timesteps"]), most_bits(graph.node)),
+        timesteps=flat_timesteps(record, graph.node, source),
         prefix=part("prefix", before, bridges) if bridges else None,
         step=step,
         head=head,
         carried=carried,
         cells=tuple(cells),
-        metadata=metadata,
+        record=record,
     )
 
 

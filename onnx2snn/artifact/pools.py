@@ -56,6 +56,12 @@ def standard_op(node: onnx.NodeProto) -> str:
 
 
 def most_bits(nodes: Iterable[onnx.NodeProto]) -> int:
-    """The timesteps that the longest radix code of a flat graph takes; 0 where there is none."""
-    attributes = ({item.name: helper.get_attribute_value(item) for item in node.attribute} for node in nodes)
-    return max((int(a["levels"]).bit_length() for a in attributes if a.get("code") == b"radix"), default=0)
+    """The timesteps that the longest code of a flat graph takes, as far as its neurons say; else 0."""
+    most = 0
+    for node in nodes:
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        if attributes.get("code") == b"radix":
+            most = max(most, int(attributes["levels"]).bit_length())
+        neuron = CELLS[node.op_type].neuron if node.domain == DOMAIN and node.op_type in CELLS else None
+        most = max(most, neuron.digits if neuron is not None else 0)
+    return most

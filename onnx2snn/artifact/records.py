@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from onnx2snn.data.preprocessing import Preprocessing
+from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.exits.rule import ExitRule
 from onnx2snn.graph.macs import Macs
-from onnx2snn.records import Record
+from onnx2snn.options import DECLARATIONS, CompileOptions
+from onnx2snn.records import Count, Record, RecordError, Share, Size
 
 Role = Literal["spiking", "linear", "analog", "folded", "refused"]
 ROLES: tuple[Role, ...] = ("spiking", "linear", "analog", "folded", "refused")
@@ -69,9 +73,9 @@ class NeuronRecord(Record):
     """
 
     op: str
-    max_spikes: int
-    levels: float
-    channels: int
+    max_spikes: Count
+    levels: Size
+    channels: Count
     threshold: Spread
     clip: float | None
     theta: str | None = None
@@ -94,11 +98,11 @@ class ActivationRecord(Record):
         threshold: θ.
     """
 
-    zeros: float
+    zeros: Share
     maximum: float
-    bin: float
-    counts: list[int]
-    clipped: float
+    bin: Size
+    counts: list[Count]
+    clipped: Share
     range: Spread
     threshold: Spread
 
@@ -115,7 +119,7 @@ class InputRecord(Record):
         contrast: the logarithm of each sample's deviation: the same.
     """
 
-    samples: int
+    samples: Count
     mean: list[float]
     deviation: list[float]
     least: float
@@ -134,7 +138,7 @@ class CalibrationRecord(Record):
         inputs: input → what it was fed with; None in older files.
     """
 
-    samples: int
+    samples: Count
     source: str
     inputs: dict[str, InputRecord] | None = None
 
@@ -242,7 +246,7 @@ class SearchRecord(Record):
 
 @dataclass(frozen=True)
 class Metadata(Record):
-    """What an artifact says of itself; what an older or foreign file lacks is empty.
+    """What an artifact says of itself; what an older file lacks, or one of which a tool dropped it, is empty.
 
     Attributes:
         nodes: a verdict for each node of the ANN.
@@ -275,3 +279,44 @@ class Metadata(Record):
     schedule: str = "stream"
     source_sha256: str | None = None
     version: str | None = None
+
+    @classmethod
+    def read(cls, held: Mapping[str, Any], source: str) -> Self:
+        """The entries of a file, which anybody may have written, each checked.
+
+        Args:
+            held: the decoded entries.
+            source: what an error calls the file.
+
+        Raises:
+            ModelError: an entry of another form, or a value out of its range.
+        """
+        try:
+            record = cls.from_dict(held)
+            record._check()
+        except (RecordError, OptionError) as error:
+            raise ModelError(
+                f"{source}: metadata onnx2snn.{error}; compile again, or take that entry out"
+            ) from error
+        return record
+
+    def _check(self) -> None:
+        """What types alone do not say."""
+        if self.early_exit is not None and not self.early_exit.thresholds:
+            raise RecordError("early_exit.thresholds", "at least one", [])
+        if self.search is not None and not any(trial.chosen for trial in self.search.trials):
+            raise RecordError("search.trials", "one that is chosen", "none")
+        _check_options(self.options)
+        try:
+            Preprocessing.from_dict(self.preprocessing)
+        except OptionError as error:
+            where = "" if str(error).startswith("preprocessing: ") else "preprocessing."
+            raise OptionError(f"{where}{error}") from error
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Those that this version knows, where they are there."""
+    for name, value in CompileOptions.read_fields(options, "options").items():
+        bounds = DECLARATIONS[name].bounds
+        if bounds is not None and isinstance(value, int) and not bounds[0] <= value <= bounds[1]:
+            raise RecordError(f"options.{name}", f"from {bounds[0]} to {bounds[1]}", value)

@@ -48,6 +48,7 @@ def inspect(model: str, strict: bool, code: Code, json_file: str | None, energy_
     from onnx2snn.analysis.energy import estimate_from_shapes, load_energy_model
     from onnx2snn.artifact.artifact import is_artifact, take_apart
     from onnx2snn.artifact.records import Metadata
+    from onnx2snn.emit.metadata import read_metadata
     from onnx2snn.passes.coverage import count_roles
 
     check_outputs([model, energy_model], {"--json": json_path(json_file)})
@@ -57,12 +58,12 @@ def inspect(model: str, strict: bool, code: Code, json_file: str | None, energy_
         advance("inspect", 0.0)
         compiled = is_artifact(loaded)
         if compiled:
-            held = take_apart(loaded).metadata
-            roles = count_roles(Metadata.from_dict(held).nodes)
-            report: dict[str, Any] = {"kind": "snn", "roles": roles, **held}
+            record = take_apart(loaded, model).record
+            report: dict[str, Any] = {"kind": "snn", "roles": count_roles(record.nodes)}
+            report |= read_metadata(loaded)
         else:
             report = {"kind": "ann", **onnx2snn.inspect(loaded, strict=strict, code=code).to_dict()}
-    record = Metadata.from_dict(report)
+            record = Metadata.from_dict(report)
     macs = None if record.macs is None else record.macs.per_sample
     energy = None if macs is None else estimate_from_shapes(macs, prices)
     out = console_for(json_file)
@@ -93,10 +94,12 @@ def _print_network(out: Console, record: Metadata) -> None:
     options = record.options
     layered = record.schedule == "layer"
     limit, most = ("n", "exponents") if "exponents" in options else ("Γ", "max_spikes")
-    spikes = f"{limit} by layer" if record.adaptation is not None else f"{limit} = {options[most]}"
-    code = f"schedule layer, code {options['code']}"
+    known = {name: options.get(name, "unknown") for name in (most, "code", "timesteps")}
+    spikes = f"{limit} by layer" if record.adaptation is not None else f"{limit} = {known[most]}"
+    code = f"schedule layer, code {known['code']}"
     schedule = f"{code}, {spikes}" if layered and limit == "n" else code if layered else spikes
-    say(out, "compiled", f"by onnx2snn {record.version}, T = {options['timesteps']}, {schedule}")
+    version = record.version or "of an unknown version"
+    say(out, "compiled", f"by onnx2snn {version}, T = {known['timesteps']}, {schedule}")
     if record.adaptation is not None:
         say(out, "adapted", tables.adaptation_line(record.adaptation))
     if record.early_exit is not None:

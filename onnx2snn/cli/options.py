@@ -244,8 +244,7 @@ def read_preprocessing(values: dict[str, Any], base: Preprocessing) -> Preproces
 
 def recorded(session: SpikingSession, values: dict[str, Any]) -> Preprocessing:
     """The preprocessing that an artifact was compiled with, as far as options do not change it."""
-    recorded = session.artifact.metadata.get("preprocessing")
-    return read_preprocessing(values, Preprocessing.from_dict(recorded) if recorded else Preprocessing())
+    return read_preprocessing(values, Preprocessing.from_dict(session.artifact.record.preprocessing))
 
 
 def read_timesteps(text: str | None, compiled: int) -> list[int]:

@@ -28,11 +28,12 @@ def read_metadata(model: onnx.ModelProto) -> dict[str, Any]:
     """
     decoded: dict[str, Any] = {}
     for entry in model.metadata_props:
-        if entry.key.startswith(METADATA_PREFIX):
-            try:
-                decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
-            except json.JSONDecodeError as error:
-                raise ModelError(
-                    f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
-                ) from error
+        if not entry.key.startswith(METADATA_PREFIX):
+            continue
+        try:
+            decoded[entry.key.removeprefix(METADATA_PREFIX)] = json.loads(entry.value)
+        except (ValueError, RecursionError) as error:  # no JSON, a number of thousands of digits, too deep
+            raise ModelError(
+                f"metadata '{entry.key}': expected JSON, found {entry.value[:40]!r}; compile again"
+            ) from error
     return decoded

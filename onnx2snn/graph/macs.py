@@ -12,7 +12,7 @@ from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.sections import divide, is_neuron
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import RECURRENT, SHAPE_OPS, WEIGHTED, standard
-from onnx2snn.records import Record
+from onnx2snn.records import Count, Record, Share
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Macs(Record):
             all others may read spikes.
     """
 
-    per_sample: int | None
-    fed_by_spikes: int | None
-    share: float | None
-    first: int | None = None
+    per_sample: Count | None
+    fed_by_spikes: Count | None
+    share: Share | None
+    first: Count | None = None
 
     @property
     def not_fed(self) -> int | None:

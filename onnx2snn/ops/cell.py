@@ -54,6 +54,7 @@ class Neuron:
         adaptable: whether a search may choose its thresholds and its limit.
         tune: the attributes and the thresholds with which it has another limit, from both.
         scales: whether it does the same on u/θ with θ = 1, so that θ may move into the weights around it.
+        digits: the timesteps of a run, where the operator is made for so many; else 0.
     """
 
     suits: Callable[[Any, Any], bool]
@@ -65,6 +66,7 @@ class Neuron:
     adaptable: bool = False
     tune: Callable[[int, Array], tuple[dict[str, Any], Array]] | None = None
     scales: bool = False
+    digits: int = 0
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ def _cell(timesteps: int) -> Cell:
             fires_once=True,
             adaptable=True,
             tune=graded_if.tune,
+            digits=timesteps,
         ),
         sums=True,
         count=partial(_count, timesteps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from importlib import resources
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 import onnx2snn
 from onnx2snn.analysis import candidates as module
 from onnx2snn.analysis.candidates import KINDS, command, describe
-from onnx2snn.analysis.sweep import Grid, Sweep, find_knee
+from onnx2snn.analysis.sweep import Grid, Point, Sweep, _read, find_knee
 from onnx2snn.cli import main
 from onnx2snn.errors import OptionError
 from onnx2snn.report.plots import plot_sweep
@@ -226,3 +227,47 @@ def test_graded_points_stand_beside_the_others_on_the_frontier(folder, tmp_path)
     assert "--code graded" in found["command"]
     assert f"--exponents {knee['options']['exponents']}" in found["command"]
     assert "graded-layer" in (tmp_path / "x.svg").read_text()
+
+
+POINT = Point(
+    "stream", {"timesteps": 2}, 0.5, 1.0, 3.0, 4.0, 5.0, None, 7.0, None, measures={"accuracy": 0.5}
+)
+
+
+def test_a_point_comes_back_from_the_cache(tmp_path):
+    place = tmp_path / "p.json"
+    assert _read(place) is None
+    place.write_text(json.dumps(POINT.to_dict()))
+    assert _read(place) == POINT
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"joules_per_sample": -1.0}, "joules_per_sample: expected a finite number, at least 0, found -1.0"),
+        ({"spikes_per_sample": float("nan")}, "spikes_per_sample: expected a finite number, found nan"),
+        ({"accuracy": 50.0}, "accuracy: expected a finite number, from 0 to 1, found 50.0"),
+        ({"measures": [1]}, "measures: expected names with values, found [1]"),
+        ({"measures": {"accuracy": "good"}}, "measures.accuracy: expected a finite number, found 'good'"),
+        ({"name": None}, "name: expected a text, found none"),
+        ({"options": "all"}, "options: expected names with values, found 'all'"),
+        ({"best": "yes"}, "best: expected true or false, found 'yes'"),
+    ],
+)
+def test_a_poisoned_cache_is_measured_again(tmp_path, caplog, change, said):
+    place = tmp_path / "p.json"
+    place.write_text(json.dumps(POINT.to_dict() | change))
+    with caplog.at_level(logging.WARNING):
+        assert _read(place) is None
+    assert [record.message for record in caplog.records] == [
+        f"{place}: is measured again, since it is no point of a sweep ({said})"
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b"1" * 9999, b'{"name": "x"}'])
+def test_a_cache_that_is_no_point_at_all(tmp_path, caplog, content):
+    place = tmp_path / "p.json"
+    place.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert _read(place) is None
+    assert len(caplog.records) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from onnx2snn.artifact.records import (
     ROLES,
@@ -15,6 +16,8 @@ from onnx2snn.artifact.records import (
     Spread,
     Verdict,
 )
+from onnx2snn.errors import ModelError
+from onnx2snn.exits.rule import ExitRule
 
 NEURON = NeuronRecord("BurstIF", 4, 4.0, 2, Spread(0.5, 1.0, 2.0), None, theta="r/one", unit=[0.5, 2.0])
 
@@ -63,3 +66,45 @@ def test_an_older_file_lacks_and_a_newer_one_has_more():
 
 def test_roles_are_in_the_order_of_a_report():
     assert ROLES == ("spiking", "linear", "analog", "folded", "refused")
+
+
+GOOD = {"options": {"timesteps": 8, "code": "burst", "levels": "auto"}, "preprocessing": {"scale": 0.5}}
+RULE = {"criterion": "confidence", "thresholds": [0.9]}
+
+
+def test_what_a_file_says_is_read_once():
+    read = Metadata.read(GOOD | {"early_exit": RULE}, "net")
+    assert read.options == GOOD["options"]
+    assert read.early_exit == ExitRule("confidence", (0.9,))
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"options": 3}, "options: expected names with values, found 3"),
+        (
+            {"options": {"timesteps": 1 << 40}},
+            "options.timesteps: expected from 1 to 65536, found 1099511627776",
+        ),
+        ({"options": {"timesteps": "8"}}, "options.timesteps: expected a whole number, found '8'"),
+        ({"options": {"code": "morse"}}, "options.code: expected one of "),
+        ({"neurons": {"r": {}}}, "neurons.r.op: expected a value, found none"),
+        ({"neurons": [1]}, "neurons: expected names with values, found [1]"),
+        ({"nodes": [3]}, "nodes[0]: expected names with values, found 3"),
+        ({"early_exit": RULE | {"thresholds": []}}, "early_exit.thresholds: expected at least one, found []"),
+        ({"early_exit": RULE | {"criterion": "mood"}}, "early_exit.criterion: expected one of confidence, "),
+        ({"source_sha256": 7}, "source_sha256: expected a text, found 7"),
+        (
+            {"preprocessing": {"scale": 0}},
+            "preprocessing.scale: expected a finite number other than 0, found 0",
+        ),
+        ({"preprocessing": {"colour": 1}}, "preprocessing: expected the fields scale, "),
+        ({"macs": {"per_sample": -4}}, "macs.per_sample: expected a whole number, at least 0, found -4"),
+    ],
+)
+def test_what_it_cannot_say_is_named(held, said):
+    with pytest.raises(ModelError) as caught:
+        Metadata.read(held, "net.snn.onnx")
+    message = str(caught.value)
+    assert message.startswith(f"net.snn.onnx: metadata onnx2snn.{said}")
+    assert message.endswith("; compile again, or take that entry out")

@@ -48,8 +48,8 @@ def test_compile_writes_beside_the_user_by_default(digits, tmp_path, monkeypatch
     )
     assert [path.name for path in tmp_path.iterdir()] == ["digits.snn.onnx"]
     session = onnx2snn.SpikingSession("digits.snn.onnx")
-    assert session.artifact.metadata["calibration"]["samples"] == 8
-    options = session.artifact.metadata["options"]
+    assert session.artifact.record.calibration.samples == 8
+    options = session.artifact.record.options
     assert {
         key: options[key] for key in ("timesteps", "max_spikes", "levels", "threshold", "granularity")
     } == {"timesteps": 2, "max_spikes": 2, "levels": 1, "threshold": "max", "granularity": "layer"}

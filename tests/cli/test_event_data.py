@@ -60,7 +60,7 @@ def test_what_is_recorded_is_not_typed_again() -> None:
     call("run", "net.snn.onnx", "--input", "d.npz", "-o", "more.npz", "--frames", "count:4")
     assert np.load("more.npz")["y"].shape == (32, 3)
     session = onnx2snn.SpikingSession("net.snn.onnx")
-    recorded = onnx2snn.Preprocessing.from_dict(session.artifact.metadata["preprocessing"])
+    recorded = onnx2snn.Preprocessing.from_dict(session.artifact.record.preprocessing)
     assert (recorded.frames, recorded.sensor, recorded.normalize) == ("count:2", (HEIGHT, WIDTH), "max")
 
 

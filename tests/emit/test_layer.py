@@ -155,7 +155,7 @@ def test_parts_give_what_the_whole_gives(name, rng):
     assert not any(node.domain for node in parts.head.graph.node)
     neurons = [node.name for node in artifact.graph.node if node.domain]
     assert [cell.name for cell in parts.neurons] == neurons
-    assert set(parts.metadata["neurons"]) == set(neurons)
+    assert set(parts.record.neurons) == set(neurons)
 
 
 @pytest.mark.parametrize("name", NETS)

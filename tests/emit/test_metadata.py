@@ -36,3 +36,12 @@ def test_damaged_entries_are_named():
         ModelError, match=r"^metadata 'onnx2snn.options': expected JSON, found '{'; compile again$"
     ):
         read_metadata(model)
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "1" * 9999])
+def test_what_nobody_can_decode_is_no_json(value):
+    """Too deep, and a number of thousands of digits."""
+    model = onnx.ModelProto()
+    model.metadata_props.add(key="onnx2snn.options", value=value)
+    with pytest.raises(ModelError, match=r"^metadata 'onnx2snn.options': expected JSON, found"):
+        read_metadata(model)

@@ -9,6 +9,7 @@ import pytest
 
 import onnx2snn
 from onnx2snn.artifact.artifact import take_apart
+from onnx2snn.emit.metadata import read_metadata
 from tests.helpers import normal, parse
 
 NET = "(float[N,8] x) => (float[N,3] y) { h = MatMul(x, w1) r = Relu(h) y = MatMul(r, w2) }"
@@ -27,7 +28,7 @@ def build(rng, **options):
 def test_counts_ranges_and_what_is_clipped(rng, options):
     compiled, activations = build(rng, threshold="percentile", percentile=90.0, **options)
     said = compiled.report.to_dict()["activations"]["r"]
-    assert take_apart(compiled.model).metadata["activations"] == {"r": said}
+    assert read_metadata(compiled.model)["activations"] == {"r": said}
     assert said["zeros"] == pytest.approx((activations == 0).mean(), rel=1e-5)
     assert said["maximum"] == pytest.approx(activations.max(), rel=1e-5)
     assert sum(said["counts"]) == (activations > 0).sum()

@@ -207,6 +207,6 @@ def test_metadata_names_the_source_and_the_thresholds(rng, kind):
     dtype = {"float16": np.float16, "float": np.float32, "double": np.float64}[kind]
     compiled = onnx2snn.compile(model, rng.standard_normal((8, 4)).astype(dtype))
     artifact = onnx2snn.SpikingSession(compiled.model).artifact
-    assert artifact.metadata["source_sha256"] == digest(model)
+    assert artifact.record.source_sha256 == digest(model)
     held = {item.name for item in artifact.step.graph.initializer}
-    assert {neuron["theta"] for neuron in artifact.metadata["neurons"].values()} <= held
+    assert {neuron.theta for neuron in artifact.record.neurons.values()} <= held

@@ -217,7 +217,7 @@ def test_an_exact_neuron_gives_the_ann(rng: np.random.Generator, options: dict, 
     )
     (name,) = session.neurons
     (cell,) = session.artifact.neurons
-    unit = np.asarray(session.artifact.metadata["neurons"][name].get("unit", [1.0]), np.float32)
+    unit = np.asarray(session.artifact.record.neurons[name].unit or [1.0], np.float32)
     kind = Rectifier(
         ceiling=1.5 if activation == "Clip" else np.inf,
         slope=np.float32(0.3) if activation == "LeakyRelu" else None,

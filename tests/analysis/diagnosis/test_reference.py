@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 
 import onnx2snn
 from onnx2snn.analysis.diagnosis.reference import PreparedReference
+from onnx2snn.artifact.records import Metadata
 from onnx2snn.errors import ModelError
 from tests.helpers import parse, run
 
@@ -106,7 +109,7 @@ def test_an_ann_of_other_names_is_refused(tmp_path):
         node.name = f"other_{node.output[0]}"
     onnx.save(other, tmp_path / "other.onnx")
     unsigned = onnx2snn.SpikingSession(onnx2snn.compile(parse(TEXT, **WEIGHTS), X, code="burst").model)
-    del unsigned.artifact.metadata["source_sha256"]
+    unsigned.artifact = replace(unsigned.artifact, record=Metadata())
     with pytest.raises(ModelError) as caught:
         PreparedReference(tmp_path / "other.onnx", unsigned)
     assert str(caught.value) == (
