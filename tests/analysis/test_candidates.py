@@ -22,6 +22,6 @@ def test_a_network_of_each_choice_on_the_same_samples(rng):
         options = KINDS[kind] | {"timesteps": 2}
         session = candidates.session(options)
         assert session.timesteps == 2
-        assert session.artifact.metadata["calibration"]["samples"] == 12
+        assert session.artifact.record.calibration.samples == 12
         assert describe(options) == f"{kind}, T = 2"
     assert command(options) == "--schedule layer --code radix --timesteps 2"
