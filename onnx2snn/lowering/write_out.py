@@ -9,6 +9,7 @@ from importlib import import_module
 import onnx
 from onnx import NodeProto
 
+from onnx2snn.lowering.classic import unzip
 from onnx2snn.lowering.quantized import MOVES, moves_quantized, write_clip, write_move
 from onnx2snn.lowering.writer import Writer
 from onnx2snn.model.domains import MISPLACED
@@ -36,6 +37,7 @@ RULES = _load(
     "normalization",
     "attention",
     "trained",
+    "classic",
 )
 
 
@@ -74,11 +76,12 @@ def write_out(model: onnx.ModelProto) -> WrittenOut:
     Raises:
         ModelError: it cannot be brought to the project's opset.
     """
+    model, done = _unzipped(model)
     if not any(_key(node) in RULES for node in model.graph.node):
-        return WrittenOut(model, [])
+        return WrittenOut(model, done)
     raised = raise_opset(model)
     writer = Writer(raised)
-    done = [
+    done += [
         Written(writer.node.name, writer.node.op_type, _reason(writer, made))
         for made in writer.rewrite(lambda node: _rule_of(writer, node))
         if writer.remark or [node.op_type for node in made] != [writer.node.op_type]
@@ -91,10 +94,22 @@ def write_out(model: onnx.ModelProto) -> WrittenOut:
 
 
 def runnable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model as it is; written out where it has operators that onnxruntime lacks."""
-    if not any(node.op_type in MISPLACED for node in model.graph.node):
+    """The model as it is; written out where it has operators that onnxruntime lacks, or gives no tensors."""
+    if not any(node.op_type in (*MISPLACED, "ZipMap") for node in model.graph.node):
         return model
     return write_out(flatten_model(model)).model
+
+
+def _unzipped(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[Written]]:
+    """The model with scores in the place of dictionaries of scores, before anything asks for its types."""
+    if not any(node.op_type == "ZipMap" for node in model.graph.node):
+        return model, []
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    return plain, [
+        Written(node, "ZipMap", "gives its scores as they are, a column a class, without their labels")
+        for node in unzip(plain)
+    ]
 
 
 def _key(node: NodeProto) -> tuple[str, str]:

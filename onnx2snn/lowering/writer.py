@@ -223,6 +223,12 @@ class Writer:
         self.initializer(np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(element)), name)
         return name
 
+    def numbers_for_names(self) -> None:
+        """Declare whole numbers where the model declares strings: a rule has written these as numbers."""
+        for item in (*self.model.graph.output, *self.model.graph.value_info):
+            if item.type.tensor_type.elem_type == TensorProto.STRING:
+                item.type.tensor_type.elem_type = TensorProto.INT64
+
     def initializer(self, value: Array, name: str) -> None:
         """Write a constant of this name."""
         tensor = numpy_helper.from_array(value, name)

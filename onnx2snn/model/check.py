@@ -82,8 +82,9 @@ def _check_what_onnx_does_not(model: onnx.ModelProto, source: str) -> None:
         raise ModelError(
             f"{source}: expected dense weights, found sparse initializers; export the model without them"
         )
+    zipped = {name for node in model.graph.node if node.op_type == "ZipMap" for name in node.output}
     for value in (*model.graph.input, *model.graph.output):
-        if not value.type.HasField("tensor_type"):
+        if not value.type.HasField("tensor_type") and value.name not in zipped:  # these are written out
             kind = (value.type.WhichOneof("value") or "nothing").removesuffix("_type")
             raise ModelError(
                 f"{source}: '{value.name}': expected inputs and outputs that are tensors, found a {kind}; "

@@ -19,9 +19,12 @@ _PRODUCTS = frozenset.union(
 )
 #: Operators that give on what they read as it is.
 _MOVES = having(moves=True) | {"Cast", "CastLike", "Concat", "DepthToSpace", "Expand", "Split", "Tile"}
-#: Integers that NumPy lacks, and the operators that may read them: what these make of them is written out.
-_FOUR_BITS = (onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+#: What NumPy has no numbers for, and the operators that may read it: what these make of it is written out.
+_WRITTEN_OUT: dict[int, tuple[str, ...]] = {
+    onnx.TensorProto.INT4: ("QuantizeLinear", "DequantizeLinear"),
+    onnx.TensorProto.UINT4: ("QuantizeLinear", "DequantizeLinear"),
+    onnx.TensorProto.STRING: ("ArrayFeatureExtractor",),
+}
 
 
 def check_constants(model: onnx.ModelProto, source: str) -> None:
@@ -33,9 +36,13 @@ def check_constants(model: onnx.ModelProto, source: str) -> None:
     """
     nodes = list(nested(model.graph.node))
     multiplied = _multiplied(nodes)
-    others = {name for node in nodes if node.op_type not in _QUANTIZERS for name in node.input}
+    readers: dict[str, set[str]] = {}
+    for node in nodes:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
     for name, tensor in _constants(model, nodes):
-        if not is_present(tensor) or (tensor.data_type in _FOUR_BITS and name not in others):
+        allowed = _WRITTEN_OUT.get(tensor.data_type)
+        if not is_present(tensor) or (allowed is not None and readers.get(name, set()) <= {*allowed}):
             continue
         try:
             values = values_of(tensor)

@@ -12,12 +12,12 @@ from onnx2snn.lowering.write_out import WrittenOut, write_out
 from onnx2snn.model.file import flatten_model
 from tests.helpers import Arrays, run
 
-DOMAINS = ("com.microsoft", "ai.onnx.ml", "qonnx.custom_op.general")
+DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 3, "qonnx.custom_op.general": 1}
 
 
 def foreign(text: str, opset: int = 21, **constants: np.ndarray) -> onnx.ModelProto:
     """A model from `(inputs) => (outputs) { nodes }`; any domain may be used, and float[] is of any shape."""
-    imports = ", ".join(f'"{domain}" : 1' for domain in DOMAINS)
+    imports = ", ".join(f'"{domain}" : {version}' for domain, version in DOMAINS.items())
     model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}, {imports}]> g{text}')
     for item in model.graph.output:
         if not item.type.tensor_type.shape.dim:
