@@ -36,7 +36,7 @@ def judge(part: ModuleType, seed: int, folder: Path, without: frozenset[int]) ->
     """What became of one candidate: what happened, where, and the words for it."""
     try:
         return {"what": part.attempt(seed, folder, without), "where": "", "words": ""}
-    except Exception as error:  # noqa: BLE001  (any is what the attack looks for)
+    except BaseException as error:  # noqa: BLE001  (any is what is looked for; Rust's panics are no Exception)
         name = type(error).__name__
         what = {"LeftError": "file left", "UntidyError": "untidy", "DifferenceError": "differs"}.get(
             name, "traceback"

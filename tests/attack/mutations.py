@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import onnx
+import onnx.checker
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 Model = onnx.ModelProto
@@ -455,11 +456,6 @@ def mutate(model: Model, mutations: Sequence[Mutation], rng: Random) -> Model:
     for mutation in mutations:
         try:
             mutation(mutated, rng)
-        except (
-            ImpossibleError,
-            ValueError,
-            TypeError,
-            KeyError,
-        ):  # not this one, or not after those before it
-            continue
+        except (ImpossibleError, ValueError, TypeError, KeyError, OSError, onnx.checker.ValidationError):
+            continue  # not this one, or not after those before it
     return mutated
