@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -142,9 +144,10 @@ def read_aedat4(file: Path) -> Recordings:
     aedat = _package("aedat", file)
     check_regular(file)
     try:
-        decoder = aedat.Decoder(str(file))
-        sizes = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
-        packets = _at_most((packet["events"] for packet in decoder if "events" in packet), MOST_UNPACKED)
+        with _panics_are_errors():
+            decoder = aedat.Decoder(str(file))
+            sizes = [stream for stream in decoder.id_to_stream().values() if stream["type"] == "events"]
+            packets = _at_most((packet["events"] for packet in decoder if "events" in packet), MOST_UNPACKED)
     except (RuntimeError, ValueError) as error:
         raise DataError(
             f"{file}: expected a whole AEDAT4 file, found one that cannot be read ({one_line(error)}); "
@@ -161,6 +164,24 @@ def read_aedat4(file: Path) -> Recordings:
         for name, kind in _AEDAT4.items()
     }
     return one_recording(str(file), columns, sensor)
+
+
+@contextmanager
+def _panics_are_errors() -> Iterator[None]:
+    """What is written in Rust panics of offsets out of range: no `Exception`, and told to stderr as well."""
+    with ExitStack() as afterwards:
+        with suppress(OSError):  # no stderr, nobody to be told
+            said = os.dup(2)
+            afterwards.callback(os.close, said)
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            afterwards.callback(os.dup2, said, 2)
+        try:
+            yield
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            raise ValueError(one_line(error)) from error
 
 
 def _at_most(packets: Iterable[NDArray[Any]], most: int) -> list[NDArray[Any]]:

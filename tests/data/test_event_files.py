@@ -197,15 +197,23 @@ def test_aedat4_without_packets_is_an_empty_recording(tmp_path: Path) -> None:
         (aedat4(rows(20))[:-1], r"d\.aedat4: expected a whole AEDAT4 file, found one that cannot be read \("),
         (aedat4(rows(20))[:100], "expected a whole AEDAT4 file"),
         (b"", "expected a whole AEDAT4 file"),
+        # The header begins elsewhere, of which the decoder panics.
+        (
+            aedat4(rows(20))[:21] + b"\xff" + aedat4(rows(20))[22:],
+            "expected a whole AEDAT4 file.* out of range",
+        ),
         (b"#!AER-DAT3.1\r\n" + bytes(100), "expected a whole AEDAT4 file.* magic"),
         (aedat4(streams=2), "expected one stream of events, found 2; export"),
         (aedat4(streams=0), "no stream found in the description"),
     ],
 )
-def test_refuses_broken_aedat4(tmp_path: Path, content: bytes, message: str) -> None:
+def test_refuses_broken_aedat4(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes, message: str
+) -> None:
     (tmp_path / "d.aedat4").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_aedat4(tmp_path / "d.aedat4")
+    assert capfd.readouterr().err == ""
 
 
 def test_raw_of_prophesee(tmp_path: Path) -> None:
