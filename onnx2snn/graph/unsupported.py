@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from onnx2snn.engine.blocked import BLOCKED_DOMAIN
 from onnx2snn.graph.graph import Node, constant
 from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
@@ -60,6 +61,12 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
     if node.domain == NEWER:
         reason = f"ONNX added it after opset {OPSET_VERSION}, and it has no form in older operators"
         return reason, f"export the model with opset {OPSET_VERSION}"
+    if node.domain == BLOCKED_DOMAIN:
+        reason = f"'{node.domain}' has channels in the blocks of the processor that wrote the file"
+        return (
+            reason,
+            "let onnxruntime optimise the model at ORT_ENABLE_EXTENDED, or give the model from before",
+        )
     if node.domain == FOREIGN:
         return "an operator that ONNX does not define", "export the model with ONNX's own operators"
     if node.domain not in (None, "", DOMAIN):

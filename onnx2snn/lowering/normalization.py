@@ -58,12 +58,13 @@ def write_embedding(w: Writer) -> None:
 
 def _normalize(w: Writer, source: str, gamma: str, beta: str, results: list[str], simplified: bool) -> None:
     """Write a normalisation; of `results`, mean and 1/deviation are given where somebody reads them."""
-    axis, epsilon = w.attribute("axis", -1), w.attribute("epsilon", _EPSILON.get(w.node.op_type, 1e-12))
+    epsilon = w.attribute("epsilon", _EPSILON.get(w.node.op_type, 1e-12))
     if not simplified:
         wanted = results if w.is_read(*filter(None, results[1:])) else results[:1]
-        w.put("LayerNormalization", source, gamma, beta, out=wanted, axis=axis, epsilon=epsilon)
+        w.put("LayerNormalization", source, gamma, beta, out=wanted, epsilon=epsilon)
         return
-    axes = w.number(range(axis, 0) if axis < 0 else range(axis, w.rank(source)), "axes", _INT64)
+    axis = w.attribute("axis", -1)
+    axes = w.number([axis] if axis == -1 else range(w.rank(source))[axis:], "axes", _INT64)
     mean = w.put("ReduceMean", w.put("Mul", source, source, part="square"), axes)
     shifted = w.put("Add", mean, w.number(epsilon, "epsilon", w.element(source)), part="shifted")
     root = w.put("Sqrt", shifted, part="root")

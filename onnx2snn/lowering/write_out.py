@@ -12,6 +12,7 @@ from onnx import NodeProto
 from onnx2snn.lowering.classic import unzip
 from onnx2snn.lowering.quantized import MOVES, moves_quantized, write_clip, write_move
 from onnx2snn.lowering.writer import Writer
+from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.domains import MISPLACED
 from onnx2snn.model.file import flatten_model, raise_opset
 
@@ -32,6 +33,7 @@ RULES = _load(
     "layout",
     "qoperators",
     "integers",
+    "packed",
     "fused",
     "activations",
     "normalization",
@@ -86,6 +88,7 @@ def write_out(model: onnx.ModelProto) -> WrittenOut:
         for made in writer.rewrite(lambda node: _rule_of(writer, node))
         if writer.remark or [node.op_type for node in made] != [writer.node.op_type]
     ]
+    check_attributes(raised, "model")  # those of foreign operators mean something only now
     used = {node.domain for node in raised.graph.node} | {""}
     kept = [item for item in raised.opset_import if item.domain in used]
     del raised.opset_import[:]

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 
+#: What rules meet in nodes that miss an attribute, or have one of another kind.
+_MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError)
+
+
 class CannotWriteError(Onnx2SnnError):
     """A node that its rule cannot write out, and why: it stays, and is refused by name."""
 
@@ -81,10 +85,15 @@ class Writer:
             rule, before = rule_of(node), len(self._nodes)
             try:
                 if rule is not None:
-                    rule(self)
-            except CannotWriteError as error:
+                    with np.errstate(all="ignore"):  # of numbers that are not finite nothing is written
+                        rule(self)
+            except (CannotWriteError, *_MALFORMED) as error:
                 del self._nodes[before:]
                 self.remark = str(error)
+                if not isinstance(error, CannotWriteError):
+                    self.remark = (
+                        f"its inputs and attributes are not those that it should have ({first_line(error)})"
+                    )
                 self._append(node)
                 yield []
             else:
@@ -220,7 +229,10 @@ class Writer:
     def number(self, value: npt.ArrayLike, part: str, element: int = TensorProto.FLOAT) -> str:
         """Write a constant of this element type; returns its name."""
         name = self.name(part)
-        self.initializer(np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(element)), name)
+        array = np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(element))
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise CannotWriteError("it would need numbers that are not finite")
+        self.initializer(array, name)
         return name
 
     def numbers_for_names(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from onnx2snn.graph.graph import Constant, Node, Variable
 from onnx2snn.graph.unsupported import why_unsupported
+from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN
 
@@ -54,6 +55,11 @@ def test_domains():
         "an operator of the domain 'com.microsoft', which ONNX does not define",
         "export the model with ONNX's own operators",
     )
+    assert why_unsupported(node("Conv", "com.microsoft.nchwc")) == (
+        "'com.microsoft.nchwc' has channels in the blocks of the processor that wrote the file",
+        "let onnxruntime optimise the model at ORT_ENABLE_EXTENDED, or give the model from before",
+    )
+    assert why_unsupported(node("Quant", FOREIGN))[0] == "an operator that ONNX does not define"
     assert why_unsupported(node("Swish", NEWER)) == (
         "ONNX added it after opset 21, and it has no form in older operators",
         "export the model with opset 21",

@@ -104,6 +104,13 @@ def test_what_cannot_be_written_is_refused_with_the_reason():
     assert found == {"m": why, "y": f"{why}: the rank of 'm' is not known"}
 
 
+@pytest.mark.parametrize("node", ["FusedConv(x)", "Attention(x, x)", "QLinearAdd(x)", "MatMulNBits(x, x)"])
+def test_a_node_without_its_attributes_or_inputs_is_refused(node):
+    model = foreign(f"(float[N,4] x) => (float[N,4] y) {{ y = com.microsoft.{node} }}")
+    with pytest.raises(onnx2snn.errors.ModelError):
+        onnx2snn.compile(model, np.zeros((2, 4), np.float32))
+
+
 def test_an_old_opset_is_raised_first(rng):
     text = """(float[N,4] x) => (float[N,1,4] y) {
         b = com.microsoft.DequantizeLinear(w, s) c = MatMul(x, b) y = Unsqueeze<axes = [1]>(c) }"""

@@ -44,6 +44,15 @@ def test_a_node_that_cannot_be_written_stays_with_its_reason():
     assert [n.op_type for n in model.graph.node] == ["Relu", "Gone", "Neg"]
 
 
+def test_a_node_that_is_not_as_its_rule_expects_stays_too():
+    def rule(w):
+        w.put("Abs", w.input(0), number=w.attribute("missing") + 1)
+
+    model, _, made = rewritten(rule)
+    assert made == [[]]
+    assert [n.op_type for n in model.graph.node] == ["Relu", "Gone", "Neg"]
+
+
 def test_readers_are_led_elsewhere_and_outputs_keep_their_names():
     model, _, _ = rewritten(lambda w: w.instead(w.node.output[0], w.input(0)))
     assert [(n.op_type, list(n.input)) for n in model.graph.node] == [("Relu", ["x"]), ("Neg", ["a"])]
