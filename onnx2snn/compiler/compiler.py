@@ -39,6 +39,7 @@ from onnx2snn.graph.macs import count_macs
 from onnx2snn.memory import peak_memory
 from onnx2snn.model.check import check_model, check_structure
 from onnx2snn.model.file import digest, load_model
+from onnx2snn.model.header import mended
 from onnx2snn.model.save import save_model
 from onnx2snn.model.spill import spilling
 from onnx2snn.model.weights import initializers, is_present, let_go, place_of, references
@@ -340,8 +341,8 @@ def read_model(model: object, *, weights: bool = True) -> onnx.ModelProto:
     if isinstance(model, str | Path):
         source, loaded = str(model), load_model(model, weights=weights)
     elif isinstance(model, onnx.ModelProto):
-        source, loaded = "model", model
-        check_model(model, source)
+        source, loaded = "model", mended(model)
+        check_model(loaded, source)
         if weights and not all(map(is_present, initializers(model.graph))):
             raise ModelError(
                 f"{source}: expected its weights, found some left out; give the path of its file"

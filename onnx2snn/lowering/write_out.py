@@ -13,7 +13,8 @@ from onnx2snn.lowering.classic import unzip
 from onnx2snn.lowering.quantized import MOVES, moves_quantized, write_clip, write_move
 from onnx2snn.lowering.writer import Writer
 from onnx2snn.model.attributes import check_attributes
-from onnx2snn.model.domains import MISPLACED
+from onnx2snn.model.broadcast import BROADCASTING
+from onnx2snn.model.domains import MISPLACED, first_opset, own_opset
 from onnx2snn.model.file import flatten_model, raise_opset
 
 Rule = Callable[[Writer], None]
@@ -97,10 +98,12 @@ def write_out(model: onnx.ModelProto) -> WrittenOut:
 
 
 def runnable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model as it is; written out where it has operators that onnxruntime lacks, or gives no tensors."""
-    if not any(node.op_type in (*MISPLACED, "ZipMap") for node in model.graph.node):
+    """The model as it is; at our opset where onnxruntime lacks operators in its own, or gets no tensors."""
+    opset, odd = own_opset(model), (*MISPLACED, "ZipMap")
+    lacking = any(node.op_type in odd or first_opset(node) > opset for node in model.graph.node)
+    if not opset or (opset >= BROADCASTING and not lacking):
         return model
-    return write_out(flatten_model(model)).model
+    return raise_opset(write_out(flatten_model(model)).model)
 
 
 def _unzipped(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[Written]]:

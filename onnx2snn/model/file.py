@@ -25,7 +25,8 @@ from onnx2snn.files import check_regular
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.attributes import check_attributes
 from onnx2snn.model.check import check_model
-from onnx2snn.model.domains import with_domains
+from onnx2snn.model.domains import EARLY, own_opset, with_domains
+from onnx2snn.model.header import mended
 from onnx2snn.model.newer import inline_newer
 from onnx2snn.model.nodes import nested, tensors
 from onnx2snn.model.opset import convert, write_out_constants
@@ -68,6 +69,7 @@ def load_model(path: str | Path, *, weights: bool = True) -> onnx.ModelProto:
             f"{path}: the model or its external data cannot be read ({first_line(error)}); "
             "keep the data files beside the model and make them readable"
         ) from error
+    model = mended(model)
     check_model(model, str(path))
     return model
 
@@ -100,7 +102,26 @@ def _read(tensor: onnx.TensorProto, folder: Path) -> None:
 def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without local functions, every node with a name of its own: what the reports speak of."""
     flat = _inline_functions(with_domains(model))
+    if any(node.domain == EARLY for node in flat.graph.node):
+        flat = _raise_around(flat)
     inline_newer(flat)
+    _name_nodes(flat)
+    return flat
+
+
+def _raise_around(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model at our opset, in which operators that it used before they were there are ordinary ones."""
+    _name_nodes(model)
+    raised = raise_opset(model)
+    for node in raised.graph.node:
+        node.domain = "" if node.domain == EARLY else node.domain
+    kept = [entry for entry in raised.opset_import if entry.domain != EARLY]
+    del raised.opset_import[:]
+    raised.opset_import.extend(kept)
+    return raised
+
+
+def _name_nodes(flat: onnx.ModelProto) -> None:
     taken: set[str] = set()
     # Names that the user gave come first: an unnamed node must not take one of them.
     for node in sorted(flat.graph.node, key=lambda node: not node.name):
@@ -108,7 +129,6 @@ def flatten_model(model: onnx.ModelProto) -> onnx.ModelProto:
         numbered = (f"{wanted}_{number}" for number in count(1))
         node.name = next(name for name in chain([wanted], numbered) if name not in taken)
         taken.add(node.name)
-    return flat
 
 
 def _inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -156,10 +176,10 @@ def raise_opset(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _raise(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
-    if opset is None or opset < OLDEST_OPSET:
+    opset = own_opset(model)
+    if opset < OLDEST_OPSET:
         raise ModelError(
-            f"model opset: expected {OLDEST_OPSET} or newer, found {opset}; "
+            f"model opset: expected {OLDEST_OPSET} or newer, found {opset or None}; "
             "export the model again with a newer opset"
         )
     if opset == OPSET_VERSION:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
 
 import onnx
 import onnx.defs
@@ -11,6 +10,7 @@ import onnx.inliner
 import onnx.shape_inference
 
 from onnx2snn.errors import first_line
+from onnx2snn.model.domains import first_opset
 from onnx2snn.model.parking import park, unpark
 from onnx2snn.ops import OPSET_VERSION
 
@@ -25,7 +25,7 @@ def inline_newer(model: onnx.ModelProto) -> None:
 
     What has none gets the domain `NEWER`, by which it is refused.
     """
-    newer = sorted({node.op_type for node in model.graph.node if _first_opset(node) > OPSET_VERSION})
+    newer = sorted({node.op_type for node in model.graph.node if first_opset(node) > OPSET_VERSION})
     if not newer:
         return
     weights = park(model)
@@ -56,23 +56,9 @@ def inline_newer(model: onnx.ModelProto) -> None:
 def _write_out_defaults(model: onnx.ModelProto) -> None:
     """Give newer operators the attributes that they leave out: inlined bodies refer to each of them."""
     for node in model.graph.node:
-        if _first_opset(node) <= OPSET_VERSION:
+        if first_opset(node) <= OPSET_VERSION:
             continue
         given = {attribute.name for attribute in node.attribute}
         for name, attribute in onnx.defs.get_schema(node.op_type).attributes.items():
             if name not in given and attribute.default_value.name:
                 node.attribute.append(attribute.default_value)
-
-
-@cache
-def _opsets() -> dict[str, int]:
-    """For every operator of ONNX's own domain, the opset that brought it."""
-    first: dict[str, int] = {}
-    for schema in onnx.defs.get_all_schemas_with_history():
-        if not schema.domain:
-            first[schema.name] = min(schema.since_version, first.get(schema.name, schema.since_version))
-    return first
-
-
-def _first_opset(node: onnx.NodeProto) -> int:
-    return 0 if node.domain not in ("", "ai.onnx") else _opsets().get(node.op_type, 0)

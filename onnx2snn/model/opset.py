@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnx.shape_inference
 import onnx.version_converter
 from onnx import numpy_helper
 from onnx.version_converter import ConvertError
 
+from onnx2snn.model.broadcast import BROADCASTING, broadcast_as_numpy
 from onnx2snn.ops import OPSET_VERSION
 
-#: The opset from which on operators broadcast as NumPy does.
-_BROADCASTING = 7
 #: The opset in which Resize got its coordinate_transformation_mode.
 _RESIZE_WITH_COORDINATES = 11
 #: The opset from which on Hardmax works along one axis.
 _HARDMAX_ON_ONE_AXIS = 13
 
 
-def _align_slopes(model: onnx.ModelProto) -> None:
-    """Let slopes [C] of a PRelu lie along the channels, as they did before opset 7, not on the last axis."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = (*inferred.graph.input, *inferred.graph.value_info)
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-    slopes = {
-        node.input[1]: ranks.get(node.input[0], 0) for node in model.graph.node if node.op_type == "PRelu"
-    }
-    for tensor in model.graph.initializer:
-        if len(tensor.dims) == 1 and tensor.dims[0] > 1 and slopes.get(tensor.name, 0) > 2:
-            tensor.dims.extend([1] * (slopes[tensor.name] - 2))
-
-
 def convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """The model at our opset, with what ONNX's converter leaves out.
 
     It lacks the way back for GlobalMaxPool, which has never changed; it lets Upsample and the first Resize
-    forget where they took pixels from, Hardmax that it took several axes as one, PRelu where its slopes lay.
+    forget where they took pixels from, and Hardmax that it took several axes as one. Out of opset 6 leads
+    `broadcast_as_numpy`.
 
     Args:
         model: changed.
@@ -45,8 +31,8 @@ def convert(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     Raises:
         RuntimeError, ValueError, ConvertError, ValidationError, InferenceError: the converter's own.
     """
-    if opset < _BROADCASTING:
-        _align_slopes(model)
+    if opset < BROADCASTING:
+        broadcast_as_numpy(model)
     if opset < _HARDMAX_ON_ONE_AXIS:
         _flatten_hardmax(model)
     pools = {node.name for node in model.graph.node if node.op_type == "GlobalMaxPool"}

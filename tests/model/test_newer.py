@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import onnx2snn
+from onnx2snn.engine.engines import OnnxruntimeEngine
 from onnx2snn.model.newer import NEWER as DOMAIN
 from onnx2snn.model.newer import inline_newer
 from tests.helpers import of_opset, run
@@ -73,3 +74,32 @@ def test_what_has_no_older_form_gets_a_domain_by_which_it_is_refused():
     model = of_opset(26, "(float[N,4] x) => (float[N,4] y) { y = CumProd(x, axis) }", axis=np.int64(1))
     inline_newer(model)
     assert [(node.op_type, node.domain) for node in model.graph.node] == [("CumProd", DOMAIN)]
+
+
+EARLY = {
+    "LayerNormalization": (12, "m = LayerNormalization<axis = -1>(r, s, b)"),
+    "Gelu": (13, "m = Gelu(r)"),
+    "HardSwish among what changed": (
+        12,
+        "u = Unsqueeze<axes = [1]>(r) h = HardSwish(u) m = Squeeze<axes = [1]>(h)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_operators_that_the_declared_opset_lacks(name, rng):
+    """The others mean what they meant in it: Softmax over all axes from the first, axes as attributes."""
+    opset, body = EARLY[name]
+    text = (
+        f"(float[N,4] x) => (float[N,4] y) {{ a = MatMul(x, w) r = Relu(a) {body} y = Softmax<axis = 1>(m) }}"
+    )
+    weights = {"w": rng.standard_normal((4, 4)), "s": np.arange(1.0, 5), "b": np.ones(4)}
+    used = {key: np.float32(value) for key, value in weights.items() if key == "w" or "Layer" in name}
+    model, x = of_opset(opset, text, **used), rng.standard_normal((16, 4)).astype(np.float32)
+    modern = body.replace("<axes = [1]>(r)", "(r, one)").replace("<axes = [1]>(h)", "(h, one)")
+    one = {"one": np.int64([1])} if "one" in modern else {}
+    (expected,) = run(of_opset(21, text.replace(body, modern), **used, **one), {"x": x})
+    artifact = onnx2snn.compile(model, x, timesteps=16, exponents=12).model
+    np.testing.assert_allclose(run(artifact, {"x": x})[0], expected, atol=0.01)
+    (reference,) = OnnxruntimeEngine(model).run({"x": x}).values()
+    np.testing.assert_allclose(reference, expected, atol=1e-5)
