@@ -17,6 +17,8 @@ from onnx2snn.errors import DataError, one_line
 from onnx2snn.files import check_regular
 
 _REMEDY = "write COCO's images, annotations and categories"
+#: A float32 holds every whole number up to this one.
+_MOST_PIXELS = 1 << 24
 #: Parts of a path that a file name may have, at most.
 _DEEPEST = 8
 
@@ -61,7 +63,7 @@ def _load(file: Path) -> Mapping[str, Any]:
     check_regular(file, "JSON")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: expected JSON, cannot be read ({one_line(error)}); {_REMEDY}") from error
     needed = {"images": {"id"}, "annotations": {"image_id", "category_id", "bbox"}, "categories": {"id"}}
     for key, fields in needed.items():
@@ -69,28 +71,28 @@ def _load(file: Path) -> Mapping[str, Any]:
         if not isinstance(records, list):
             raise DataError(f"{file}: expected a list '{key}', found none; {_REMEDY}")
         for number, record in enumerate(records):
-            if not isinstance(record, dict) or fields - record.keys():
-                raise DataError(
-                    f"{file}: {key}[{number}]: expected {', '.join(sorted(fields))}, found "
-                    f"{', '.join(sorted(record)) if isinstance(record, dict) else 'no record'}; {_REMEDY}"
-                )
-            if "bbox" in fields and not _is_box(record["bbox"]):
-                raise DataError(
-                    f"{file}: {key}[{number}]: expected bbox [x, y, width, height] in pixels, found "
-                    f"{str(record['bbox'])[:60]}; {_REMEDY}"
-                )
-            if "id" in fields and not isinstance(record["id"], int):
-                raise DataError(
-                    f"{file}: {key}[{number}]: expected a whole number as id, found {record['id']!r}; "
-                    f"{_REMEDY}"
-                )
+            if (wrong := _wrong(record, fields)) is not None:
+                raise DataError(f"{file}: {key}[{number}]: {wrong}; {_REMEDY}")
     return dict(content)
+
+
+def _wrong(record: object, fields: set[str]) -> str | None:
+    """What is wrong with a record that has to have these fields, as half a sentence."""
+    if not isinstance(record, dict) or fields - record.keys():
+        found = ", ".join(sorted(record))[:200] if isinstance(record, dict) else "no record"
+        return f"expected {', '.join(sorted(fields))}, found {found}"
+    for name in sorted(fields - {"bbox"}):
+        if not isinstance(record[name], int):
+            return f"expected a whole number as {name}, found {repr(record[name])[:60]}"
+    if "bbox" in fields and not _is_box(record["bbox"]):
+        return f"expected bbox [x, y, width, height] in pixels, found {str(record['bbox'])[:60]}"
+    return None
 
 
 def _is_box(box: object) -> bool:
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
         return False
-    return bool(np.isfinite(box).all()) and min(box[2:]) >= 0
+    return all(abs(value) <= _MOST_PIXELS for value in box) and min(box[2:]) >= 0  # no NaN either
 
 
 def _by_order(file: Path, ids: Sequence[int], samples: int, *, cut: bool) -> Sequence[int]:

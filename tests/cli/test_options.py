@@ -106,7 +106,8 @@ def test_what_is_not_given_stays():
 
 def test_preprocessing_is_that_of_the_artifact():
     def of(metadata, **values):
-        session = SimpleNamespace(artifact=SimpleNamespace(metadata=metadata))
+        record = SimpleNamespace(preprocessing=metadata.get("preprocessing", {}))
+        session = SimpleNamespace(artifact=SimpleNamespace(record=record))
         return recorded(session, NOTHING | values)
 
     compiled = Preprocessing(scale=0.5, std=(2.0,))

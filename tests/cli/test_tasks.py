@@ -100,7 +100,7 @@ def test_images_and_their_table():
         ("restore.snn.onnx --data images.npz --data-range -1", "--data-range: expected a number above 0"),
         (
             "detect.snn.onnx --data detect.npy --labels nothing.json",
-            "nothing.json: expected JSON, cannot be read",
+            "nothing.json: expected JSON, found nothing there; check the path",
         ),
         ("detect.snn.onnx --data detect.npy --early-exit confidence", "expected class scores [N, classes]"),
     ],

@@ -55,15 +55,24 @@ def test_other_samples(file):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (None, "expected JSON, cannot be read"),
+        ("{", "expected JSON, cannot be read"),
         ([], "expected a list 'images', found none"),
         ({"annotations": {}}, "expected a list 'annotations', found none"),
         ({"images": [{"name": 1}]}, r"images\[0\]: expected id, found name"),
+        ("[" * 100_000, "expected JSON, cannot be read .*recursion"),
         ({"images": [3]}, r"images\[0\]: expected id, found no record"),
         ({"categories": [{"id": "cat"}]}, r"categories\[0\]: expected a whole number as id, found 'cat'"),
         (
             {"annotations": [{"image_id": 9, "category_id": 7, "bbox": [1, 2, -3, 4]}]},
             r"annotations\[0\]: expected bbox \[x, y, width, height\] in pixels, found \[1, 2, -3, 4\]",
+        ),
+        (
+            {"annotations": [{"image_id": 9, "category_id": 7, "bbox": [1 << 70, 2, 3, 4]}]},
+            r"expected bbox .* found \[1180591620717411303424, 2, 3, 4\]",
+        ),
+        (
+            {"annotations": [{"image_id": [9], "category_id": 7, "bbox": [1, 2, 3, 4]}]},
+            r"annotations\[0\]: expected a whole number as image_id, found \[9\]",
         ),
         (
             {"annotations": [{"image_id": 9, "category_id": 7, "bbox": [1, 2, 3]}]},
@@ -77,8 +86,8 @@ def test_other_samples(file):
     ],
 )
 def test_what_is_no_coco_file(file, changed, message):
-    if changed is None:
-        file.write_text("{")
+    if isinstance(changed, str):
+        file.write_text(changed)
     else:
         file.write_text(json.dumps(changed if isinstance(changed, list) else BOXES | changed))
     with pytest.raises(DataError, match=message) as caught:
