@@ -11,7 +11,8 @@ import onnx.parser
 import onnxruntime
 from onnx import numpy_helper
 
-from onnx2snn.graph.graph import Graph, read_graph, write_model
+from onnx2snn.graph.graph import Graph, write_model
+from onnx2snn.graph.reading import read_graph
 from onnx2snn.model.file import flatten_model
 from onnx2snn.options import CompileOptions
 from onnx2snn.passes.base import Context, Note, Pass

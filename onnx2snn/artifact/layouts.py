@@ -12,6 +12,7 @@ import onnx
 from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact, final_name
+from onnx2snn.graph.subgraphs import CONTROL_FLOW
 from onnx2snn.model.weights import values_of
 from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.standard import RECURRENT, SHAPE_OPS, having
@@ -25,8 +26,8 @@ Layout = int | None
 
 #: Operators that may put an axis in front of all others.
 _REPEATING = ("Expand", "Tile")
-#: Operators that give as many values as there are to find.
-_LOSING = ("Compress", "NonMaxSuppression", "NonZero", "Unique")
+#: Operators that give as many values as there are to find, and control flow, into which nobody looks.
+_LOSING = ("Compress", "NonMaxSuppression", "NonZero", "Unique", *CONTROL_FLOW)
 #: What keeps an axis of samples that is not the first.
 _KEEPING = having(rows="each") | having(keeps_axis=True)
 

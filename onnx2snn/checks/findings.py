@@ -18,7 +18,7 @@ from onnx2snn.checks.net import Net, look_at
 from onnx2snn.checks.outliers import stretched
 from onnx2snn.data.dataset import Dataset
 from onnx2snn.errors import DataError, ModelError
-from onnx2snn.graph.graph import read_graph
+from onnx2snn.graph.reading import read_graph
 from onnx2snn.model.file import flatten_model, load_model
 
 logger = logging.getLogger(__name__)

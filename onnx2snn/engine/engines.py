@@ -23,6 +23,7 @@ from onnx.reference.ops import op_conv, op_conv_transpose
 
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.engine.left_in_files import Weights, leave_in_files
+from onnx2snn.engine.loops import Loop
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
 from onnx2snn.engine.recurrent import GRU, LSTM, RNN
 from onnx2snn.engine.shortcuts import convolve_shortcuts
@@ -274,7 +275,7 @@ class NumpyEngine:
         in_files.inline(plain)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
-            better = (ConvTranspose, GatherElements, QLinearConv, LSTM, GRU, RNN)
+            better = (ConvTranspose, GatherElements, QLinearConv, LSTM, GRU, RNN, Loop)
             self._evaluator = ReferenceEvaluator(plain, new_ops=[*better, *own])
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("load", error) from error

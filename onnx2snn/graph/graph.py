@@ -16,7 +16,6 @@ import numpy.typing as npt
 import onnx
 import onnx.shape_inference
 import onnx_graphsurgeon as gs
-from onnx.external_data_helper import uses_external_data
 from onnx_graphsurgeon import Constant as Constant
 from onnx_graphsurgeon import Graph as Graph
 from onnx_graphsurgeon import Node as Node
@@ -25,10 +24,10 @@ from onnx_graphsurgeon import Variable as Variable
 from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from onnx2snn.engine.engines import OnnxruntimeEngine, errors_only
 from onnx2snn.errors import ModelError, first_line
+from onnx2snn.graph.subgraphs import CONTROL_FLOW, bodies, inner_nodes, is_control_flow, make_explicit
 from onnx2snn.model import weights as in_files
-from onnx2snn.model.file import IR_VERSION, normalize_model
+from onnx2snn.model.file import IR_VERSION
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
@@ -42,49 +41,27 @@ Array = npt.NDArray[Any]
 G_LOGGER.severity = G_LOGGER.CRITICAL
 
 
-def read_graph(model: onnx.ModelProto) -> Graph:
-    """Bring a flattened model into the flat graph: normalized, constants and shape arithmetic folded.
-
-    Args:
-        model: as `flatten_model` in `onnx2snn.model.file` gives it; not changed.
-
-    Raises:
-        ModelError: see `normalize_model` in `onnx2snn.model.file`.
-    """
-    normalized = normalize_model(model)
-    graph = gs.import_onnx(normalized)
-    _map_weights(graph, normalized)
-    # Once shape arithmetic is constant, shapes behind it can be inferred, and then more of it is constant.
-    before = len(graph.nodes) + 1
-    refused = any(
-        list(node.subgraphs()) for node in graph.nodes
-    )  # control flow: there is nothing to fold for
-    while len(graph.nodes) < before and not refused:
-        before = len(graph.nodes)
-        try:
-            _fold_mapped(tidy(graph))
-            with errors_only():
-                for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
-                    tidy(
-                        tidy(graph).fold_constants(
-                            fold_shapes=False, partitioning=partitioning, should_exclude_node=_reads_mapped
-                        )
-                    )
-        except (ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise ModelError(
-                f"model: constants cannot be computed ({first_line(error)}); export the model again"
-            ) from error
-        infer_shapes(graph)
-        fold_shapes(graph)
-    return graph
-
-
 def import_graph(model: onnx.ModelProto) -> Graph:
     """A model as it is, spiking operators as nodes, to look at."""
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
     del plain.functions[:]
-    return gs.import_onnx(plain)
+    return _with_bodies(gs.import_onnx(plain), plain)
+
+
+def import_explicit(model: onnx.ModelProto, *, inside: bool = False) -> Graph:
+    """A model whose control flow reads nothing from outside, which it is made to; bodies stay messages."""
+    make_explicit(model, inside=inside)
+    return _with_bodies(gs.import_onnx(model), model)
+
+
+def _with_bodies(graph: Graph, model: onnx.ModelProto) -> Graph:
+    """Let control flow keep its bodies as messages, into which onnx_graphsurgeon does not look."""
+    flows = {node.output[0]: node for node in model.graph.node if is_control_flow(node)}
+    for node in graph.nodes:
+        if is_flow(node) and node.outputs[0].name in flows:
+            node.attrs["body"] = next(bodies(flows[node.outputs[0].name]))
+    return graph
 
 
 def fold_shapes(graph: Graph) -> None:
@@ -129,46 +106,10 @@ def _known_dimensions(node: Node) -> Array | None:
     return None if (values < 0).any() else values
 
 
-def _map_weights(graph: Graph, model: onnx.ModelProto) -> None:
-    """Maps of their files for weights that are there; zeros, which take no memory, for what was left out."""
-    tensors = graph.tensors()
-    for item in model.graph.initializer:
-        if not uses_external_data(item) or item.name not in tensors:
-            continue
-        if in_files.is_present(item):
-            tensors[item.name].values = in_files.values_of(item)
-        else:
-            zero = np.zeros((), onnx.helper.tensor_dtype_to_np_dtype(item.data_type))
-            tensors[item.name].values = np.broadcast_to(zero, tuple(item.dims))
-
-
-def _is_mapped(tensor: Tensor) -> bool:
+def is_mapped(tensor: Tensor) -> bool:
     """Whether a tensor is a constant in a file; one that onnx_graphsurgeon has yet to read is none."""
     values = tensor._values if isinstance(tensor, Constant) else None
     return isinstance(values, np.ndarray) and in_files.is_mapped(values)
-
-
-def _reads_mapped(node: Node) -> bool:
-    """Whether a node reads weights in files, which onnx_graphsurgeon would read into memory."""
-    return any(map(_is_mapped, node.inputs))
-
-
-#: Operators whose constants the passes fold themselves: of trained quantisers.
-_KEPT = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-
-
-def _fold_mapped(graph: Graph) -> None:
-    """Compute what depends on constants alone, some of them in files, node by node; it goes to files too."""
-    for node in list(graph.nodes):
-        if node.op in _KEPT or not _reads_mapped(node) or any(True for _ in operands(node)):
-            continue
-        names = [tensor.name for tensor in node.outputs]
-        made = OnnxruntimeEngine(extract(graph, [], names)).run({})
-        for tensor in list(node.outputs):
-            value = made[tensor.name]
-            value = stored(value) if in_files.is_large(value.nbytes) else value
-            reroute(graph, tensor, Constant(unique_name(graph, f"{tensor.name}/computed"), value))
-    tidy(graph)
 
 
 def infer_shapes(graph: Graph) -> None:
@@ -221,7 +162,7 @@ def write_model(graph: Graph) -> onnx.ModelProto:
 def _with_references(graph: Graph) -> Graph:
     """The graph; a copy with references for weights that are in files, or have to be."""
     constants = [tensor for tensor in graph.tensors().values() if isinstance(tensor, Constant)]
-    inside = [tensor for tensor in constants if not _is_mapped(tensor)]
+    inside = [tensor for tensor in constants if not is_mapped(tensor)]
     if sum(tensor._values.nbytes for tensor in inside) > in_files.MOST_BYTES:
         for tensor in inside:
             if in_files.is_large(tensor._values.nbytes):
@@ -229,7 +170,7 @@ def _with_references(graph: Graph) -> Graph:
     elif len(inside) == len(constants):
         return graph
     referring = clone(graph)
-    for tensor in filter(_is_mapped, referring.tensors().values()):
+    for tensor in filter(is_mapped, referring.tensors().values()):
         reference = in_files.refer(tensor.name, tensor.values)
         if reference is not None and in_files.is_large(tensor.values.nbytes):
             tensor.values = LazyValues(reference)
@@ -305,11 +246,24 @@ def operands(node: Node) -> Iterator[Tensor]:
     return (tensor for tensor in node.inputs if not isinstance(tensor, Constant) and not tensor.is_empty())
 
 
+def is_flow(node: Node) -> bool:
+    """Whether the node is control flow, which has a body."""
+    return not node.domain and node.op in CONTROL_FLOW
+
+
+def has_layers(node: Node) -> bool:
+    """Whether the node multiplies by weights within: a recurrent one, or one with layers in its body."""
+    if node.domain:
+        return False
+    inner = inner_nodes(node.attrs["body"]) if is_flow(node) else ()
+    return node.op in RECURRENT or any(one.op_type in WEIGHTED | RECURRENT for one in inner)
+
+
 def before_weights(graph: Graph) -> set[str]:
     """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
     names: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.op in WEIGHTED | RECURRENT or any(tensor.name in names for tensor in node.outputs):
+        if node.op in WEIGHTED or has_layers(node) or any(tensor.name in names for tensor in node.outputs):
             names.update(tensor.name for tensor in node.inputs)
     return names
 

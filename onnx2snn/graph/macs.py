@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, operands
+from onnx2snn.graph.graph import Graph, Node, Tensor, has_layers, is_cell, is_flow, operands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.sections import divide, is_neuron
 from onnx2snn.ops import CELLS
@@ -59,6 +59,8 @@ def count_macs(graph: Graph) -> Macs:
             tensor for tensor in operands(node) if tensor.name in sections.temporal or standard(node.op).joins
         ]
         only_spikes = bool(changing) and all(tensor.name in spikes for tensor in changing)
+        if is_flow(node) and has_layers(node):
+            return Macs(None, None, None)  # what a body computes is not counted
         if node.op in WEIGHTED | RECURRENT and not node.domain:
             macs = _macs(node, copies, batch)
             if macs is None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.graph.graph import Graph, Node, is_cell, operands
+from onnx2snn.graph.control import depends_on_data
+from onnx2snn.graph.graph import Graph, Node, has_layers, is_cell, is_flow, operands
 from onnx2snn.graph.linear import REARRANGES, why_not_linear
 from onnx2snn.graph.rectifiers import rectifier
-from onnx2snn.ops.standard import RECURRENT, SHAPE_OPS, WEIGHTED, standard
+from onnx2snn.ops.standard import SHAPE_OPS, WEIGHTED, standard
 
 Array = npt.NDArray[Any]
 
@@ -50,18 +51,20 @@ def first_of_tail(graph: Graph) -> list[Node]:
 
 
 def is_shaped_by(node: Node, changing: Collection[str]) -> bool:
-    """Whether the shape of what a node gives depends on the values of tensors that change, which it reads."""
+    """Whether tensors that change, which a node reads, give the shape of its output, or the way it takes."""
     record = standard(node.op)
     if node.domain:
         return False
+    if is_flow(node):
+        return depends_on_data(node, changing)
     if record.value_shaped:
         return any(tensor.name in changing for tensor in operands(node))
     return bool(record.linear) and not record.indexes and why_not_linear(node, changing) == REARRANGES
 
 
 def _activates(node: Node) -> bool:
-    weighted = not node.domain and node.op in WEIGHTED | RECURRENT
-    return weighted or is_cell(node) or rectifier(node) is not None
+    weighted = not node.domain and node.op in WEIGHTED
+    return weighted or has_layers(node) or is_cell(node) or rectifier(node) is not None
 
 
 def filled_up(*values: Array) -> list[Array]:

@@ -12,6 +12,7 @@ from onnx2snn.graph.graph import (
     Tensor,
     before_weights,
     constant,
+    has_layers,
     is_cell,
     is_float,
     is_output,
@@ -23,7 +24,7 @@ from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import Univariate, find_functions, is_elementwise
 from onnx2snn.ops import CELLS
-from onnx2snn.ops.standard import COPIES, RECURRENT, SHAPE_OPS, WEIGHTED, passes_spikes, standard
+from onnx2snn.ops.standard import COPIES, SHAPE_OPS, WEIGHTED, passes_spikes, standard
 
 #: What arrives in a tensor: spikes of neurons, or values that weights or an island have made.
 _Arriving = Literal["spikes", "values"]
@@ -153,7 +154,8 @@ def _places(graph: Graph, tensor: Tensor, arriving: Mapping[str, _Arriving]) -> 
 def _arrived(node: Node, arriving: Mapping[str, _Arriving]) -> _Arriving | None:
     """What a node hands on; None for what depends on no weights yet."""
     given = {arriving[tensor.name] for tensor in operands(node) if tensor.name in arriving}
-    if node.op in WEIGHTED | RECURRENT and any(constant(tensor) is None for tensor in node.inputs):
+    multiplies = node.op in WEIGHTED or has_layers(node)
+    if multiplies and any(constant(tensor) is None for tensor in node.inputs):
         return "values"
     if not given or "values" in given:
         return "values" if given else None

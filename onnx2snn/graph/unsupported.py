@@ -6,19 +6,22 @@ import numpy as np
 import onnx
 
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN
-from onnx2snn.graph.graph import Node, constant
+from onnx2snn.graph.graph import Node, constant, is_flow
+from onnx2snn.graph.subgraphs import inner_nodes
 from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import DOMAIN, OPSET_VERSION
 from onnx2snn.ops.standard import RECURRENT
 
-_TRACE = "export the model with fixed control flow (trace it rather than script it)"
+#: Remedy for control flow.
+TRACE = "export the model with fixed control flow (trace it rather than script it)"
 _TIME_FIRST = "export it with layout = 0, a Transpose before it and one behind"
+_OWN = "export the model with ONNX's own operators"
 _RANDOM = "export the model in evaluation mode"
 _TENSORS = "move it out of the model, before its input or after its output"
 
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("control flow in the input model", _TRACE, ("If", "Loop", "Scan", "SequenceMap")),
+    ("control flow over a sequence", TRACE, ("SequenceMap",)),
     (
         "it draws random numbers",
         _RANDOM,
@@ -71,7 +74,7 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
         return "an operator that ONNX does not define", "export the model with ONNX's own operators"
     if node.domain not in (None, "", DOMAIN):
         reason = f"an operator of the domain '{node.domain}', which ONNX does not define"
-        return reason, "export the model with ONNX's own operators"
+        return reason, _OWN
     # onnx_graphsurgeon leaves ONNX's own number for an element type that NumPy lacks.
     exotic = next((tensor.dtype for tensor in node.outputs if isinstance(tensor.dtype, int)), None)
     if exotic is not None:
@@ -87,7 +90,18 @@ def why_unsupported(node: Node) -> tuple[str, str] | None:
             return f"a bound of {max(sizes)} values, where ONNX takes one", "write it as Min and Max"
     if node.op in RECURRENT and node.attrs.get("layout"):
         return "it has its samples first (layout = 1), for which onnxruntime has no kernel", _TIME_FIRST
-    return _BY_OP.get(node.op)
+    return _BY_OP.get(node.op) or (_within(node) if is_flow(node) else None)
+
+
+def _within(node: Node) -> tuple[str, str] | None:
+    """Reason and remedy for control flow with an operator in its body that is refused anywhere."""
+    for inner in inner_nodes(node.attrs["body"]):
+        if inner.domain not in ("", DOMAIN):
+            return f"its body has '{inner.domain}.{inner.op_type}', which ONNX does not define", _OWN
+        if inner.op_type in _BY_OP:
+            reason, remedy = _BY_OP[inner.op_type]
+            return f"its body has {inner.op_type}: {reason}", remedy
+    return None
 
 
 def _is_training(node: Node) -> bool:

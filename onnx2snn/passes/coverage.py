@@ -10,13 +10,27 @@ import onnx
 
 from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
-from onnx2snn.graph.graph import Graph, Node, Tensor, is_cell, is_float, is_output, operands, producer
+from onnx2snn.graph.control import depends_on_data
+from onnx2snn.graph.graph import (
+    Graph,
+    Node,
+    Tensor,
+    before_weights,
+    has_layers,
+    is_cell,
+    is_float,
+    is_flow,
+    is_output,
+    operands,
+    producer,
+)
 from onnx2snn.graph.islands import find_islands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
+from onnx2snn.graph.subgraphs import CONTROL_FLOW
 from onnx2snn.graph.tail import find_tail
-from onnx2snn.graph.unsupported import why_unsupported
+from onnx2snn.graph.unsupported import TRACE, why_unsupported
 from onnx2snn.model.domains import FOREIGN
 from onnx2snn.model.newer import NEWER
 from onnx2snn.ops import CELLS
@@ -30,6 +44,8 @@ _PLACES: dict[Section, str] = {
 }
 #: What is different where neurons give the sum of what they have sent.
 _PLACES_OF_SUMS: dict[Section, str] = {**_PLACES, "head": "after the last neuron: applied once, to the sum"}
+
+_UNROLLED = "its way is known: what it runs stands in its place"
 
 
 def judge(
@@ -64,7 +80,8 @@ def judge(
             role: Role = "spiking" if note.outcome == "spiking" else "folded"
             verdicts.append(Verdict(node.name, op, role, note.reason))
         else:
-            reason = "constant or unused: computed while compiling"
+            flows = node.op_type in CONTROL_FLOW
+            reason = _UNROLLED if flows else "constant or unused: computed while compiling"
             verdicts.append(Verdict(node.name, op, "folded", reason))
     for extra in present.values():
         if not is_cell(extra) and _spikes(extra.name, notes):
@@ -111,6 +128,7 @@ class _Surroundings:
         self.sections: Sections = divide(graph)
         self.islands = find_islands(graph, self.sections)
         self._fed, self._tail = _depending(graph), find_tail(graph)
+        self._weighty = before_weights(graph)
         self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
         self._places = _PLACES_OF_SUMS if self._sums else _PLACES
         self._read = "sums" if self._sums else "running means"
@@ -122,6 +140,8 @@ class _Surroundings:
         if unsupported is not None:
             why, remedy = unsupported
             return _refused(node, f"{why}: {reason}" if reason else why, remedy)
+        if self._chooses_layers(node):
+            return _refused(node, "data decide which layers it runs, or what layers behind it read", TRACE)
         if node.name in self.sections.cells:
             return Verdict(node.name, node.op, "spiking", reason or self._what_it_is(node))
         if node.name in self.islands:
@@ -134,6 +154,12 @@ class _Surroundings:
         if why_not_linear(node, self._fed if section == "prefix" else temporal) is None:
             return Verdict(node.name, node.op, "linear", reason or self._places[section])
         return Verdict(node.name, node.op, "analog", self._tailed(node) or self._places[section])
+
+    def _chooses_layers(self, node: Node) -> bool:
+        """Whether control flow that depends on data has layers in it, or behind it."""
+        if not is_flow(node) or not depends_on_data(node, self._fed):
+            return False
+        return has_layers(node) or any(tensor.name in self._weighty for tensor in node.outputs)
 
     def _tailed(self, node: Node) -> str:
         """Where an activation stands that is none of a neuron's; empty for any other node."""

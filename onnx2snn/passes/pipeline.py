@@ -11,7 +11,8 @@ from importlib import import_module
 import numpy as np
 import onnx
 
-from onnx2snn.graph.graph import Graph, read_graph
+from onnx2snn.graph.graph import Graph
+from onnx2snn.graph.reading import read_graph
 from onnx2snn.lowering.write_out import write_out
 from onnx2snn.model.file import flatten_model
 from onnx2snn.options import CompileOptions

@@ -24,8 +24,7 @@ def node(op, domain="", dtype=np.float32, inputs=(), **attributes):
 @pytest.mark.parametrize(
     ("op", "expected"),
     [
-        ("If", ("control flow in the input model", TRACE)),
-        ("SequenceMap", ("control flow in the input model", TRACE)),
+        ("SequenceMap", ("control flow over a sequence", TRACE)),
         ("Bernoulli", ("it draws random numbers", "export the model in evaluation mode")),
         ("StringSplit", ("it works on strings", TENSORS)),
         ("SequenceAt", ("it works on sequences, optional values or files, not on tensors", TENSORS)),
@@ -34,6 +33,26 @@ def node(op, domain="", dtype=np.float32, inputs=(), **attributes):
 )
 def test_a_kind_of_operator_has_a_reason_and_a_remedy(op, expected):
     assert why_unsupported(node(op)) == expected
+
+
+@pytest.mark.parametrize(
+    ("inner", "expected"),
+    [
+        (("RandomNormalLike", ""), ("its body has RandomNormalLike: it draws random numbers", EVALUATION[1])),
+        (
+            ("Gelu", "com.microsoft"),
+            (
+                "its body has 'com.microsoft.Gelu', which ONNX does not define",
+                "export the model with ONNX's own operators",
+            ),
+        ),
+        (("Tanh", ""), None),
+    ],
+)
+def test_control_flow_is_as_what_lies_in_it(inner, expected):
+    op, domain = inner
+    body = onnx.helper.make_graph([onnx.helper.make_node(op, ["s"], ["t"], domain=domain)], "b", [], [])
+    assert why_unsupported(node("Loop", body=body)) == expected
 
 
 def test_what_no_runtime_has_is_refused():
