@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,22 +29,30 @@ def decided_by(node: Node) -> list[int]:
 
 
 def depends_on_data(node: Node, changing: Collection[str]) -> bool:
-    """Whether tensors that change decide the way of a node, or of control flow or a shape within it."""
+    """Whether tensors that change decide the way of a node, or a shape within it."""
+    shaped = (inner for inner in _moved_within(node) if standard(inner.op_type).value_shaped)
+    return data_decide(node, changing) or any(True for _ in shaped)
+
+
+def data_decide(node: Node, changing: Collection[str]) -> bool:
+    """Whether tensors that change decide the way of a node, or that of control flow within it."""
     if any(index < len(node.inputs) and node.inputs[index].name in changing for index in decided_by(node)):
         return True
-    if node.attrs["body"].name == CHOICE:
-        inside = [inner for inner in node.attrs["body"].node if inner.op_type == "If"]
-        graphs = [body for inner in inside for body in bodies(inner)]
-    else:
-        graphs = [node.attrs["body"]]
-    return any(
-        inner.op_type in CONTROL_FLOW or standard(inner.op_type).value_shaped
-        for graph in graphs
-        for inner in _moved(graph, turns=node.op == "Loop" and graph is node.attrs["body"])
-    )
+    return any(inner.op_type in CONTROL_FLOW for inner in _moved_within(node))
 
 
-def _moved(body: onnx.GraphProto, *, turns: bool) -> Iterable[onnx.NodeProto]:
+def _moved_within(node: Node) -> Iterator[onnx.NodeProto]:
+    """The nodes in the bodies of a node whose values may change with what comes in."""
+    body: onnx.GraphProto = node.attrs["body"]
+    if body.name != CHOICE:
+        yield from _moved(body, turns=node.op == "Loop")
+        return
+    for inner in body.node:
+        for branch in bodies(inner):
+            yield from _moved(branch, turns=False)
+
+
+def _moved(body: onnx.GraphProto, *, turns: bool) -> Iterator[onnx.NodeProto]:
     """The nodes of a body, and of those within it, whose values may change with what comes in."""
     known = _slice(body) | {item.name for item in body.input[:1]} if turns else set()
     moving = ({item.name for item in body.input} | set(read_outside(body))) - known

@@ -41,6 +41,11 @@ def make_explicit(model: onnx.ModelProto, *, inside: bool = False) -> None:
     constants |= _constants(graph.node)
     for name in [item.name for item in graph.input]:
         constants.pop(name, None)
+    taken = {*constants, *(item.name for item in graph.input)}
+    taken |= {name for node in graph.node for name in node.output}
+    for node in flows:
+        for body in bodies(node):
+            _set_apart(body, taken)
     types = {item.name: item.type for item in (*graph.input, *graph.value_info, *graph.output)}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
@@ -148,6 +153,23 @@ def _chosen(node: onnx.NodeProto, constants: _Constants, types: _Types) -> list[
     ]
     constant = helper.make_node("Constant", [], [axis], axis, value=zero)
     return [*_explicit(loop, constants, types), constant, *squeezed]
+
+
+def _set_apart(body: onnx.GraphProto, taken: set[str]) -> None:
+    """Give new names to what a body, or one within it, names as something around it is.
+
+    ONNX's version converter numbers what it puts in, in every body from the beginning.
+    """
+    tensors: list[Any] = [*body.input, *body.initializer]
+    own = {item.name for item in tensors} | {name for node in body.node for name in node.output}
+    names = {name: f"{name}/inside" for name in sorted(own & taken) if name}
+    for item in tensors:
+        item.name = names.get(item.name, item.name)
+    _rename(body, names)
+    for node in body.node:
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for inner in bodies(node):
+            _set_apart(inner, taken | own | set(names.values()))
 
 
 def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:

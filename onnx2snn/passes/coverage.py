@@ -10,7 +10,7 @@ import onnx
 
 from onnx2snn.artifact.records import ROLES, Role, Verdict
 from onnx2snn.errors import Refusal
-from onnx2snn.graph.control import depends_on_data
+from onnx2snn.graph.control import data_decide, depends_on_data
 from onnx2snn.graph.graph import (
     Graph,
     Node,
@@ -140,8 +140,8 @@ class _Surroundings:
         if unsupported is not None:
             why, remedy = unsupported
             return _refused(node, f"{why}: {reason}" if reason else why, remedy)
-        if self._chooses_layers(node):
-            return _refused(node, "data decide which layers it runs, or what layers behind it read", TRACE)
+        if self._goes_by_data(node):
+            return _refused(node, "control flow that data decide", TRACE)
         if node.name in self.sections.cells:
             return Verdict(node.name, node.op, "spiking", reason or self._what_it_is(node))
         if node.name in self.islands:
@@ -155,11 +155,14 @@ class _Surroundings:
             return Verdict(node.name, node.op, "linear", reason or self._places[section])
         return Verdict(node.name, node.op, "analog", self._tailed(node) or self._places[section])
 
-    def _chooses_layers(self, node: Node) -> bool:
-        """Whether control flow that depends on data has layers in it, or behind it."""
+    def _goes_by_data(self, node: Node) -> bool:
+        """Whether data decide its way; that of decoding they may, where no layers are in it or behind it."""
         if not is_flow(node) or not depends_on_data(node, self._fed):
             return False
-        return has_layers(node) or any(tensor.name in self._weighty for tensor in node.outputs)
+        sources = [producer(tensor) for tensor in operands(node)]
+        decodes = any(source is not None and source.name in self._tail for source in sources)
+        layers = has_layers(node) or any(tensor.name in self._weighty for tensor in node.outputs)
+        return layers or (data_decide(node, self._fed) and not decodes)
 
     def _tailed(self, node: Node) -> str:
         """Where an activation stands that is none of a neuron's; empty for any other node."""

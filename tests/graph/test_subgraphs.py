@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import onnx
+import onnx.parser
+import onnx.printer
 import pytest
 
 from onnx2snn.graph.subgraphs import CHOICE, bodies, inner_nodes, make_explicit, read_outside, reads
@@ -47,3 +49,14 @@ def test_an_if_is_a_loop_of_one_round():
 def test_what_a_node_reads_is_what_its_bodies_read_too():
     node = next(node for node in net(DATA).graph.node if node.op_type == "If")
     assert list(reads(node)) == ["c", "r", "w", "r"]
+
+
+def test_names_that_recur_within_are_set_apart(rng):
+    """As ONNX's version converter makes them; and onnxruntime takes no name twice."""
+    body = UNROLLED["a known number of rounds"].replace("m = ", "a = ").replace("Relu(m)", "Relu(a)")
+    model = onnx.parser.parse_model(onnx.printer.to_text(net(body)))
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}"
+    make_explicit(model)
+    values = normal(rng, x=(3, 4))
+    assert relative_error(run(model, values), run(net(UNROLLED["a known number of rounds"]), values)) == 0

@@ -91,8 +91,14 @@ IF = """b = If(c) <then_branch = a () => (float[N,4] p) {{ {} }},
     else_branch = d () => (float[N,4] q) {{ q = Neg(r) }}>"""
 
 
-def test_what_data_decide_is_kept_behind_the_last_layer(rng):
-    model = net(f"{DATA} {IF.format('p = Mul(r, half)')}", ending="y = Abs(b)")
+def test_decoding_may_go_by_what_it_finds(rng):
+    """A Loop over what a NonZero found, no layers behind it."""
+    text = """i = NonZero(r) d = Shape<start = 1, end = 2>(i) e = Squeeze(d)
+        z = ReduceSum<keepdims = 0>(r, second)
+        y = Loop(e, yes, z) <body = rounds (int64 i, bool on, float[N] s) => (bool keep, float[N] t)
+        { keep = Identity(on) t = Mul(s, half) }>"""
+    model = net(text, ending="")
+    model.graph.output[0].type.tensor_type.shape.dim.pop()
     agree(model, onnx2snn.compile(model, normal(rng, x=(32, 4)), **GRADED), normal(rng, x=(4, 4)), 0.02)
 
 
@@ -100,18 +106,19 @@ def test_what_data_decide_is_kept_behind_the_last_layer(rng):
     ("body", "ending"),
     [
         (f"{DATA} {IF.format('p = MatMul(r, w)')}", "y = Abs(b)"),
+        (f"{DATA} {IF.format('p = Mul(r, half)')}", "y = Abs(b)"),
         (f"{DATA} {IF.format('p = Mul(r, half)')}", "y = MatMul(b, w)"),
     ],
 )
-def test_layers_that_data_choose_are_refused_by_name(body, ending, rng):
+def test_what_data_decide_is_refused_by_name(body, ending, rng):
     with pytest.raises(onnx2snn.UnsupportedGraphError) as caught:
         onnx2snn.compile(net(body, ending=ending), normal(rng, x=(2, 4)))
     assert str(caught.value) == (
-        "node 'b' (If): data decide which layers it runs, or what layers behind it read; "
-        "export the model with fixed control flow (trace it rather than script it)"
+        "node 'b' (If): control flow that data decide; export the model with fixed control flow "
+        "(trace it rather than script it)"
     )
 
 
 def test_so_are_those_of_a_scripted_net():
-    with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"node '/If' \(If\): data decide which layers"):
+    with pytest.raises(onnx2snn.UnsupportedGraphError, match=r"node '/If' \(If\): control flow that data"):
         onnx2snn.compile(torch_net("choosing"), np.zeros((2, 5), np.float32))
