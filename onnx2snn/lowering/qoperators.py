@@ -79,7 +79,7 @@ def write_concat(w: Writer) -> None:
 def write_conv(w: Writer) -> None:
     """QLinearConv, ONNX's and onnxruntime's, whose channels may come last."""
     source = dequantized(w, w.input(0), _scale(w, 1))
-    weights = dequantized(w, w.input(3), Scale(w.input(4), w.input(5), 0))
+    weights = dequantized(w, w.input(3), _scale(w, 4, 0))
     bias = _bias(w, w.input(8), w.input(1), w.input(4))
     last = bool(w.attribute("channels_last", 0))
     source = channels_first(w, source) if last else source
@@ -110,7 +110,19 @@ def write_gemm(w: Writer) -> None:
 
 
 def _scale(w: Writer, at: int, axis: int = 1) -> Scale:
-    return Scale(w.input(at), w.input(at + 1), axis)
+    return Scale(_single(w, w.input(at)), w.input(at + 1), axis)
+
+
+def _single(w: Writer, scale: str) -> str:
+    """A scale in float32, which holds sums of integers that smaller floats do not."""
+    if w.element(scale) == _FLOAT:
+        return scale
+    key = scale, "float32"
+    if key not in w.scratch:
+        value = w.constant(scale)
+        given = w.put("Cast", scale, part="scale", to=_FLOAT) if value is None else w.number(value, "scale")
+        w.scratch[key] = given
+    return str(w.scratch[key])
 
 
 def _several(w: Writer, at: int) -> bool:
@@ -126,7 +138,7 @@ def _bias(w: Writer, bias: str, *scales: str) -> str:
     """An int32 bias in steps of the product of both scales; empty where there is none."""
     if not bias:
         return ""
-    step = w.put("Mul", *scales, part="bias/step")
+    step = w.put("Mul", *(_single(w, scale) for scale in scales), part="bias/step")
     floats = w.put("Cast", widened(w, bias), part="bias/cast", to=_FLOAT)
     return w.put("Mul", floats, step, part="bias")
 
