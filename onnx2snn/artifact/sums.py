@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+import math
+from collections.abc import Container, Iterable, Sequence
 from itertools import pairwise
 
 import onnx
@@ -16,6 +17,23 @@ from onnx2snn.ops.standard import COPIES, SHAPE_OPS, passes_spikes, standard
 def gives_sums(node: onnx.NodeProto) -> bool:
     """Whether a node is a neuron that gives the sum of what it has sent so far."""
     return node.domain == DOMAIN and node.op_type in CELLS and CELLS[node.op_type].sums
+
+
+def exact_timesteps(cells: Sequence[onnx.NodeProto]) -> float:
+    """Up to which timestep the sums in pools and islands of bursts are exact: what float32 counts, over Γ.
+
+    Infinite where there is no such cell. What neurons keep does not count: they make up for what is rounded.
+    """
+    kinds = [CELLS[cell.op_type] for cell in cells if cell.domain == DOMAIN]
+    if not any(kind.kind != "neuron" and kind.states for kind in kinds):
+        return math.inf
+    most = 1
+    for cell in cells:
+        neuron = CELLS[cell.op_type].neuron if cell.domain == DOMAIN else None
+        if neuron is not None:
+            attributes = {item.name: helper.get_attribute_value(item) for item in cell.attribute}
+            most = max(most, neuron.most_spikes(attributes, 1))
+    return (1 << 24) // most
 
 
 def pools_of_sums(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:

@@ -4,6 +4,7 @@ Graded spikes carry differences: a network that is at rest on one frame sends, o
 become another. What it has sent, y, is a multiple of R·2^(-(n-1)), and what arrives is computed from it anew
 in every timestep, so nothing adds up that rounding could make drift. Sums over time of the other codes are
 taken out of float32 and added up in float64 every `_ANCHOR` timesteps; nothing but the output reads them.
+Those inside of pools of bursts and at the borders of their islands stay in float32, which counts up to 2^24.
 
 Streams of a batch may begin and end at any frame. Those that have left their first timesteps behind, in which
 neurons may still wait, are stepped together.
@@ -11,6 +12,8 @@ neurons may still wait, are stepped together.
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnx2snn.artifact.sums import exact_timesteps
 from onnx2snn.errors import DataError, OptionError
 from onnx2snn.exits.until_rest import comes_to_rest, with_dead_zone
 from onnx2snn.runtime.counting import Counting
@@ -28,12 +32,14 @@ from onnx2snn.runtime.runner import Network, Runner, Step
 from onnx2snn.runtime.stepper import select_rows
 from onnx2snn.runtime.windows import moved_along, shifts
 
+logger = logging.getLogger(__name__)
+
 Array = npt.NDArray[Any]
 Values = Mapping[str, Array]
 
 #: Timesteps after which sums over time are taken out of float32.
 _ANCHOR = 4096
-#: Timesteps that a frame takes at most: a network comes to rest in far fewer.
+#: Timesteps that a frame takes at most until rest: a network comes to it in far fewer.
 _MOST_STEPS = 1000
 
 
@@ -78,6 +84,7 @@ class Stream:
         self.pace = pace
         self._network, self._counting, self._apart = network, counting, apart
         self._sums = comes_to_rest(network.artifact.neurons)
+        self._exact = exact_timesteps(network.artifact.cells)
         if not self._sums and (pace.steps_per_frame == "rest" or pace.tolerance != 1 or pace.hop):
             which = f"a hop of {pace.hop}" if pace.hop else f"a tolerance of {pace.tolerance}"
             which = "rest" if pace.steps_per_frame == "rest" else which
@@ -214,10 +221,11 @@ class Stream:
         if runner.timesteps:
             runner.put(moved_along(runner.carried(self._shifts), self._shifts))
         used, sent = np.zeros(samples, np.int64), np.zeros(samples, np.int64)
-        while steps < _MOST_STEPS:
+        resting = self.pace.steps_per_frame == "rest"
+        while steps < _MOST_STEPS or not resting:
             runner.advance(None if steps else bridge)
             steps += 1
-            if self.pace.steps_per_frame != "rest":
+            if not resting:
                 if steps == self.pace.steps_per_frame:
                     used[:] = steps
                     break
@@ -252,6 +260,14 @@ class Stream:
         runner, sums = cohort.runner, self._network.sums()
         if self._sums:
             return runner.outputs()
+        if runner.timesteps > self._exact:
+            logger.warning(
+                "a stream of %d timesteps: sums in pools and islands of bursts are exact up to %d, and drift "
+                "from there on; call reset(), or compile with --code graded, where nothing drifts",
+                runner.timesteps,
+                self._exact,
+            )
+            self._exact = math.inf  # once
         if runner.timesteps - cohort.anchored >= _ANCHOR:
             for name, value in runner.carried(sums).items():
                 cohort.totals[name] = cohort.totals.get(name, 0) + value.astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from onnx import helper, parser
 
 import onnx2snn
 from onnx2snn import SpikingSession
-from onnx2snn.artifact.sums import gives_sums, pools_of_sums, spike_size
+from onnx2snn.artifact.sums import exact_timesteps, gives_sums, pools_of_sums, spike_size
 from tests.helpers import normal, parse, run
 
 POOLED = """(float[N,2,4,4] x) => (float[N,2,1,1] y) {
@@ -111,3 +112,11 @@ def test_behind_sums_and_averages_a_pool_sends_where_its_value_changes(rng, sche
     assert session.uncounted == ()
     np.testing.assert_array_equal(checkpoint.synaptic_operations["y"], 2 * changes)
     assert changes.all()
+
+
+def test_sums_in_pools_are_exact_as_long_as_float32_counts():
+    neuron = helper.make_node("BurstIF", ["a", "p", "t"], ["y", "q"], domain="onnx2snn", max_spikes=255)
+    pool = helper.make_node("LIPool", ["y", "p", "q"], ["z", "r", "s"], domain="onnx2snn")
+    assert exact_timesteps([neuron, pool]) == 65_793
+    assert exact_timesteps([pool]) == 1 << 24
+    assert exact_timesteps([neuron]) == math.inf

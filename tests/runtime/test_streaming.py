@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import onnx
 import pytest
@@ -134,6 +136,30 @@ def test_sums_of_other_codes_are_taken_out_of_float32(rng, monkeypatch):
     (cohort,) = session._stream._cohorts
     assert cohort.anchored == 20
     assert all(total.any() for total in cohort.totals.values())
+
+
+POOLED = """(float[N,1,4,4] x) => (float[N,2] y) { c = Conv(x, k) r = Relu(c)
+    m = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) f = Flatten(m) y = Gemm(f, w) }"""
+
+
+def test_where_sums_in_pools_leave_what_float32_counts_it_says_so(rng, caplog):
+    """From 2^24/Γ timesteps on; once, and not of a stream that begins anew."""
+    net = parse(POOLED, **normal(rng, k=(2, 1, 3, 3), w=(2, 2)))
+    x = feeds(rng, net, 4)["x"]
+    session = onnx2snn.SpikingSession(onnx2snn.compile(net, x, code="burst", max_spikes=255).model)
+    (frame,) = session.stream([x], 1500)
+    assert frame.timesteps.tolist() == [1500] * 4
+    with caplog.at_level(logging.WARNING):
+        stream = session._stream
+        assert stream is not None
+        assert stream._exact == 65_793
+        stream._exact = 2000
+        list(session.stream([x, x], 1500))
+    (record,) = caplog.records
+    assert record.message == (
+        "a stream of 3000 timesteps: sums in pools and islands of bursts are exact up to 2000, and drift "
+        "from there on; call reset(), or compile with --code graded, where nothing drifts"
+    )
 
 
 def test_graded_sums_stay_what_spikes_can_stand_for(rng):
