@@ -17,7 +17,7 @@ from onnx import helper
 
 from onnx2snn.artifact.pools import neuron_before
 from onnx2snn.artifact.records import Metadata
-from onnx2snn.artifact.structure import find_time_loop, flat_timesteps, is_time_loop
+from onnx2snn.artifact.structure import check_cells, find_time_loop, flat_timesteps, is_time_loop
 from onnx2snn.artifact.sums import gives_sums, pools_of_sums
 from onnx2snn.data.readers import InputSpec
 from onnx2snn.emit.metadata import read_metadata
@@ -174,6 +174,7 @@ def take_apart(model: onnx.ModelProto, source: str = "model") -> Artifact:
     after = [_with_input_renamed(node, trips, TIMESTEPS) for node in graph.node[found.position + 1 :]]
     weights = {item.name: item for item in (*graph.initializer, *body.initializer)}
     del weights[trips]
+    check_cells(body.node, weights, source)
     types = _types(model, body)
 
     carried = tuple(
@@ -212,6 +213,7 @@ def _divide_flat(model: onnx.ModelProto, source: str) -> Artifact:
     """An artifact of the schedule `layer`: all that some cell depends on, and is no prefix, is the step."""
     graph, record = model.graph, Metadata.read(read_metadata(model), source)
     weights = {item.name: item for item in graph.initializer}
+    check_cells(graph.node, weights, source)
     cells = _flat_cells(graph.node, weights)
     before, body, after = _sections(graph.node, cells)
     outputs = [output.name for output in graph.output]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -13,10 +13,16 @@ from onnx2snn.artifact.pools import most_bits
 from onnx2snn.artifact.records import Metadata
 from onnx2snn.errors import ModelError
 from onnx2snn.model.weights import values_of
+from onnx2snn.ops import CELLS, DOMAIN
 from onnx2snn.ops.names import LOOP
 from onnx2snn.options import DECLARATIONS
 
 logger = logging.getLogger(__name__)
+
+#: Of attributes that no body reads.
+_TYPES = {"code": onnx.AttributeProto.STRING, "exponents": onnx.AttributeProto.INT}
+#: What float32 counts exactly.
+_MOST_SPIKES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,60 @@ def flat_timesteps(record: Metadata, nodes: Iterable[onnx.NodeProto], source: st
         max(least, 1),
     )
     return max(least, 1)
+
+
+def check_cells(nodes: Iterable[onnx.NodeProto], weights: Collection[str], source: str) -> None:
+    """Make sure that our operators have the inputs, parameters and attributes that they are made for.
+
+    Args:
+        nodes: of the Loop's body, or of the whole graph in the schedule `layer`.
+        weights: names of initializers.
+        source: what an error calls the file.
+
+    Raises:
+        ModelError: one has not.
+    """
+    for node in nodes:
+        if node.domain == DOMAIN:
+            for expected, found in _misfits(node, weights):
+                raise ModelError(
+                    f"{source}: node '{node.name}' ({node.op_type}): expected {expected}, found {found}; "
+                    "compile again"
+                )
+
+
+def _misfits(node: onnx.NodeProto, weights: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with one: what was expected, and what was found."""
+    cell = CELLS.get(node.op_type)
+    if cell is None:
+        yield "an operator of this version", "an unknown one"
+        return
+    function = cell.function
+    for kind, given, own in (
+        ("inputs", node.input, function.input),
+        ("outputs", node.output, function.output),
+    ):
+        if len(given) != len(own) or "" in given:
+            yield f"{len(own)} {kind}", f"{len(given) - list(given).count('')}"
+    parameters = node.input[1 + len(cell.states) :] if cell.neuron is not None else ()
+    for name in parameters:
+        if name not in weights:
+            yield f"its parameter '{name}' to be an initializer", "none of that name"
+    types = _TYPES | {
+        own.ref_attr_name: own.type for inner in function.node for own in inner.attribute if own.ref_attr_name
+    }
+    for item in node.attribute:
+        if item.type != types.get(item.name, item.type):
+            expected, found = (
+                onnx.AttributeProto.AttributeType.Name(type_).lower()
+                for type_ in (types[item.name], item.type)
+            )
+            yield f"{expected} as attribute '{item.name}'", found
+    if cell.neuron is not None:
+        limits = [item.i for item in node.attribute if item.name == cell.neuron.limit]
+        if not limits or not 1 <= limits[0] <= _MOST_SPIKES:
+            found = f"{limits[0]}" if limits else "none"
+            yield f"a number from 1 to {_MOST_SPIKES} as attribute '{cell.neuron.limit}'", found
 
 
 def _listed(numbers: Sequence[int]) -> str:

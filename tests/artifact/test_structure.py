@@ -13,6 +13,7 @@ import onnx2snn
 from onnx2snn.artifact.artifact import take_apart
 from onnx2snn.artifact.structure import find_time_loop, is_time_loop
 from onnx2snn.errors import ModelError
+from onnx2snn.ops import DOMAIN
 from tests.helpers import normal, parse
 
 TEXT = "(float[N,4] x) => (float[N,2] y) { a = Gemm(x, w1) r = Relu(a) y = Gemm(r, w2) }"
@@ -142,3 +143,54 @@ def test_a_body_carries_what_its_loop_does(stream):
         ModelError, match="expected 3 values carried in its body and out of it, found 0 and 3"
     ):
         take_apart(stream, "net")
+
+
+def another(attribute, value):
+    def change(node):
+        kept = [item for item in node.attribute if item.name != attribute]
+        copies = [onnx.AttributeProto.FromString(item.SerializeToString()) for item in kept]
+        del node.attribute[:]
+        node.attribute.extend(copies + ([] if value is None else [helper.make_attribute(attribute, value)]))
+
+    return change
+
+
+def one_more(node):
+    node.input.append(node.input[0])
+
+
+def unknown(node):
+    node.op_type = "MorseIF"
+
+
+def computed(node):
+    node.input[1] = node.input[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_more, "(AccumulateFire): expected 2 inputs, found 3"),
+        (unknown, "(MorseIF): expected an operator of this version, found an unknown one"),
+        (
+            computed,
+            "(AccumulateFire): expected its parameter 'a' to be an initializer, found none of that name",
+        ),
+        (another("levels", 2.5), "(AccumulateFire): expected int as attribute 'levels', found float"),
+        (another("code", [1]), "(AccumulateFire): expected string as attribute 'code', found ints"),
+        (another("levels", None), "expected a number from 1 to 16777216 as attribute 'levels', found none"),
+        (another("levels", 1 << 40), "as attribute 'levels', found 1099511627776"),
+        (another("levels", 0), "as attribute 'levels', found 0"),
+    ],
+)
+def test_a_neuron_that_does_not_fit_is_refused(compiled, change, said):
+    model = onnx.ModelProto()
+    model.CopyFrom(compiled[0]["burst"])
+    (neuron,) = (node for node in model.graph.node if node.domain)
+    change(neuron)
+    model.graph.node.append(helper.make_node("AccumulateFire", ["a", "t"], ["z"], "z", "", DOMAIN, levels=1))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((), "f"), "t"))  # it stays an artifact
+    with pytest.raises(ModelError) as caught:
+        take_apart(model, "net")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(f"net: node '{neuron.name}' ")

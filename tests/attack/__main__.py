@@ -18,6 +18,7 @@ from tests.attack.hunt import FINE, Found, Limits, hunt
 PARTS = {
     "models": "broken models, structure and bytes",
     "data": "samples, recordings and labels, damaged",
+    "artifacts": "compiled networks, changed",
     "kills": "commands killed while they write",
     "fuzz": "readers of metadata and data, led by what they run",
 }

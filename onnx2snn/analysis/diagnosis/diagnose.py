@@ -208,12 +208,12 @@ class _Diagnosis:
         for name, neuron in self._neurons.items():
             record = records.get(name)
             _check_age(neuron, record)
-            axis, dims = self._reference.axes.get(name, 1), seen.sent[name].ndim
+            axis, shape = self._reference.axes.get(name, 1), seen.sent[name].shape
             unit, self._corrections[name] = (
-                along_axis(np.asarray(given or [default], np.float32), axis, dims)
-                for given, default in (
-                    (record and record.unit, 1.0),
-                    (record and record.correction, 0.0),
+                _by_channel(name, part, given or [default], axis, shape)
+                for part, given, default in (
+                    ("unit", record and record.unit, 1.0),
+                    ("correction", record and record.correction, 0.0),
                 )
             )
             parameters = self._session.artifact.parameters(neuron)
@@ -312,6 +312,19 @@ class _Diagnosis:
             outputs_if_exact=self._moved["exact"][name].joint if self._jointly else None,
             outputs_if_only_spiking=self._moved["spiking"][name].joint if self._jointly and told else None,
         )
+
+
+def _by_channel(
+    name: str, part: str, given: Sequence[float], axis: int | None, shape: tuple[int, ...]
+) -> Array:
+    """What the metadata says of a neuron's channels, so that it broadcasts."""
+    vector = np.asarray(given, np.float32)
+    if vector.size != 1 and axis is not None and vector.size != shape[axis]:
+        raise ModelError(
+            f"neuron '{name}': expected {part} in the metadata for 1 or {shape[axis]} channels, found "
+            f"{vector.size}; compile again"
+        )
+    return along_axis(vector, axis, len(shape))
 
 
 def _check_finite(*outputs: Mapping[str, Array]) -> None:
