@@ -14,6 +14,9 @@ from onnx2snn.model.nodes import label, nested, tensors
 #: Attributes that number axes, and more axes than any tensor has.
 _AXES = ("axis", "axes", "perm", "batch_axis", "time_axis", "batch_dim", "time_dim")
 _MOST_AXES = 64
+#: Sizes, strides, counts are numbers of 32 bits; what ends a slice may be any, and a constant as well.
+_FARTHEST = 1 << 31
+_FAR = ("Constant", "Shape", "Slice")
 
 
 def check_attributes(model: onnx.ModelProto, source: str) -> None:
@@ -63,7 +66,12 @@ def _check_value(node: onnx.NodeProto, attribute: onnx.AttributeProto, source: s
             f"{where}: expected {len(node.output)}, as many as there are outputs, found {parts}; export the "
             "model again"
         )
-    axes = (attribute.i, *attribute.ints) if attribute.name in _AXES else ()
-    wrong = next((axis for axis in axes if not -_MOST_AXES <= axis < _MOST_AXES), None)
-    if wrong is not None:
-        raise ModelError(f"{where}: expected the number of an axis, found {wrong}; export the model again")
+    for number in (attribute.i, *attribute.ints):
+        if attribute.name in _AXES and not -_MOST_AXES <= number < _MOST_AXES:
+            raise ModelError(
+                f"{where}: expected the number of an axis, found {number}; export the model again"
+            )
+        if node.op_type == "GatherND" and not 0 <= number < _MOST_AXES:
+            raise ModelError(f"{where}: expected a number of axes, found {number}; export the model again")
+        if not node.domain and node.op_type not in _FAR and not -_FARTHEST <= number < _FARTHEST:
+            raise ModelError(f"{where}: expected a number of 32 bits, found {number}; export the model again")

@@ -62,6 +62,23 @@ def test_a_number_that_no_axis_has(axis):
         check_attributes(net(f"y = Softmax <axis = {axis}> (x)"), "net.onnx")
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ("GatherND <batch_dims = -1> (x, x)", "'batch_dims': expected a number of axes, found -1"),
+        ("MaxPool <kernel_shape = [4294967296, 1]> (x)", "'kernel_shape': expected a number of 32 bits"),
+        ("Slice <starts = [0], ends = [9223372036854775807]> (x)", ""),
+    ],
+)
+def test_numbers_that_only_the_end_of_a_slice_may_be(node, message):
+    model = net(f"y = {node}")
+    if not message:
+        check_attributes(model, "net.onnx")
+        return
+    with pytest.raises(ModelError, match=message):
+        check_attributes(model, "net.onnx")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_attribute_that_is_not_finite(value):
     model = net("y = LeakyRelu (x)")
