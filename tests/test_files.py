@@ -8,14 +8,16 @@ import socket
 import numpy as np
 import pytest
 
+from onnx2snn.analysis import sweep
 from onnx2snn.analysis.energy import load_energy_model
 from onnx2snn.data.array_files import npz_headers, open_npy, read_npz
 from onnx2snn.data.coco import read_coco
 from onnx2snn.data.event_files import READERS
 from onnx2snn.data.readers import InputSpec, open_dataset
-from onnx2snn.errors import DataError, ModelError, OptionError
+from onnx2snn.errors import DataError, ModelError, OptionError, OutputError
 from onnx2snn.files import check_regular
 from onnx2snn.model.file import load_model
+from onnx2snn.web.page import check_folder
 
 
 def test_a_file_and_a_link_to_one(tmp_path):
@@ -68,6 +70,11 @@ def test_no_reader_opens_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "prices.toml")
     with pytest.raises(OptionError, match="or a TOML file, found a pipe"):
         load_energy_model(str(tmp_path / "prices.toml"))
+    with pytest.raises(OutputError, match="expected a point of a sweep, found a pipe"):
+        sweep._read(tmp_path / "0.npy")
+    os.mkfifo(tmp_path / "index.html")
+    with pytest.raises(OutputError, match="found other files"):
+        check_folder(tmp_path)
     (tmp_path / "images").mkdir()
     os.mkfifo(tmp_path / "images" / "a.png")
     float32 = InputSpec("x", np.dtype("f4"), (None, 1, 2, None))

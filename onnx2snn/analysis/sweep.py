@@ -23,6 +23,7 @@ from onnx2snn.checks.findings import examine_both
 from onnx2snn.data.readers import Dataset
 from onnx2snn.data.targets import target_arrays
 from onnx2snn.errors import DataError, OptionError, OutputError, first_line
+from onnx2snn.files import check_regular
 from onnx2snn.model.file import digest, write_atomically
 from onnx2snn.model.spill import spilling
 from onnx2snn.options import EXPONENTS, CompileOptions
@@ -342,6 +343,8 @@ def _key(about: str, options: Mapping[str, Any]) -> str:
 
 def _read(place: Path) -> Point | None:
     """What the cache has of a point; a file that is none, or of impossible figures, counts as nothing."""
+    if place.exists():
+        check_regular(place, "a point of a sweep", OutputError)
     try:
         return Point.from_dict(json.loads(place.read_text(encoding="utf-8")))
     except FileNotFoundError:

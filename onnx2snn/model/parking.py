@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import onnx
 import onnx.helper
 
+from onnx2snn.errors import ModelError
+
 #: Initializers of more bytes are weights: checks, shape inference and version conversion do without them.
 LARGE = 1 << 16
 
@@ -47,9 +49,12 @@ def size_of(tensor: onnx.TensorProto) -> int:
     """Bytes of a tensor's values.
 
     Raises:
-        ValueError: an element type that ONNX does not define.
+        ModelError: an element type that ONNX does not define.
     """
     types = set(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
     if tensor.data_type not in types:
-        raise ValueError(f"constant '{tensor.name}' has the element type {tensor.data_type}, which is none")
+        raise ModelError(
+            f"constant '{tensor.name}': expected an element type of ONNX, found number {tensor.data_type}; "
+            "export the model again"
+        )
     return math.prod(tensor.dims) * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)

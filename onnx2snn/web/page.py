@@ -60,7 +60,9 @@ def check_folder(folder: str | Path) -> None:
         raise OutputError(f"{folder}: no permission to write there; choose another with -o")
     try:
         empty = not folder.exists() or all(there.name.startswith(_BESIDE) for there in folder.iterdir())
-        ours = not empty and _MARK in (folder / INDEX).read_text(encoding="utf-8")
+        ours = (
+            not empty and (folder / INDEX).is_file() and _MARK in (folder / INDEX).read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError):
         ours = empty = False
     if not (empty or ours):

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from onnx2snn.errors import ModelError
 from onnx2snn.model.parking import LARGE, park, size_of, unpark
 from tests.helpers import parse, run
 
@@ -77,5 +78,7 @@ def test_bytes(kind, dims, expected):
 
 
 def test_a_type_that_is_none():
-    with pytest.raises(ValueError, match=r"^constant 'w' has the element type 99, which is none$"):
+    with pytest.raises(
+        ModelError, match=r"^constant 'w': expected an element type of ONNX, found number 99; export"
+    ):
         size_of(TensorProto(name="w", data_type=99, dims=[1]))
