@@ -210,7 +210,11 @@ def _count(
     """Add a batch to an activation's histogram; gives the largest magnitude of each sample, [N]."""
     slope = activation.slope
     some = at_places(outputs, axis, places.some(outputs.shape, axis, slope))
-    weights = None if slope is None or np.all(slope == 1) else np.where(some < 0, slope**2, 1.0)
+    weights = (
+        None
+        if slope is None or np.all(slope == 1)
+        else np.where(some < 0, np.square(slope, dtype=np.float64), 1.0)
+    )
     magnitudes = some if slope is None else np.abs(some)
     highest = _highest(outputs, axis, signed=slope is not None)
     whole = histogram.add(

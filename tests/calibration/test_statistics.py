@@ -99,6 +99,12 @@ def test_what_lies_below_zero_weighs_as_its_slope_squared():
     assert found.counts.sum(axis=1).tolist() == [5, 2 + 2 * 0.25]
 
 
+def test_a_slope_whose_square_float32_does_not_hold():
+    found = collected(net(), dataset(), slope=np.float32(1e30)).histograms["y"]
+    assert np.isfinite(found.counts).all()
+    assert found.counts.max() >= 1e59
+
+
 def test_progress_is_the_share_of_the_samples():
     done = []
     collected(net(), dataset(), advance=done.append)
