@@ -225,10 +225,7 @@ def _divide_flat(model: onnx.ModelProto, source: str) -> Artifact:
         if value.after in outputs:
             after.append(helper.make_node("Identity", [final_name(value)], [value.after]))
     types = _types(model)
-    final = {final_name(value): types.get(value.after, _FLOAT) for value in carried}
-    # ONNX's inference counts windows behind the input that onnxruntime's pools leave out.
-    inexact = any(item.name == "ceil_mode" and item.i for node in body for item in node.attribute)
-    types |= {name: _ranked(type_) for name, type_ in final.items()} if inexact else final
+    types |= {final_name(value): types.get(value.after, _FLOAT) for value in carried}
     part = partial(_part, model, weights, types)
     step, head = part("layers", body, crossing), part("head", after, outputs)
     fed = {item.name for item in graph.input} | {final_name(value) for value in carried}
@@ -371,6 +368,11 @@ def _types(model: onnx.ModelProto, *bodies: onnx.GraphProto) -> dict[str, Tensor
     for item in (item for body in bodies for item in body.input[2:]):
         # The final value has the shape of what was added, not of what was there at first.
         types[item.name.removesuffix("/in") + "/final"] = _ranked(types[item.name])
+    # ONNX's inference counts other windows than onnxruntime where pools write no pads.
+    attributes = (item for graph in graphs for node in graph.node for item in node.attribute)
+    if any((item.name == "ceil_mode" and item.i) or item.s.startswith(b"SAME") for item in attributes):
+        given = {item.name for item in model.graph.input}
+        types = {name: type_ if name in given else _ranked(type_) for name, type_ in types.items()}
     return types | {TIMESTEPS: (onnx.TensorProto.INT64, ())}
 
 

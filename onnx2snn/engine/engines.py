@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,13 +19,11 @@ import onnx.shape_inference
 import onnxruntime
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
-from onnx.reference.ops import op_conv, op_conv_transpose
 
 from onnx2snn.engine.blocked import BLOCKED_DOMAIN, keep_blocked
 from onnx2snn.engine.left_in_files import Weights, leave_in_files
-from onnx2snn.engine.loops import Loop
 from onnx2snn.engine.native import RUN_ERRORS, find_kernels
-from onnx2snn.engine.recurrent import GRU, LSTM, RNN
+from onnx2snn.engine.numpy_ops import OWN_OPS
 from onnx2snn.engine.shortcuts import convolve_shortcuts
 from onnx2snn.engine.stand_ins import why_not
 from onnx2snn.errors import ModelError, OptionError, first_line
@@ -275,8 +273,7 @@ class NumpyEngine:
         in_files.inline(plain)
         own = [_reference_op(cell) for cell in CELLS.values()]
         try:
-            better = (ConvTranspose, GatherElements, QLinearConv, LSTM, GRU, RNN, Loop)
-            self._evaluator = ReferenceEvaluator(plain, new_ops=[*better, *own])
+            self._evaluator = ReferenceEvaluator(plain, new_ops=[*OWN_OPS, *own])
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("load", error) from error
 
@@ -284,8 +281,7 @@ class NumpyEngine:
         """See `Engine.run`."""
         known = {name: feeds[name] for name in self._evaluator.input_names if name in feeds}
         try:
-            with np.errstate(invalid="ignore"):  # its MaxPool pads integers with NaN, which never wins
-                results = self._evaluator.run(None, known)
+            results = self._evaluator.run(None, known)
         except _REFERENCE_ERRORS as error:
             raise _numpy_cannot("run", error) from error
         return dict(zip(self._evaluator.output_names, map(np.asarray, results), strict=True))
@@ -308,71 +304,6 @@ def make_engine(
     if backend == "numpy":
         return NumpyEngine(model)
     raise OptionError(f"backend: expected 'onnxruntime' or 'numpy', found {backend!r}; choose one of these")
-
-
-class ConvTranspose(op_conv_transpose.ConvTranspose):
-    """Group by group, since ONNX's own gets every group wrong that makes more than one channel."""
-
-    op_domain = ""
-
-    def _run(  # type: ignore[override]
-        self, x: Array, w: Array, b: Array | None = None, *, group: int | None = None, **attributes: Any
-    ) -> tuple[Array]:
-        groups = group or 1
-        biases = [None] * groups if b is None else np.split(b, groups)
-        convolve = partial(super()._run, group=1, **attributes)
-        parts = map(convolve, np.split(x, groups, axis=1), np.split(w, groups), biases)
-        return (np.concatenate([part for (part,) in parts], axis=1),)
-
-
-class GatherElements(OpRun):
-    """Of any size: ONNX's own takes no more than 64 values along the axis."""
-
-    op_domain = ""
-
-    def _run(self, data: Array, indices: Array, *, axis: int = 0) -> tuple[Array]:
-        return (np.take_along_axis(data, indices % data.shape[axis], axis),)
-
-
-class QLinearConv(op_conv.Conv):
-    """In any number of dimensions, and rounded as onnxruntime does; without zero points but the output's."""
-
-    op_domain = ""
-
-    def _run(  # type: ignore[override]
-        self,
-        x: Array,
-        x_scale: Array,
-        x_zero: Array,
-        w: Array,
-        w_scale: Array,
-        w_zero: Array,
-        y_scale: Array,
-        y_zero: Array,
-        b: Array,
-        **attributes: Any,
-    ) -> tuple[Array]:
-        del x_zero, w_zero
-        # Float64 holds every such sum exactly.
-        (sums,) = super()._run(  # type: ignore[no-untyped-call]
-            x.astype(np.float64), w.astype(np.float64), **attributes
-        )
-        return (requantize(sums.astype(np.int32), b, x_scale * w_scale / y_scale, y_zero),)
-
-
-def requantize(sums: Array, bias: Array, scale: Array, zero: Array) -> Array:
-    """What QLinearConv makes of its int32 sums: (sums + bias)·scale, rounded half to even, as uint8.
-
-    Args:
-        sums: [N, C, …].
-        bias: int32 [C].
-        scale: float32 [C].
-        zero: what stands for 0, uint8.
-    """
-    places = [1] * (sums.ndim - 2)
-    charge = (sums + bias.reshape(-1, *places)).astype(np.float32)
-    rounded = np.rint(charge * scale.reshape(-1, *places)) + zero
-    return np.asarray(np.clip(rounded, 0, 255), np.uint8)
 
 
 def _numpy_cannot(what: str, error: Exception) -> ModelError:

@@ -112,27 +112,6 @@ def is_mapped(tensor: Tensor) -> bool:
     return isinstance(values, np.ndarray) and in_files.is_mapped(values)
 
 
-def infer_shapes(graph: Graph) -> None:
-    """Infer the types and shapes of all tensors again; weights are not copied for it."""
-    light = clone(graph)
-    stands_for = {
-        name: Variable(name, tensor.values.dtype, tensor.values.shape)
-        for name, tensor in light.tensors().items()
-        if isinstance(tensor, Constant) and in_files.is_large(tensor.values.nbytes)
-    }
-    for node in light.nodes:
-        for index, tensor in enumerate(node.inputs):
-            if tensor.name in stands_for:
-                node.inputs[index] = stands_for[tensor.name]
-    light.inputs += stands_for.values()
-    inferred = gs.import_onnx(onnx.shape_inference.infer_shapes(write_model(light), data_prop=True))
-    known = inferred.tensors()
-    for name, tensor in graph.tensors().items():
-        typed = known.get(name)
-        if typed is not None and not isinstance(tensor, Constant):
-            tensor.dtype, tensor.shape = typed.dtype, typed.shape
-
-
 def write_model(graph: Graph) -> onnx.ModelProto:
     """The graph as a ModelProto, in topological order, without metadata.
 

@@ -15,13 +15,13 @@ from onnx2snn.graph.graph import (
     extract,
     fold_shapes,
     import_explicit,
-    infer_shapes,
     is_mapped,
     operands,
     reroute,
     tidy,
     unique_name,
 )
+from onnx2snn.graph.inference import infer_shapes
 from onnx2snn.graph.unroll import unroll
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import normalize_model

@@ -194,8 +194,13 @@ def _raise(model: onnx.ModelProto) -> onnx.ModelProto:
         ) from error
 
 
+def _counts_up(node: onnx.NodeProto) -> bool:
+    return any(item.name == "ceil_mode" and item.i for item in node.attribute)
+
+
 def _infer(model: onnx.ModelProto) -> onnx.ModelProto:
-    strict = not any(node.domain for node in model.graph.node)  # of foreign nodes nothing is known
+    # Of foreign nodes nothing is known, and pools of ceil_mode have other windows than ONNX counts.
+    strict = not any(node.domain or _counts_up(node) for node in model.graph.node)
     try:
         # Types as well: without, the body of GroupNormalization is not looked into.
         return onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict, data_prop=True)

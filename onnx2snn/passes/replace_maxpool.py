@@ -6,7 +6,6 @@ from onnx2snn.graph.graph import Graph, Node, is_cell, static_dims
 from onnx2snn.graph.sections import divide, is_pool, reduced_axes
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.li_pool import CELL as LI_POOL
-from onnx2snn.ops.li_pool import same_pads
 from onnx2snn.ops.li_reduce_max import CELL as LI_REDUCE_MAX
 from onnx2snn.passes.base import Context, Pass
 
@@ -58,9 +57,6 @@ def _geometry(pool: Node) -> dict[str, object]:
     dilations = list(pool.attrs.get("dilations", [1] * dims))
     mode = pool.attrs.get("auto_pad", "NOTSET")
     pads = list(pool.attrs.get("pads", [0] * 2 * dims)) if mode == "NOTSET" else [0] * 2 * dims
-    size = static_dims(pool.inputs[0], 2)
-    if mode.startswith("SAME") and size is not None:
-        pads, mode = same_pads(size, kernel, strides, dilations, upper=mode == "SAME_UPPER"), "NOTSET"
     return {
         "auto_pad": mode,
         "ceil_mode": int(pool.attrs.get("ceil_mode", 0)),

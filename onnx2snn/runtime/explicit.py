@@ -25,7 +25,8 @@ import onnx
 from onnx import helper
 
 from onnx2snn.artifact.artifact import Artifact
-from onnx2snn.engine.engines import Array, NumpyEngine, requantize
+from onnx2snn.engine.engines import Array, NumpyEngine
+from onnx2snn.engine.numpy_ops import requantize
 from onnx2snn.graph.graph import Node, import_graph, operands
 from onnx2snn.graph.linear import why_not_linear
 from onnx2snn.graph.tail import find_tail

@@ -15,13 +15,12 @@ from onnx2snn.engine.engines import (
     errors_only,
     make_engine,
     onnxruntime_version,
-    requantize,
     running,
 )
 from onnx2snn.errors import ModelError, OptionError
 from onnx2snn.model.file import load_model
 from onnx2snn.ops import CELLS
-from tests.helpers import feeds, normal, parse, save_outside
+from tests.helpers import normal, parse, save_outside
 
 TWO = """(float[N,2] x, float[N,2] z) => (float[N,2] sum, float[N,2] apart) {
     sum = Add(x, z) apart = Sub(x, z) }"""
@@ -138,16 +137,6 @@ def test_only_a_potential_is_written_in_place():
     assert OnnxruntimeEngine(parse(text), states={"v": "w"}).in_place == set()
 
 
-@pytest.mark.parametrize("group", [1, 2, 4])
-def test_numpy_transposes_convolutions_of_groups(rng, group):
-    attributes = f"group={group}, strides=[2,2], pads=[1,0,0,1], output_padding=[1,0]"
-    text = f"(float[N,4,3,5] x) => (float[N,M,P,Q] y) {{ y = ConvTranspose<{attributes}>(x, w, b) }}"
-    model = parse(text, **normal(rng, w=(4, 3, 3, 2), b=(3 * group,)))
-    x = feeds(rng, model, 2)
-    expected = OnnxruntimeEngine(model).run(x)["y"]
-    np.testing.assert_allclose(NumpyEngine(model).run(x)["y"], expected, rtol=0, atol=1e-5)
-
-
 def test_errors_of_the_reference_implementation_are_ours(rng):
     unknown = parse("(float[N,2] x) => (float[N,2] y) { y = onnx2snn.Unknown(x) }")
     with pytest.raises(onnx2snn.ModelError, match=r"cannot load the model .*; use onnxruntime"):
@@ -155,44 +144,6 @@ def test_errors_of_the_reference_implementation_are_ours(rng):
     broken = parse("(float[N,2] x) => (float[N,2] y) { y = MatMul(x, w) }", **normal(rng, w=(3, 2)))
     with pytest.raises(onnx2snn.ModelError, match=r"cannot run the model .*; use onnxruntime"):
         NumpyEngine(broken).run({"x": np.zeros((1, 2), np.float32)})
-
-
-@pytest.mark.parametrize(
-    ("sums", "scale", "expected"),
-    [
-        ([0, 2, 3, 4], [1, 0.5], [[10, 12, 13, 14], [10, 10, 11, 12]]),
-        ([-99, 255, 999, 5], [1, 2], [[0, 255, 255, 15], [0, 255, 255, 18]]),
-    ],
-)
-def test_requantising_rounds_half_to_even_between_0_and_255(sums, scale, expected):
-    """Channels of their own bias 0 and -1 and scale; 10 stands for 0."""
-    both = np.int32([[sums, sums]])
-    found = requantize(both, np.int32([0, -1]), np.float32(scale), np.uint8(10))
-    assert (found.tolist(), found.dtype) == ([expected], np.uint8)
-
-
-@pytest.mark.parametrize(("shape", "kernel"), [((6,), "[3]"), ((5, 4), "[3,2]"), ((3, 4, 3), "[2,2,2]")])
-def test_numpy_convolves_integers_as_onnxruntime_does(shape, kernel, rng):
-    dims = ",".join(map(str, shape))
-    size = tuple(int(part) for part in kernel.strip("[]").split(","))
-    text = f"""(uint8[N,2,{dims}] x) => (uint8[] y) {{
-        y = QLinearConv<kernel_shape={kernel}>(x, xs, zero, w, ws, none, ys, shift, b) }}"""
-    model = parse(
-        text,
-        xs=np.float32(0.5),
-        zero=np.uint8(0),
-        w=rng.integers(-9, 10, (3, 2, *size)).astype(np.int8),
-        ws=np.float32([0.5, 0.25, 0.125]),
-        none=np.int8([0, 0, 0]),
-        ys=np.float32(4),
-        shift=np.uint8(7),
-        b=np.int32([3, -40, 900]),
-    )
-    model.graph.output[0].type.tensor_type.ClearField("shape")
-    x = {"x": rng.integers(0, 30, (2, 2, *shape)).astype(np.uint8)}
-    found, expected = (make_engine(model, backend).run(x)["y"] for backend in ("numpy", "onnxruntime"))
-    np.testing.assert_array_equal(found, expected)
-    assert len(np.unique(expected)) > 5
 
 
 @pytest.mark.usefixtures("small_messages")

@@ -60,8 +60,9 @@ struct Geometry {
       int64_t begin = window.begins[i], end = window.ends[i];
       if (window.auto_pad == "SAME_UPPER" || window.auto_pad == "SAME_LOWER") {
         const int64_t wanted = (size[i] + stride - 1) / stride;
-        const int64_t total = std::max<int64_t>(0, (wanted - 1) * stride + span - size[i]);
-        begin = window.auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
+        // As onnxruntime has it: the dilation left out, and below zero where strides pass over the end.
+        const int64_t total = (wanted - 1) * stride + window.kernel[i] - size[i];
+        begin = (window.auto_pad == "SAME_UPPER" ? total : total + 1) / 2;
         end = total - begin;
       }
       const int64_t room = size[i] + begin + end - span;
