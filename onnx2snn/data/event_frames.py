@@ -83,7 +83,11 @@ class FrameRule:
         if self.kind == "events":
             return np.arange(len(time)) // self.size
         since: NDArray[np.int64] = time - time[0]
-        return since // self.size if self.kind == "time" else since * self.size // (since[-1] + 1)
+        if self.kind == "time":
+            return since // self.size
+        length = int(since[-1]) + 1
+        exact = since if length * self.size < 1 << 63 else since.astype(object)
+        return (exact * self.size // length).astype(np.int64)
 
 
 def parse_accumulate(value: object) -> int | None:

@@ -18,6 +18,8 @@ NAMES = {
     "polarity": ("p", "on", "polarity", "ps", "pol"),
     "time": ("t", "time", "timestamp", "ts"),
 }
+#: In µs: differences of times are within int64.
+_END_OF_TIME = 1 << 62
 #: The columns of a plain array, in order.
 ROWS = tuple(NAMES)
 
@@ -107,6 +109,11 @@ def check_events(
             f"convert the column, or leave out events of other kinds"
         )
     time = columns["time"].astype(np.int64)
+    if max(-int(time.min()), int(time.max())) >= _END_OF_TIME:
+        raise DataError(
+            f"{where}: expected times in µs from -2^62 to 2^62, found {time.min()} to {time.max()}; mend the "
+            "column, or convert it to µs"
+        )
     backwards = time[1:] < time[:-1]
     backwards[offsets[1:-1] - 1] = False
     if backwards.any():

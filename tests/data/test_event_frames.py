@@ -29,6 +29,8 @@ def events_at(times: list[int]) -> Events:
         ("count:3", [0, 3, 4, 11], 3, [0, 0, 1, 2]),
         ("count:3", [7, 7], 3, [0, 0]),
         ("count:1", [0, 9], 1, [0, 0]),
+        # Times whose multiple no int64 holds.
+        ("count:3", [0, 1 << 61, 1 << 62], 3, [0, 1, 2]),
     ],
 )
 def test_events_share_frames(rule: str, times: list[int], frames: int, numbers: list[int]) -> None:

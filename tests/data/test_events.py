@@ -84,7 +84,7 @@ def test_each_recording_has_a_clock_of_its_own() -> None:
 
 
 def planted(event: int, column: int, value: int) -> np.ndarray:
-    events = rows(10)
+    events = rows(10).astype(np.int64)
     events[event, column] = value
     return events
 
@@ -99,6 +99,11 @@ def planted(event: int, column: int, value: int) -> np.ndarray:
         ),
         (planted(3, 1, -1), None, r"^d, event 3: expected y from 0 to 5, a sensor of 6 rows, found -1;"),
         (planted(7, 1, 6), [0, 4, 10], r"^d, recording 1, event 3: expected y from 0 to 5.* --sensor H,W"),
+        (
+            planted(9, 3, 1 << 62),
+            None,
+            r"^d: expected times in µs from -2\^62 to 2\^62, found 1\d{3} to 4611686018427387904; mend",
+        ),
         (planted(7, 2, 2), None, r"^d: expected polarities of two values, .* found 0, 1, 2; convert"),
         (planted(7, 2, -1), None, r"^d: expected polarities of two values, .* found -1, 0, 1; convert"),
         (

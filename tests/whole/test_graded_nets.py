@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
@@ -177,9 +179,12 @@ def test_the_error_falls_with_the_number_of_sizes(name, schedule, rng):
     assert errors[2] < 0.005
 
 
-@pytest.mark.parametrize("schedule", ["stream", "layer"])
-@pytest.mark.parametrize("name", [name for name in FIXTURES if name.startswith(QUICK)])
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [*zip((name for name in FIXTURES if name.startswith(QUICK)), cycle(["stream", "layer"]), strict=False)],
+)
 def test_exported_nets_compile_and_are_counted(name, schedule):
+    """Schedules take turns: the blocks above have both."""
     model = load(name)
     data = example_feeds(model, 16, seed=1)
     options = {"timesteps": 2, "schedule": schedule, "code": "graded", "correct_bias": False}
