@@ -27,6 +27,13 @@ TEXT = """(float[N,3,8,8] x) => (float[N,5] y) {
     g = GlobalAveragePool(v) h = Flatten(g)
     m = Gemm(h, w3, b3) r3 = Relu(m)
     y = MatMul(r3, w4) }"""
+#: What the optimiser fuses of a transformer's block.
+BLOCK = """(float[2,4,8] x) => (float[2,4,8] y) {
+    e = MatMul(x, w1) f = Add(e, b1)
+    g = Div(f, root) h = Erf(g) i = Add(h, one) j = Mul(f, i) k = Mul(j, half)
+    l = MatMul(k, w2) m = Add(l, b2) n = Add(m, x) o = LayerNormalization(n, scale, shift)
+    t = Transpose<perm = [0, 2, 1]>(o) p = MatMul(o, t) q = Mul(p, half)
+    r = MatMul(q, o) u = Mul(r, steep) v = Sigmoid(u) y = Mul(r, v) }"""
 STATIC = {
     "QOperator": {"quant_format": QuantFormat.QOperator, "weight_type": QuantType.QInt8},
     "QOperator, by channel": {
@@ -57,6 +64,15 @@ def float_net(rng: np.random.Generator) -> onnx.ModelProto:
     for name in ("w1", "w2", "w3", "w4"):
         weights[name] *= np.float32(np.sqrt(2 / weights[name][0].size))
     return parse(TEXT, **weights)
+
+
+def block(rng: np.random.Generator) -> onnx.ModelProto:
+    """A block of a transformer, operator by operator."""
+    weights = normal(rng, w1=(8, 16), w2=(16, 8), b1=(16,), b2=(8,), scale=(8,), shift=(8,))
+    numbers = {"root": np.sqrt(2), "one": 1, "half": 0.5, "steep": 1.702}
+    model = parse(BLOCK, **weights, **{name: np.float32(value) for name, value in numbers.items()})
+    model.opset_import[0].version = 17  # later ones have a Gelu of ONNX's own
+    return model
 
 
 def samples(rng: np.random.Generator, number: int = 32) -> np.ndarray:

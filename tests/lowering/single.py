@@ -12,7 +12,7 @@ from onnx2snn.lowering.write_out import WrittenOut, write_out
 from onnx2snn.model.file import flatten_model
 from tests.helpers import Arrays, run
 
-DOMAINS = {"com.microsoft": 1, "ai.onnx.ml": 3, "qonnx.custom_op.general": 1}
+DOMAINS = {"com.microsoft": 1, "com.microsoft.nchwc": 1, "ai.onnx.ml": 3, "qonnx.custom_op.general": 1}
 
 
 def foreign(text: str, opset: int = 21, **constants: np.ndarray) -> onnx.ModelProto:

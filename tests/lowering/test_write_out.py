@@ -9,7 +9,7 @@ from onnx2snn.lowering.write_out import write_out
 from onnx2snn.model.file import flatten_model, load_model
 from onnx2snn.passes.pipeline import prepare
 from tests.helpers import run
-from tests.lowering.ort_nets import DYNAMIC, STATIC, float_net, optimised, quantised, samples
+from tests.lowering.ort_nets import DYNAMIC, STATIC, block, float_net, optimised, quantised, samples
 from tests.lowering.single import foreign
 
 
@@ -71,6 +71,38 @@ def test_a_quantised_net_spikes_at_its_quantisers(folder, rng):
     expected = run(model, {"x": x})[0]
     assert np.abs(found - expected).mean() < 0.02 * np.abs(expected).max()
     assert compiled.report.macs.not_fed == 0
+
+
+OPTIMISED = {
+    "convolutions": (float_net, (4, 3, 8, 8), {"FusedConv", "FusedGemm"}),
+    "transformer": (block, (2, 4, 8), {"Gelu", "SkipLayerNormalization", "FusedMatMul", "QuickGelu"}),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_a_net_that_onnxruntime_optimised(name, tmp_path, rng):
+    """It becomes what it was before: the same numbers, and none of it refused."""
+    make, shape, fused = OPTIMISED[name]
+    plain = make(rng)
+    onnx.save(plain, tmp_path / "plain.onnx")
+    model = load_model(optimised(tmp_path / "plain.onnx", "EXTENDED"))
+    assert {node.op_type for node in model.graph.node if node.domain} == fused
+    x = {"x": rng.standard_normal(shape).astype(np.float32)}
+    found = run(write_out(flatten_model(model)).model, x)
+    np.testing.assert_allclose(found[0], run(plain, x)[0], rtol=1e-4, atol=1e-5)
+    before, after = (onnx2snn.inspect(net).roles for net in (plain, model))
+    assert after["refused"] == 0
+    assert (before["spiking"] == after["spiking"]) == (name == "convolutions")  # a Gelu was five nodes
+
+
+def test_what_is_in_blocks_of_a_processor_is_refused_with_a_remedy(rng):
+    """So onnxruntime writes convolutions at its default level, where they have channels enough."""
+    model = foreign(
+        "(float[1,16,4,4] x) => (float[1,16,2,2] y) { y = com.microsoft.nchwc.Conv(x, w) }",
+        w=rng.standard_normal((16, 16, 3, 3)).astype(np.float32),
+    )
+    with pytest.raises(onnx2snn.UnsupportedGraphError, match="optimise the model at ORT_ENABLE_EXTENDED"):
+        onnx2snn.compile(model, np.zeros((2, 16, 4, 4), np.float32))
 
 
 def test_what_has_nothing_foreign_is_the_same_model(rng):
