@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx2snn.graph.graph import Graph, Node, Tensor, constant, is_cell, producer
+from onnx2snn.graph.graph import Node, Tensor, constant, is_cell, producer
 from onnx2snn.model.file import IR_VERSION
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, Cell
 
@@ -42,9 +42,8 @@ def initial_states(cell: Node | None, part: onnx.ModelProto | None, dtype: np.dt
 
 
 def step_model(
-    graph: Graph,
+    sources: Sequence[Tensor],
     affine: onnx.ModelProto | None,
-    sources: Sequence[str],
     target: Tensor,
     cell: Node | None,
     activation: onnx.ModelProto | None,
@@ -55,7 +54,7 @@ def step_model(
     """
     dtype = np.dtype(target.dtype or np.float32)
     part = _Part([], [] if affine is None else list(affine.graph.initializer), [], [])
-    values = _read_sources(part, graph, sources, dtype)
+    values = _read_sources(part, sources, dtype)
     used = set() if cell is None else {cell.op}
     for node in [] if affine is None else affine.graph.node:
         copy = onnx.NodeProto()
@@ -103,14 +102,13 @@ def _call_gate(part: _Part, gate: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
     part.outputs += [_info(f"{name}/next", wide) for name in states]
 
 
-def _read_sources(part: _Part, graph: Graph, sources: Sequence[str], dtype: np.dtype[Any]) -> dict[str, str]:
+def _read_sources(part: _Part, sources: Sequence[Tensor], dtype: np.dtype[Any]) -> dict[str, str]:
     """Take the sources as inputs; returns the names of the values s·θ of those that come as spikes s."""
-    tensors = graph.tensors()
     values: dict[str, str] = {}
-    for name in sources:
-        source = producer(tensors[name])
+    for tensor in sources:
+        name, source = tensor.name, producer(tensor)
         if source is None or not is_cell(source) or not CELLS[source.op].sends_units:
-            part.inputs.append(_info(name, np.dtype(tensors[name].dtype or dtype)))
+            part.inputs.append(_info(name, np.dtype(tensor.dtype or dtype)))
             continue
         part.inputs.append(_info(name, _spike_dtype(source)))
         spikes, theta = f"onnx2snn/{name}/spikes", f"onnx2snn/{name}/threshold"

@@ -72,20 +72,22 @@ class Stage:
         cell: Node | None = None,
         joints: Collection[str] = (),
         activated: Tensor | None = None,
+        tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.target, self.cell = target, cell
         self._activation: onnx.ModelProto | None = None
         if activated is not None and activated is not target:
-            self._activation = extract(graph, [target.name], [activated.name])
+            self._activation = extract(graph, [target.name], [activated.name], tensors)
         self.axis = channel_axis(target)
-        self.sources = _sources(target, set(joints) - ({target.name} if cell is None else set()))
+        self._reads = _sources(target, set(joints) - ({target.name} if cell is None else set()))
+        self.sources = [tensor.name for tensor in self._reads]
         self.yields: str | None = None if cell is None else cell.outputs[0].name
         if cell is None and target.name in joints:
             self.yields = target.name
         self._affine: onnx.ModelProto | None = None
         if target.name not in self.sources:
-            self._affine = extract(graph, self.sources, [target.name])
-        self._graph, self._activated = graph, activated
+            self._affine = extract(graph, self.sources, [target.name], tensors)
+        self._graph, self._activated, self._tensors = graph, activated, tensors
         self._sums = any(is_cell(node) and CELLS[node.op].sums for node in graph.nodes)
 
     @cached_property
@@ -94,7 +96,7 @@ class Stage:
 
     @cached_property
     def _step_engine(self) -> OnnxruntimeEngine:
-        model = step_model(self._graph, self._affine, self.sources, self.target, self.cell, self._activation)
+        model = step_model(self._reads, self._affine, self.target, self.cell, self._activation)
         return OnnxruntimeEngine(model, EngineOptions(native=True))
 
     def behind(self) -> Stage:
@@ -145,14 +147,14 @@ class Stage:
         if self._affine is None:
             return []
         producers = {name: node for node in self._affine.graph.node for name in node.output}
-        readers = Counter(tensor.name for node in self._graph.nodes for tensor in node.inputs)
+        tensors = self._graph.tensors() if self._tensors is None else self._tensors
         layers, pending = [], [self.target.name]
         while pending:
             node = producers.get(pending.pop())
             if node is not None and node.op_type == "Add":
                 pending.extend(node.input)
             elif node is not None and node.op_type in WEIGHTED and node.input[1] in self.weights:
-                layers += [node] if readers[node.input[1]] == 1 else []
+                layers += [node] if len(tensors[node.input[1]].outputs) == 1 else []
         return layers
 
     @cached_property
@@ -234,9 +236,15 @@ def make_stages(graph: Graph, outputs: Sequence[str]) -> list[Stage]:
     stages = []
     for node in graph.nodes:
         if any(node is cell for cell in cells):
-            stages.append(Stage(graph, sources[node.name], node, joints, node.inputs[0]))
-        stages += [Stage(graph, tensor, None, joints) for tensor in node.outputs if tensor.name in joints]
-    return stages + [Stage(graph, tensors[name], None, joints - set(outputs)) for name in outputs]
+            stages.append(Stage(graph, sources[node.name], node, joints, node.inputs[0], tensors))
+        stages += [
+            Stage(graph, tensor, None, joints, tensors=tensors)
+            for tensor in node.outputs
+            if tensor.name in joints
+        ]
+    return stages + [
+        Stage(graph, tensors[name], None, joints - set(outputs), tensors=tensors) for name in outputs
+    ]
 
 
 def _weighted(target: Tensor, bridges: Collection[str]) -> list[str]:
@@ -264,9 +272,9 @@ def _on_means(part: onnx.ModelProto) -> onnx.ModelProto:
     return plain
 
 
-def _sources(target: Tensor, joints: Collection[str]) -> list[str]:
+def _sources(target: Tensor, joints: Collection[str]) -> list[Tensor]:
     """What a tensor is computed from directly: outputs of neurons, pools and joints, and graph inputs."""
-    return [tensor.name for tensor in _walk(target, joints) if _is_source(tensor, joints)]
+    return [tensor for tensor in _walk(target, joints) if _is_source(tensor, joints)]
 
 
 def _walk(target: Tensor, joints: Collection[str]) -> list[Tensor]:

@@ -16,6 +16,7 @@ from onnx2snn.graph.graph import (
     constant,
     insert_after,
     is_cell,
+    sort,
     unique_name,
 )
 from onnx2snn.ops import DOMAIN, QUANTIZED_RELU, body_of
@@ -40,7 +41,7 @@ def write_out_quantizers(graph: Graph) -> None:
         ):
             source = _apply(graph, op, name, source, *others)
         node.op, node.domain, node.attrs, node.inputs = "Mul", "", {}, [source, step]
-    graph.toposort()
+    sort(graph)
 
 
 def _apply(graph: Graph, op: str, name: str, source: Tensor, *others: Tensor) -> Variable:

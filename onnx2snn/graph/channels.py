@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx2snn.graph.graph import Tensor, constant, operands, producer, rank, standard_op
+from onnx2snn.graph.graph import Tensor, operands, producer, rank, standard_op
 from onnx2snn.ops.standard import standard
 
 
@@ -22,21 +22,30 @@ def channel_axis(tensor: Tensor) -> int | None:
 
 
 def _axis(tensor: Tensor) -> int | None:
-    dims = rank(tensor)
-    if dims is None or dims < 2:
-        return None
-    node = producer(tensor)
-    where = "second" if node is None else standard(standard_op(node)).channels
-    if node is None or where:
-        return 1 if where == "second" else dims - 1
-    if node.op == "Transpose":
-        before = _axis(node.inputs[0])
-        order = list(node.attrs.get("perm", range(dims)[::-1]))
-        return order.index(before) if before in order else None
-    for source in operands(node):
-        if rank(source) == dims and constant(source) is None:
-            return _axis(source)
-    return 1
+    """Goes back to where the channels come from, and then through each Transpose on the way."""
+    orders: list[list[int]] = []
+    while True:
+        dims, node = rank(tensor), producer(tensor)
+        if dims is None or dims < 2:
+            return None
+        where = "second" if node is None else standard(standard_op(node)).channels
+        if node is None or where:
+            axis = 1 if where == "second" else dims - 1
+            break
+        if node.op == "Transpose":
+            orders.append(list(node.attrs.get("perm", range(dims)[::-1])))
+            tensor = node.inputs[0]
+            continue
+        before = [source for source in operands(node) if rank(source) == dims]
+        if not before:
+            axis = 1
+            break
+        tensor = before[0]
+    for order in reversed(orders):
+        if axis not in order:
+            return None
+        axis = order.index(axis)
+    return axis
 
 
 def channel_count(tensor: Tensor) -> int | None:

@@ -8,7 +8,7 @@ after export. Its nodes and tensors compare by content: compare them with `is`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,9 +161,14 @@ def clone(graph: Graph) -> Graph:
     return graph.copy()
 
 
-def extract(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-    """The part of the graph that computes `outputs` from `inputs`, as a model of its own."""
-    tensors = graph.tensors()
+def extract(
+    graph: Graph, inputs: Sequence[str], outputs: Sequence[str], tensors: Mapping[str, Tensor] | None = None
+) -> onnx.ModelProto:
+    """The part of the graph that computes `outputs` from `inputs`, as a model of its own.
+
+    Who takes one part after the other gives the graph's `tensors`, which are not looked for each time then.
+    """
+    tensors = graph.tensors() if tensors is None else tensors
     given, wanted = [tensors[name] for name in inputs], [tensors[name] for name in outputs]
     met, pending, needed = {id(tensor) for tensor in given}, list(wanted), dict[int, Node]()
     while pending:  # a copy of the whole graph would cost too much, layer by layer
@@ -180,7 +185,39 @@ def extract(graph: Graph, inputs: Sequence[str], outputs: Sequence[str]) -> onnx
 
 def tidy(graph: Graph) -> Graph:
     """Drop what contributes to no output, and sort topologically."""
-    return graph.cleanup().toposort()
+    return sort(graph.cleanup())
+
+
+def sort(graph: Graph) -> Graph:
+    """Sort the nodes topologically, by the longest way to them.
+
+    As onnx_graphsurgeon does; but that goes into itself for every node of a way, and so not far.
+    """
+    levels: dict[int, int] = {}
+    ordered: list[Node] = []
+    for node in graph.nodes:
+        pending = [] if id(node) in levels else [(node, iter(_before(node)))]
+        while pending:
+            behind, producers = pending[-1]
+            missing = next((source for source in producers if id(source) not in levels), None)
+            if missing is not None:
+                if len(pending) > len(graph.nodes):
+                    raise ModelError(f"'{missing.name}': depends on its own result; mend the graph")
+                pending.append((missing, iter(_before(missing))))
+                continue
+            levels[id(behind)] = 1 + max((levels[id(source)] for source in _before(behind)), default=-1)
+            ordered.append(behind)
+            pending.pop()
+    graph.nodes = sorted(ordered, key=lambda node: levels[id(node)])
+    return graph
+
+
+def _before(node: Node) -> list[Node]:
+    """The nodes whose results a node reads, or the graphs inside it do."""
+    read = list(node.inputs)
+    for inner in node.subgraphs():
+        read += inner._foreign_tensors().values()
+    return [source for tensor in read for source in tensor.inputs]
 
 
 def is_cell(node: Node) -> bool:
@@ -294,13 +331,34 @@ def insert_after(graph: Graph, tensor: Tensor, node: Node) -> Tensor:
     return result
 
 
+class _Names:
+    """Names that a graph has, or had: read of its nodes once, then of those that came to its end."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+        self._read = 0
+        self._last: Node | None = None
+
+    def update(self, graph: Graph) -> None:
+        """Read what is new, and all of it where nodes are gone or in another order."""
+        if self._read > len(graph.nodes) or (self._read and graph.nodes[self._read - 1] is not self._last):
+            self._read = 0
+        for node in graph.nodes[self._read :]:
+            self.taken.add(node.name)
+            self.taken.update(tensor.name for tensor in (*node.inputs, *node.outputs))
+        self.taken.update(tensor.name for tensor in (*graph.inputs, *graph.outputs))
+        self._read, self._last = len(graph.nodes), graph.nodes[-1] if graph.nodes else None
+
+
 def unique_name(graph: Graph, wanted: str) -> str:
-    """`wanted`, with the first number that makes it differ from every name in the graph."""
-    taken = {tensor.name for node in graph.nodes for tensor in (*node.inputs, *node.outputs)}
-    taken |= {tensor.name for tensor in (*graph.inputs, *graph.outputs)} | {node.name for node in graph.nodes}
+    """`wanted`, with the first number that makes it differ from every name that the graph has or had."""
+    # With the graph, as graphs cannot be keys. What a node gets later has a name from here.
+    names: _Names = vars(graph).setdefault("onnx2snn_names", _Names())
+    names.update(graph)
     candidate, number = wanted, 1
-    while candidate in taken:
+    while candidate in names.taken:
         candidate, number = f"{wanted}_{number}", number + 1
+    names.taken.add(candidate)
     return candidate
 
 

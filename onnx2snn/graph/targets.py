@@ -22,7 +22,7 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.tail import find_tail
-from onnx2snn.graph.univariate import Univariate, find_functions, is_elementwise
+from onnx2snn.graph.univariate import MOST_NODES, Univariate, find_functions, is_elementwise
 from onnx2snn.ops import CELLS
 from onnx2snn.ops.standard import COPIES, SHAPE_OPS, WEIGHTED, passes_spikes, standard
 
@@ -86,14 +86,17 @@ def neuron_name(target: Target) -> str:
 
 def is_target(node: Node) -> bool:
     """Whether a graded neuron stands behind the node, or behind the function that it is a part of."""
-    if any(is_graded(tensor) for tensor in node.outputs):
-        return True
-    readers = [reader for tensor in node.outputs for reader in tensor.outputs]
-    return is_elementwise(node) and bool(readers) and all(map(_is_part, readers))
-
-
-def _is_part(node: Node) -> bool:
-    return is_elementwise(node) and is_target(node)
+    pending, met = [node], {id(node): node}
+    while pending:
+        part = pending.pop()
+        if any(is_graded(tensor) for tensor in part.outputs):
+            continue
+        readers = [reader for tensor in part.outputs for reader in tensor.outputs]
+        if not readers or len(met) > MOST_NODES or not all(map(is_elementwise, (part, *readers))):
+            return False
+        pending += [reader for reader in readers if id(reader) not in met]
+        met |= {id(reader): reader for reader in readers}
+    return True
 
 
 def is_graded(tensor: Tensor) -> bool:

@@ -15,6 +15,10 @@ SMOOTH = having(univariate="smooth")
 JUMPING = frozenset({"ThresholdedRelu"})
 _ELEMENTWISE = SMOOTH | having(univariate="plain")
 
+#: Nodes of the longest function that is looked for; exporters write a GELU in some ten. Without a bound,
+#: looking through a chain of thousands of nodes takes hours.
+MOST_NODES = 64
+
 
 @dataclass(frozen=True)
 class Univariate:
@@ -36,7 +40,7 @@ def find_activations(graph: Graph) -> list[Univariate]:
 
     What jumps is none: no sum of ReLUs does.
     """
-    found = _find(graph, lambda nodes: any(node.op in SMOOTH for node in nodes))
+    found = _find(graph, _curves)
     return [one for one in found if not any(node.op in JUMPING for node in one.nodes)]
 
 
@@ -59,14 +63,25 @@ def is_elementwise(node: Node) -> bool:
     )
 
 
-def _bends(nodes: list[Node]) -> bool:
-    if any(node.op in SMOOTH for node in nodes):
-        return True
-    joins = any(len({tensor.name for tensor in operands(node)}) > 1 for node in nodes)
-    return joins and any(rectifier(node) is not None for node in nodes)
+def _traits(node: Node) -> frozenset[str]:
+    """What a node brings into a function."""
+    found = {
+        "smooth": node.op in SMOOTH,
+        "joins": len({tensor.name for tensor in operands(node)}) > 1,
+        "rectifies": rectifier(node) is not None,
+    }
+    return frozenset(trait for trait, has in found.items() if has)
 
 
-def _find(graph: Graph, enough: Callable[[list[Node]], bool], *, closed: bool = False) -> list[Univariate]:
+def _curves(traits: set[str]) -> bool:
+    return "smooth" in traits
+
+
+def _bends(traits: set[str]) -> bool:
+    return _curves(traits) or {"joins", "rectifies"} <= traits
+
+
+def _find(graph: Graph, enough: Callable[[set[str]], bool], *, closed: bool = False) -> list[Univariate]:
     place = {node.name: index for index, node in enumerate(graph.nodes)}
     taken: set[str] = set()
     activations = []
@@ -81,22 +96,24 @@ def _find(graph: Graph, enough: Callable[[list[Node]], bool], *, closed: bool = 
 
 
 def _trace(
-    graph: Graph, last: Node, place: dict[str, int], enough: Callable[[list[Node]], bool], *, closed: bool
+    graph: Graph, last: Node, place: dict[str, int], enough: Callable[[set[str]], bool], *, closed: bool
 ) -> Univariate | None:
     """Go back from a node, latest first, until one tensor is left that all depends on."""
     nodes: list[Node] = []
+    traits: set[str] = set()
     frontier: list[Tensor] = list(last.outputs)
     while True:
         frontier.sort(key=lambda tensor: place.get(tensor.inputs[0].name, -1) if tensor.inputs else -1)
         tensor = frontier.pop()
         node = producer(tensor)
-        if node is None or not is_elementwise(node):
+        if node is None or len(nodes) == MOST_NODES or not is_elementwise(node):
             return None
         if closed and nodes and (is_output(graph, tensor) or not _all_in(tensor.outputs, nodes)):
             return None
         nodes.append(node)
+        traits |= _traits(node)
         frontier += [t for t in operands(node) if not any(t is other for other in frontier)]
-        if len(frontier) == 1 and enough(nodes):
+        if len(frontier) == 1 and enough(traits):
             return Univariate(frontier[0], last.outputs[0], tuple(nodes))
         if not frontier:
             return None

@@ -71,6 +71,10 @@ class Context:
     established: set[str] = field(default_factory=set)
     advance: Callable[[float], None] = ignore
 
+    def __post_init__(self) -> None:
+        #: What was said already, as a list of thousands is slow to look through.
+        self._noted = set(self.notes)
+
     def batch(self, copies: int, most: int | None = None) -> int:
         """Samples that may go through the whole net together where each holds its activations so often."""
         sample = copies * (0 if self.statistics is None else self.statistics.total)
@@ -99,7 +103,8 @@ class Context:
         """Record a note once: passes run again say nothing new."""
         entry = Note(node, op, outcome, reason)
         logger.debug("%s '%s' %s: %s", op, node, outcome, reason)
-        if entry not in self.notes:
+        if entry not in self._noted:
+            self._noted.add(entry)
             self.notes.append(entry)
 
 

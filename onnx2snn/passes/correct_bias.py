@@ -73,9 +73,9 @@ class CorrectBias(Pass):
             refit=layered and context.options.refit,
         )
         context.corrections = corrections.shifts
-        for name, weight in corrections.weights.items():
-            graph.tensors()[name].values = weight
         tensors, nodes = graph.tensors(), {node.name: node for node in graph.nodes}
+        for name, weight in corrections.weights.items():
+            tensors[name].values = weight
         targets = {target.tensor.name: target for target in find_targets(graph)}
         for key, correction in context.corrections.items():
             if key in nodes and is_cell(nodes[key]):
@@ -127,18 +127,27 @@ def _shift(graph: Graph, tensor: Tensor, correction: Vector, *results: Tensor) -
 
 
 def _taker(graph: Graph, tensor: Tensor) -> Node | None:
-    """The node before the tensor whose bias can take the correction."""
-    node = producer(tensor)
-    if node is None or not (node.op == "Add" or standard(node.op).bias):
-        return None
-    if node.op == "Add":
-        sources = [
-            source
-            for source in node.inputs
-            if sole_consumer(graph, source) is node and rank(source) == rank(tensor) is not None
-            if channel_axis(source) == channel_axis(tensor)
-            if channel_count(source) == channel_count(tensor) is not None
-        ]
-        return next((taker for taker in (_taker(graph, source) for source in sources) if taker), None)
-    readable = len(node.inputs) < 3 or node.inputs[2].is_empty() or constant(node.inputs[2]) is not None
-    return node if readable and constant(node.inputs[1]) is not None else None
+    """The node before the tensor whose bias can take the correction, the first of those that are added."""
+    pending = [tensor]
+    while pending:
+        taken = pending.pop()
+        node = producer(taken)
+        if node is None:
+            continue
+        if node.op == "Add":
+            sources = [
+                source
+                for source in node.inputs
+                if sole_consumer(graph, source) is node and rank(source) == rank(taken) is not None
+                if channel_axis(source) == channel_axis(taken)
+                if channel_count(source) == channel_count(taken) is not None
+            ]
+            pending += reversed(sources)
+        elif standard(node.op).bias and constant(node.inputs[1]) is not None and _is_readable(node):
+            return node
+    return None
+
+
+def _is_readable(node: Node) -> bool:
+    """Whether a node has no bias yet, or one that can be added to."""
+    return len(node.inputs) < 3 or node.inputs[2].is_empty() or constant(node.inputs[2]) is not None

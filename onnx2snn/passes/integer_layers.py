@@ -32,15 +32,17 @@ def neuron_behind(node: Node) -> Node | None:
 
 def biased_layer(graph: Graph, current: Tensor) -> Node | None:
     """A layer of floats whose constant bias is part of a current, and of nothing else."""
-    node = producer(current)
-    if node is None or sole_consumer(graph, current) is None:
-        return None
-    if node.op == "Add":
-        layers = (biased_layer(graph, tensor) for tensor in node.inputs)
-        return next((layer for layer in layers if layer is not None), None)
-    if not standard(node.op).bias or len(node.inputs) < 3:
-        return None
-    return node if constant(node.inputs[2]) is not None else None
+    pending = [current]
+    while pending:
+        tensor = pending.pop()
+        node = producer(tensor)
+        if node is None or sole_consumer(graph, tensor) is None:
+            continue
+        if node.op == "Add":
+            pending += reversed(node.inputs)
+        elif standard(node.op).bias and len(node.inputs) > 2 and constant(node.inputs[2]) is not None:
+            return node
+    return None
 
 
 def retire(node: Node) -> None:
