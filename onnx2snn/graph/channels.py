@@ -54,6 +54,13 @@ def channel_count(tensor: Tensor) -> int | None:
     return None if axis is None else int(tensor.shape[axis])
 
 
+def static_dims(tensor: Tensor, start: int = 1) -> tuple[int, ...] | None:
+    """The dimensions from `start` on, None unless all of them are known numbers."""
+    if tensor.shape is None or not all(isinstance(dim, int) and dim > 0 for dim in tensor.shape[start:]):
+        return None
+    return tuple(tensor.shape[start:])
+
+
 def along_axis(vector: npt.NDArray[Any], axis: int | None, dims: int) -> npt.NDArray[Any]:
     """A vector [C] that broadcasts along `axis` of an array of `dims` dimensions; [1] as it is."""
     if axis is None or vector.size == 1:

@@ -25,13 +25,14 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from onnx2snn.errors import ModelError, first_line
+from onnx2snn.graph.names import Names
+from onnx2snn.graph.order import by_depth
 from onnx2snn.graph.subgraphs import CONTROL_FLOW, bodies, inner_nodes, is_control_flow, make_explicit
 from onnx2snn.model import weights as in_files
 from onnx2snn.model.file import IR_VERSION
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
-from onnx2snn.ops.standard import RECURRENT, WEIGHTED
 
 logger = logging.getLogger(__name__)
 
@@ -189,26 +190,8 @@ def tidy(graph: Graph) -> Graph:
 
 
 def sort(graph: Graph) -> Graph:
-    """Sort the nodes topologically, by the longest way to them.
-
-    As onnx_graphsurgeon does; but that goes into itself for every node of a way, and so not far.
-    """
-    levels: dict[int, int] = {}
-    ordered: list[Node] = []
-    for node in graph.nodes:
-        pending = [] if id(node) in levels else [(node, iter(_before(node)))]
-        while pending:
-            behind, producers = pending[-1]
-            missing = next((source for source in producers if id(source) not in levels), None)
-            if missing is not None:
-                if len(pending) > len(graph.nodes):
-                    raise ModelError(f"'{missing.name}': depends on its own result; mend the graph")
-                pending.append((missing, iter(_before(missing))))
-                continue
-            levels[id(behind)] = 1 + max((levels[id(source)] for source in _before(behind)), default=-1)
-            ordered.append(behind)
-            pending.pop()
-    graph.nodes = sorted(ordered, key=lambda node: levels[id(node)])
+    """Sort topologically, as onnx_graphsurgeon would if it went into itself for no node of a way."""
+    graph.nodes = by_depth(graph.nodes, _before)
     return graph
 
 
@@ -275,15 +258,6 @@ def has_layers(node: Node) -> bool:
     return node.op in RECURRENT or any(one.op_type in WEIGHTED | RECURRENT for one in inner)
 
 
-def before_weights(graph: Graph) -> set[str]:
-    """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
-    names: set[str] = set()
-    for node in reversed(graph.nodes):
-        if node.op in WEIGHTED or has_layers(node) or any(tensor.name in names for tensor in node.outputs):
-            names.update(tensor.name for tensor in node.inputs)
-    return names
-
-
 def replace_input(node: Node, index: int, tensor: Tensor) -> None:
     """Feed another tensor to one input, appending it where the input was omitted at the end."""
     while len(node.inputs) <= index:
@@ -331,35 +305,11 @@ def insert_after(graph: Graph, tensor: Tensor, node: Node) -> Tensor:
     return result
 
 
-class _Names:
-    """Names that a graph has, or had: read of its nodes once, then of those that came to its end."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-        self._read = 0
-        self._last: Node | None = None
-
-    def update(self, graph: Graph) -> None:
-        """Read what is new, and all of it where nodes are gone or in another order."""
-        if self._read > len(graph.nodes) or (self._read and graph.nodes[self._read - 1] is not self._last):
-            self._read = 0
-        for node in graph.nodes[self._read :]:
-            self.taken.add(node.name)
-            self.taken.update(tensor.name for tensor in (*node.inputs, *node.outputs))
-        self.taken.update(tensor.name for tensor in (*graph.inputs, *graph.outputs))
-        self._read, self._last = len(graph.nodes), graph.nodes[-1] if graph.nodes else None
-
-
 def unique_name(graph: Graph, wanted: str) -> str:
     """`wanted`, with the first number that makes it differ from every name that the graph has or had."""
-    # With the graph, as graphs cannot be keys. What a node gets later has a name from here.
-    names: _Names = vars(graph).setdefault("onnx2snn_names", _Names())
-    names.update(graph)
-    candidate, number = wanted, 1
-    while candidate in names.taken:
-        candidate, number = f"{wanted}_{number}", number + 1
-    names.taken.add(candidate)
-    return candidate
+    # With the graph, which cannot be a key.
+    names: Names = vars(graph).setdefault("onnx2snn_names", Names())
+    return names.unique(graph.nodes, (*graph.inputs, *graph.outputs), wanted)
 
 
 def scalar(tensor: Tensor) -> float | None:
@@ -379,10 +329,3 @@ def is_float(tensor: Tensor) -> bool | None:
 def rank(tensor: Tensor) -> int | None:
     """Number of dimensions, None where shape inference could not tell."""
     return None if tensor.shape is None else len(tensor.shape)
-
-
-def static_dims(tensor: Tensor, start: int = 1) -> tuple[int, ...] | None:
-    """The dimensions from `start` on, None unless all of them are known numbers."""
-    if tensor.shape is None or not all(isinstance(dim, int) and dim > 0 for dim in tensor.shape[start:]):
-        return None
-    return tuple(tensor.shape[start:])

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from onnx2snn.graph.graph import Node, is_float, scalar
-from onnx2snn.ops.standard import standard
+from onnx2snn.graph.graph import Graph, Node, has_layers, is_float, scalar
+from onnx2snn.ops.standard import WEIGHTED, standard
 
 #: A rule gets the node and the names of the tensors that change over time; it returns why the node is not
 #: linear in these, or None when it is.
@@ -18,6 +18,15 @@ Rule = Callable[[Node, Collection[str]], str | None]
 
 #: Why a node whose shape depends on activations is refused, not merely analog.
 REARRANGES = "how it rearranges its input depends on an activation"
+
+
+def before_weights(graph: Graph) -> set[str]:
+    """Names of the tensors on which some weighted node's result depends. The graph must be sorted."""
+    names: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.op in WEIGHTED or has_layers(node) or any(tensor.name in names for tensor in node.outputs):
+            names.update(tensor.name for tensor in node.inputs)
+    return names
 
 
 def pads_with_zeros(node: Node) -> bool:

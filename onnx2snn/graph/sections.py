@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from onnx2snn.graph.channels import static_dims
 from onnx2snn.graph.graph import (
     Graph,
     Node,
@@ -19,7 +20,6 @@ from onnx2snn.graph.graph import (
     is_output,
     operands,
     rank,
-    static_dims,
 )
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.tail import find_tail

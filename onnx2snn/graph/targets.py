@@ -10,7 +10,6 @@ from onnx2snn.graph.graph import (
     Graph,
     Node,
     Tensor,
-    before_weights,
     constant,
     has_layers,
     is_cell,
@@ -20,6 +19,7 @@ from onnx2snn.graph.graph import (
     producer,
     sole_consumer,
 )
+from onnx2snn.graph.linear import before_weights
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import MOST_NODES, Univariate, find_functions, is_elementwise

@@ -16,13 +16,13 @@ from onnx2snn.graph.graph import (
     Node,
     Tensor,
     Variable,
-    before_weights,
     extract,
     producer,
     rank,
     tidy,
     unique_name,
 )
+from onnx2snn.graph.linear import before_weights
 from onnx2snn.graph.sections import is_neuron
 from onnx2snn.graph.tail import find_tail
 from onnx2snn.graph.univariate import Univariate, find_activations

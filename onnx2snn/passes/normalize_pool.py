@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from onnx2snn.graph.channels import static_dims
 from onnx2snn.graph.graph import (
     Constant,
     Graph,
@@ -12,7 +13,6 @@ from onnx2snn.graph.graph import (
     constant,
     is_float,
     rank,
-    static_dims,
     tidy,
     unique_name,
 )

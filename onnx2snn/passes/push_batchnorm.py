@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from onnx2snn.graph.affine import Affine, Vector, add_bias, along, read_batchnorm, set_constant
+from onnx2snn.graph.channels import static_dims
 from onnx2snn.graph.graph import (
     Array,
     Constant,
@@ -18,7 +19,6 @@ from onnx2snn.graph.graph import (
     rank,
     sole_consumer,
     standard_op,
-    static_dims,
     unique_name,
 )
 from onnx2snn.graph.linear import pads_with_zeros

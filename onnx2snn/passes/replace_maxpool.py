@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onnx2snn.graph.graph import Graph, Node, is_cell, static_dims
+from onnx2snn.graph.channels import static_dims
+from onnx2snn.graph.graph import Graph, Node, is_cell
 from onnx2snn.graph.sections import divide, is_pool, reduced_axes
 from onnx2snn.ops import DOMAIN
 from onnx2snn.ops.li_pool import CELL as LI_POOL

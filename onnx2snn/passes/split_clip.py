@@ -10,7 +10,6 @@ from onnx2snn.graph.graph import (
     Node,
     Tensor,
     Variable,
-    before_weights,
     constant,
     is_float,
     producer,
@@ -19,6 +18,7 @@ from onnx2snn.graph.graph import (
     tidy,
     unique_name,
 )
+from onnx2snn.graph.linear import before_weights
 from onnx2snn.graph.rectifiers import clip_bounds, rectifier
 from onnx2snn.passes.base import Context, Pass
 

@@ -71,3 +71,8 @@ def test_channels_come_first_with_all_that_they_have():
     assert channels_first(values, None).tolist() == [list(range(12))]
     assert channels_first(values, 2).tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
     assert channels_first(np.zeros((2, 0, 3)), 1).shape == (0, 0)
+
+
+def test_is_found_through_thousands_of_nodes():
+    moved = "".join(f" m{step} = Transpose<perm = [0, 2, 1, 3]>(m{step - 1})" for step in range(1, 1500))
+    assert channel_axis(tensor(f"m0 = Relu(x){moved} y = Neg(m1499)")) == 2

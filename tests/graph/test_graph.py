@@ -7,11 +7,11 @@ import onnx
 import pytest
 
 from onnx2snn.engine.engines import OnnxruntimeEngine
+from onnx2snn.graph.channels import static_dims
 from onnx2snn.graph.graph import (
     Constant,
     Node,
     Variable,
-    before_weights,
     bypass,
     clone,
     constant,
@@ -27,7 +27,6 @@ from onnx2snn.graph.graph import (
     scalar,
     sole_consumer,
     standard_op,
-    static_dims,
     unique_name,
     write_model,
 )
@@ -144,11 +143,6 @@ def test_who_makes_and_who_alone_reads_a_tensor():
     assert sole_consumer(graph, tensors["y"]) is None
     assert is_output(graph, tensors["a"])
     assert not is_output(graph, tensors["b"])
-
-
-def test_what_weights_depend_on():
-    text = "(float[N,2] x) => (float[N,2] y) { a = Neg(x) b = MatMul(a, w) y = Abs(b) }"
-    assert before_weights(graph_of(parse(text, w=np.eye(2, dtype="f")))) == {"x", "a", "w"}
 
 
 def test_cells_and_what_they_are_on_sums():

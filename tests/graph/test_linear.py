@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnx2snn.graph.linear import REARRANGES, pads_with_zeros, why_not_linear
+from onnx2snn.graph.linear import REARRANGES, before_weights, pads_with_zeros, why_not_linear
 from onnx2snn.ops.standard import OPERATORS
 from tests.helpers import batchnorm, graph_of, parse
 from tests.means import compare
@@ -482,3 +482,8 @@ def test_what_pads_with_zeros(node, zeros):
     model = parse(f"(float[3] x, float given) => (float[5] y) {{ y = {node} }}", **constants)
     (node,) = graph_of(model).nodes
     assert pads_with_zeros(node) is zeros
+
+
+def test_what_weights_depend_on():
+    text = "(float[N,2] x) => (float[N,2] y) { a = Neg(x) b = MatMul(a, w) y = Abs(b) }"
+    assert before_weights(graph_of(parse(text, w=np.eye(2, dtype="f")))) == {"x", "a", "w"}

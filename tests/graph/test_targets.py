@@ -140,3 +140,12 @@ def test_what_a_gate_multiplies_is_made_spikes_where_weights_follow(rng):
 def test_before_conversion_no_node_is_a_neuron_s_target():
     graph = graph_of(parse(f"{IMAGE} {{ y = Relu(x) }}"))
     assert not any(map(is_target, graph.nodes))
+
+
+def test_what_thousands_of_nodes_lead_to_a_neuron_is_no_function(rng):
+    links = "".join(f" m{step} = Neg(m{step - 1})" for step in range(1, 1500))
+    text = f"m0 = Relu(a) {links} h = onnx2snn.GradedIF(m1499, half)  y = Conv(h, v)"
+    graph = graph_of(
+        parse(f"{IMAGE} {{ a = Conv(x, w)  {text} }}", half=np.float32(0.5), **normal(rng, **SQUARE))
+    )
+    assert not is_target(graph.nodes[1])
