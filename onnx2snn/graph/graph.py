@@ -33,6 +33,7 @@ from onnx2snn.model.file import IR_VERSION
 from onnx2snn.model.spill import stored
 from onnx2snn.ops import CELLS, DOMAIN, DOMAIN_VERSION, OPSET_VERSION, body_of
 from onnx2snn.ops.cell import Neuron
+from onnx2snn.ops.standard import RECURRENT, WEIGHTED
 
 logger = logging.getLogger(__name__)
 

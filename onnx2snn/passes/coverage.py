@@ -15,7 +15,6 @@ from onnx2snn.graph.graph import (
     Graph,
     Node,
     Tensor,
-    before_weights,
     has_layers,
     is_cell,
     is_float,
@@ -25,7 +24,7 @@ from onnx2snn.graph.graph import (
     producer,
 )
 from onnx2snn.graph.islands import find_islands
-from onnx2snn.graph.linear import why_not_linear
+from onnx2snn.graph.linear import before_weights, why_not_linear
 from onnx2snn.graph.rectifiers import rectifier
 from onnx2snn.graph.sections import Section, Sections, divide, is_neuron
 from onnx2snn.graph.subgraphs import CONTROL_FLOW
