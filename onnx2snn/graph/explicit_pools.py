@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx2snn.graph.graph import Constant, Graph, Node, Variable, static_dims, unique_name
+from onnx2snn.graph.channels import static_dims
+from onnx2snn.graph.graph import Constant, Graph, Node, Variable, unique_name
 from onnx2snn.ops.windows import PoolAxis, pool_axes
 
 #: Operators with the attributes of a pool.
