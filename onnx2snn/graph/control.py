@@ -74,6 +74,8 @@ def count_rounds(node: Node, most: int) -> int | None:
     given = [_value(node, index) for index in decided_by(node)]
     if any(value is None for value in given):
         return None
+    if any(inner.op_type in CONTROL_FLOW and _slice(body).intersection(inner.output) for inner in body.node):
+        return None  # nobody knows whether it ends
     trips, on, *values = given
     state: dict[str, Any] = dict(
         zip((body.input[index].name for index in decided_by(node)[2:]), values, strict=True)

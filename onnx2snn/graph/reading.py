@@ -15,6 +15,7 @@ from onnx2snn.graph.graph import (
     extract,
     fold_shapes,
     import_explicit,
+    is_flow,
     is_mapped,
     operands,
     reroute,
@@ -53,7 +54,7 @@ def read_graph(model: onnx.ModelProto) -> Graph:
                 for partitioning in (None, "recursive"):  # all at once; piece by piece what that could not do
                     tidy(
                         tidy(graph).fold_constants(
-                            fold_shapes=False, partitioning=partitioning, should_exclude_node=_reads_mapped
+                            fold_shapes=False, partitioning=partitioning, should_exclude_node=_stays
                         )
                     )
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -93,6 +94,11 @@ def _fold_mapped(graph: Graph) -> None:
             value = stored(value) if in_files.is_large(value.nbytes) else value
             reroute(graph, tensor, Constant(unique_name(graph, f"{tensor.name}/computed"), value))
     tidy(graph)
+
+
+def _stays(node: Node) -> bool:
+    """Whether a node is not to be computed: it reads weights in files, or may never come to an end."""
+    return is_flow(node) or _reads_mapped(node)
 
 
 def _reads_mapped(node: Node) -> bool:

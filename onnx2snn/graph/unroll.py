@@ -26,8 +26,8 @@ from onnx2snn.graph.graph import (
 )
 from onnx2snn.graph.subgraphs import CHOICE
 
-#: Most rounds of what is unrolled, and most nodes in all; what has more stays a node.
-ROUNDS, NODES = 64, 4096
+#: Most rounds of what is unrolled, and most nodes that a graph may then have; what has more stays a node.
+ROUNDS, NODES = 64, 8192
 
 
 def unroll(graph: Graph) -> bool:
@@ -73,7 +73,7 @@ def _repeat(graph: Graph, node: Node) -> list[Tensor] | None:
     body: onnx.GraphProto = node.attrs["body"]
     loop = node.op == "Loop"
     rounds = count_rounds(node, ROUNDS)
-    if rounds is None or rounds * max(len(body.node), 1) > NODES:
+    if rounds is None or len(graph.nodes) + rounds * len(body.node) > NODES:
         return None
     scanned = 0 if loop else scan_inputs(node)
     first = 2 if loop else 0

@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
+from onnx2snn.graph import unroll
 from onnx2snn.graph.graph import write_model
 from onnx2snn.graph.unroll import NODES, ROUNDS
 from tests.graph.flows import LAYER, ROUND, SEQUENCES, UNROLLED, net
-from tests.helpers import graph_of, normal, relative_error, run
+from tests.helpers import graph_of, normal, parse, relative_error, run
 
 
 def ops(graph):
@@ -61,3 +62,24 @@ def test_no_round_at_all(rng):
     assert ops(graph) == ["MatMul", "Relu", "MatMul"]
     assert relative_error(run(write_model(graph), values), run(model, values)) < 1e-6
     assert np.isfinite(run(model, values)[0]).all()
+
+
+def test_what_is_unrolled_has_a_bound_however_deep_it_is(monkeypatch):
+    """Two Loops within each other, of 8 rounds each, would be 64 rounds."""
+    monkeypatch.setattr(unroll, "NODES", 20)
+    body = "t2 = Neg(s2)"
+    for level in (2, 1):
+        body = f"""t{level - 1} = Loop(many, yes, s{level - 1}) <body = b{level}
+            (int64 i{level}, bool o{level}, float[N,4] s{level}) => (bool k{level}, float[N,4] t{level})
+            {{ k{level} = Identity(o{level}) {body} }}>"""
+    text = f"(float[N,4] s0) => (float[N,4] y) {{ {body} y = Neg(t0) }}"
+    graph = graph_of(parse(text, many=np.int64(8), yes=np.bool_(True)))
+    assert 8 < len(graph.nodes) <= 20
+    assert "Loop" in ops(graph)
+
+
+def test_what_may_never_end_is_not_run():
+    text = """(float[N,4] x) => (float[N,4] y) { z = Loop("", yes, half) <body = b (int64 i, bool o, float s)
+        => (bool k, float t) { k = Identity(o) t = Neg(s) }> y = Mul(x, z) }"""
+    graph = graph_of(parse(text, yes=np.bool_(True), half=np.float32(0.5)))
+    assert ops(graph) == ["Loop", "Mul"]
