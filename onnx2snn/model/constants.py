@@ -60,7 +60,9 @@ def check_constants(model: onnx.ModelProto, source: str) -> None:
         finite = values.dtype.kind != "f" or all(np.isfinite(part).all() for part in parts)
         let_go()
         if not finite and np.isnan(values).any():
-            raise ModelError(f"{source}: constant '{name}': expected numbers, found NaN; repair the model")
+            raise ModelError(
+                f"{source}: constant '{name}': expected numbers, found NaN; retrain or repair the model"
+            )
         if not finite and name in multiplied:
             raise ModelError(
                 f"{source}: constant '{name}': expected finite weights, found an infinite one; retrain or "

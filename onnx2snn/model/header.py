@@ -12,6 +12,7 @@ import onnx.defs
 import onnx.shape_inference
 from onnx import AttributeProto, TensorShapeProto
 
+from onnx2snn.errors import ModelError
 from onnx2snn.model.nodes import nested
 from onnx2snn.model.parking import park, unpark
 
@@ -47,7 +48,14 @@ def mended(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Returns:
         The model itself, where there is nothing to do; a copy otherwise.
+
+    Raises:
+        ModelError: names that are no text.
     """
+    if not all(isinstance(name, str) for name in _names(model)):
+        raise ModelError(
+            "model: expected names in UTF-8, found other bytes; the file may be damaged: export it again"
+        )
     untyped, unknown = any(True for _ in _untyped(model)), any(True for _ in _unknown(model))
     fixed, bound = _samples(model) > _MOST_SAMPLES, model.ir_version < _FREE_INITIALIZERS and _has_free(model)
     if not (untyped or unknown or fixed or bound):
@@ -61,6 +69,19 @@ def mended(model: onnx.ModelProto) -> onnx.ModelProto:
     if bound:
         copy.ir_version = _FREE_INITIALIZERS
     return _with_any_samples(copy) if fixed else copy
+
+
+def _names(model: onnx.ModelProto) -> Iterator[object]:
+    """All names; of one that is no text protobuf gives the bytes."""
+    graph = model.graph
+    yield from (entry.domain for entry in model.opset_import)
+    yield from (item.name for items in (graph.input, graph.output, graph.value_info) for item in items)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (function.name for function in model.functions)
+    for nodes in (graph.node, *(function.node for function in model.functions)):
+        for node in nested(nodes):
+            yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+            yield from (attribute.name for attribute in node.attribute)
 
 
 def _untyped(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, AttributeProto]]:

@@ -35,7 +35,8 @@ def message(model):
 def test_nan_is_no_number_anywhere(wrong):
     (name,) = wrong
     assert (
-        message(net(**wrong)) == f"net.onnx: constant '{name}': expected numbers, found NaN; repair the model"
+        message(net(**wrong))
+        == f"net.onnx: constant '{name}': expected numbers, found NaN; retrain or repair the model"
     )
     check_structure(net(**wrong), "net.onnx")  # which does not ask
 

@@ -68,6 +68,13 @@ def test_numbers_that_mean_any_number(number, rng, tmp_path):
     assert np.abs(session.run(x).outputs["y"] - expected).max() < 0.05 * np.abs(expected).max()
 
 
+def test_names_that_are_no_text(rng):
+    """Protobuf reads such a file, and fails wherever somebody asks for the name."""
+    content = net(rng).SerializeToString().replace(b"MatMul", b"Mat\xfful")
+    with pytest.raises(onnx2snn.ModelError, match="expected names in UTF-8, found other bytes"):
+        mended(onnx.ModelProto.FromString(content))
+
+
 def test_numbers_below_one_inside(rng):
     model = net(rng)
     model.graph.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, [-1, 0]))
