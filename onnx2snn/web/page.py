@@ -19,6 +19,7 @@ import onnx
 from onnx2snn.analysis.evaluation import Reference
 from onnx2snn.data.readers import Dataset
 from onnx2snn.errors import ModelError, OutputError
+from onnx2snn.lowering.write_out import runnable
 from onnx2snn.model.file import load_model, serialize, write_atomically
 from onnx2snn.model.weights import model_bytes, references
 from onnx2snn.runtime.session import SpikingSession
@@ -131,7 +132,7 @@ def _models(source: Path, stepping: Stepping, reference: Reference | None) -> di
     """Every model of the page as a file: the artifact's bytes as they are, its parts, the ANN."""
     loaded = {"artifact": load_model(source), **stepping.models}
     if reference is not None:
-        loaded["ann"] = load_model(reference.source)
+        loaded["ann"] = runnable(load_model(reference.source))
     for name, model in loaded.items():
         size = model_bytes(model)
         if size > _LARGEST:
