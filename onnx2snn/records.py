@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get
 
 #: Whole numbers up to it are exact wherever they go.
 _MOST = 1 << 53
+#: Beyond float32, squares and products leave what a float holds.
+_LARGEST = 2.0**128
 #: Lists and dictionaries inside one another, where a field takes anything.
 _DEPTH = 8
 #: What types are called.
@@ -193,5 +195,7 @@ def _check_any(value: Any, path: str, depth: int) -> None:
 def _check_number(value: Any, path: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise RecordError(path, _WORDS[float], value)
+    if isinstance(value, float) and abs(value) > _LARGEST:
+        raise RecordError(path, "a number that float32 holds", value)
     if isinstance(value, int) and abs(value) > _MOST:
         raise RecordError(path, "a whole number of at most 2^53", _InWords("a larger one"))

@@ -112,6 +112,7 @@ NESTED = [[[[[[[[[1]]]]]]]]]
         ({"share": "1"}, "share: expected a finite number, found '1'"),
         ({"share": True}, "share: expected a finite number, found True"),
         ({"share": float("nan")}, "share: expected a finite number, found nan"),
+        ({"pair": [1e300, 0]}, "pair: expected a number that float32 holds, found 1e+300"),
         ({"count": -1}, "count: expected a whole number, at least 0, found -1"),
         ({"count": 1.0}, "count: expected a whole number, found 1.0"),
         ({"count": 10**30}, "count: expected a whole number of at most 2^53, found a larger one"),

@@ -124,8 +124,8 @@ class InputRecord(Record):
     deviation: list[float]
     least: float
     greatest: float
-    middle: list[float]
-    contrast: list[float]
+    middle: tuple[float, float]
+    contrast: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -306,6 +306,9 @@ class Metadata(Record):
             raise RecordError("early_exit.thresholds", "at least one", [])
         if self.search is not None and not any(trial.chosen for trial in self.search.trials):
             raise RecordError("search.trials", "one that is chosen", "none")
+        for name, seen in ((self.calibration and self.calibration.inputs) or {}).items():
+            if len(seen.mean) != len(seen.deviation):
+                raise RecordError(f"calibration.inputs.{name}.deviation", "as many as means", seen.deviation)
         _check_options(self.options)
         try:
             Preprocessing.from_dict(self.preprocessing)

@@ -105,16 +105,22 @@ class Evidence:
         """What an input is fed with, by the first look; as one channel where it has none, or too many."""
         values = self._sample(name)
         if not values.size:
-            return InputRecord(len(values), [], [], 0.0, 0.0, [0.0, 0.0], [0.0, 0.0])
+            return InputRecord(len(values), [], [], 0.0, 0.0, (0.0, 0.0), (0.0, 0.0))
         layout = self.dataset.preprocessing.layout or infer_layout(self._spec(name).shape)
         by_channel = np.moveaxis(values, -1, 1) if layout == "NHWC" and values.ndim == 4 else values
         if by_channel.ndim < 3 or by_channel.shape[1] > _CHANNELS:
             by_channel = values.reshape(len(values), 1, -1)
         means, variances = moments(by_channel)
         least, greatest = _rounded(np.asarray([values.min(initial=0), values.max(initial=0)]))
-        middle, contrast = map(_rounded, _by_sample(values))
+        (middle, spread), (contrast, change) = map(_rounded, _by_sample(values))
         return InputRecord(
-            len(values), _rounded(means), _rounded(np.sqrt(variances)), least, greatest, middle, contrast
+            len(values),
+            _rounded(means),
+            _rounded(np.sqrt(variances)),
+            least,
+            greatest,
+            (middle, spread),
+            (contrast, change),
         )
 
     def _spec(self, name: str) -> InputSpec:

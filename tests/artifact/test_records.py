@@ -69,6 +69,9 @@ def test_roles_are_in_the_order_of_a_report():
 
 
 GOOD = {"options": {"timesteps": 8, "code": "burst", "levels": "auto"}, "preprocessing": {"scale": 0.5}}
+CALIBRATION = {"samples": 4, "source": "x.npy"}
+SEEN = {"samples": 4, "mean": [0.0], "deviation": [1.0], "least": 0, "greatest": 1}
+SEEN |= {"middle": [0.0, 1.0], "contrast": [0.0, 1.0]}
 RULE = {"criterion": "confidence", "thresholds": [0.9]}
 
 
@@ -99,6 +102,14 @@ def test_what_a_file_says_is_read_once():
             "preprocessing.scale: expected a finite number other than 0, found 0",
         ),
         ({"preprocessing": {"colour": 1}}, "preprocessing: expected the fields scale, "),
+        (
+            {"calibration": CALIBRATION | {"inputs": {"x": SEEN | {"middle": [1.0]}}}},
+            "calibration.inputs.x.middle: expected 2 values, found [1.0]",
+        ),
+        (
+            {"calibration": CALIBRATION | {"inputs": {"x": SEEN | {"deviation": []}}}},
+            "calibration.inputs.x.deviation: expected as many as means, found []",
+        ),
         ({"macs": {"per_sample": -4}}, "macs.per_sample: expected a whole number, at least 0, found -4"),
     ],
 )
