@@ -19,6 +19,7 @@ PARTS = {
     "models": "broken models, structure and bytes",
     "data": "samples, recordings and labels, damaged",
     "artifacts": "compiled networks, changed",
+    "differences": "random nets, the same on every backend",
     "kills": "commands killed while they write",
     "fuzz": "readers of metadata and data, led by what they run",
 }
@@ -27,10 +28,10 @@ COLUMNS = ("ok", "refused", "untidy", "traceback", "hang", "abort", "file left",
 
 def table(found: dict[str, Found]) -> str:
     """What happened to how many, a line for each part, then the kinds of faults."""
-    lines = [f"{'part':10} {'tried':>7} " + " ".join(f"{name:>9}" for name in COLUMNS)]
+    lines = [f"{'part':11} {'tried':>7} " + " ".join(f"{name:>9}" for name in COLUMNS)]
     for part, seen in found.items():
         figures = " ".join(f"{seen.counts[name]:9}" for name in COLUMNS)
-        lines.append(f"{part:10} {seen.counts.total():7} {figures}")
+        lines.append(f"{part:11} {seen.counts.total():7} {figures}")
     for part, seen in found.items():
         for kind, count in seen.times.most_common():
             lines.append(f"{part}: {count} × {kind[0]}: {kind[1]} (seed {seen.faults[kind][0].seed})")

@@ -76,7 +76,7 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             told.write(json.dumps({"seed": seed}) + "\n")
-            faulthandler.dump_traceback_later(given.limit, exit=True, file=stack)
+            faulthandler.dump_traceback_later(given.limit * getattr(part, "COMMANDS", 1), exit=True, file=stack)
             outcome = judge(part, seed, folder, without)
             faulthandler.cancel_dump_traceback_later()
             told.write(json.dumps({"seed": seed, **outcome}) + "\n")

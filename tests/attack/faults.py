@@ -18,6 +18,10 @@ class LeftError(Exception):
     """A file is there that nobody asked for, or one is changed that was there before."""
 
 
+class DifferenceError(Exception):
+    """Two ways to run the same network give different results."""
+
+
 def command(folder: Path, words: Sequence[str], written: Collection[str] = ()) -> str:
     """Run a command in this process: "ok" or "refused"; all else is an exception.
 

@@ -118,7 +118,7 @@ def _outcomes(
         waiting.register(process.stdout, selectors.EVENT_READ)
         while True:
             # Starting takes a while; the process ends a candidate that hangs itself, unless it is stopped.
-            waited = waiting.select(2 * limits.seconds + 60)
+            waited = waiting.select(5 * limits.seconds + 60)
             line = process.stdout.readline() if waited else None
             if not line:
                 break

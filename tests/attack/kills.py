@@ -29,6 +29,8 @@ from tests.helpers import normal, parse
 
 _NET = """(float[N,8] x) => (float[N,3] y) {
     h = Gemm(x, w1) r = Relu(h) g = Gemm(r, w2) s = Relu(g) y = Gemm(s, w3) }"""
+#: Of a candidate, each of which may take as long as another part's candidates.
+COMMANDS = 4
 #: What opens, renames, removes and links, as Python's audit events have it.
 _CHANGES = (
     "os.rename",
