@@ -292,7 +292,7 @@ class Metadata(Record):
             ModelError: an entry of another form, or a value out of its range.
         """
         try:
-            record = cls.from_dict(held)
+            record = cls.from_dict({name: value for name, value in held.items() if value is not None})
             record._check()
         except (RecordError, OptionError) as error:
             raise ModelError(

@@ -77,7 +77,9 @@ def inspect(model: str, strict: bool, code: Code, json_file: str | None, energy_
         say(out, "work", tables.macs_line(record.macs))
     if energy is not None and macs:
         say(out, "energy", tables.energy_line(energy))
-    if not roles["spiking"] and not roles["refused"]:
+    if compiled and not record.nodes:
+        say(out, "note", "its metadata does not say what became of the ANN: another tool may have dropped it")
+    elif not roles["spiking"] and not roles["refused"]:
         other = (
             "or an activation or weights before weights"
             if code == "graded"

@@ -76,7 +76,7 @@ RULE = {"criterion": "confidence", "thresholds": [0.9]}
 
 
 def test_what_a_file_says_is_read_once():
-    read = Metadata.read(GOOD | {"early_exit": RULE}, "net")
+    read = Metadata.read(GOOD | {"early_exit": RULE, "nodes": None}, "net")
     assert read.options == GOOD["options"]
     assert read.early_exit == ExitRule("confidence", (0.9,))
 
