@@ -68,6 +68,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     part = importlib.import_module(f"tests.attack.{given.part}")
+    seconds = given.limit * getattr(part, "COMMANDS", 1)
     folder = given.folder / "candidate"
     without = frozenset(int(number) for number in given.without.split(",") if number)
     with (given.folder / "stack").open("w") as stack:
@@ -76,7 +77,7 @@ def main() -> None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             told.write(json.dumps({"seed": seed}) + "\n")
-            faulthandler.dump_traceback_later(given.limit * getattr(part, "COMMANDS", 1), exit=True, file=stack)
+            faulthandler.dump_traceback_later(seconds, exit=True, file=stack)
             outcome = judge(part, seed, folder, without)
             faulthandler.cancel_dump_traceback_later()
             told.write(json.dumps({"seed": seed, **outcome}) + "\n")
