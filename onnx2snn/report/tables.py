@@ -15,6 +15,7 @@ from rich.text import Text
 
 from onnx2snn.analysis.energy import format_joules
 from onnx2snn.printable import shown
+from onnx2snn.report.long_table import LongTable
 
 if TYPE_CHECKING:
     from onnx2snn.analysis.diagnosis.figures import Diagnosis
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from onnx2snn.artifact.records import Adaptation, LayerAdaptation, NeuronRecord, Verdict
     from onnx2snn.exits.rule import ExitRule
     from onnx2snn.graph.macs import Macs
-
 
 #: Of a file that stops once its neurons are silent.
 REST_LINE = "the file stops at the first timestep without a spike"
@@ -364,7 +364,7 @@ def doctor_table(record: Mapping[str, Any]) -> Table:
 
 def _headed(*names: str) -> Table:
     """An empty table without lines, so that its rows can be searched and copied."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = LongTable(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold")
     return table
