@@ -63,7 +63,7 @@ def evaluated(names: tuple[str, ...] = PLAIN) -> Subject:
         "spikes_per_sample": [1000.0, 2100.0, sum(spikes.values())],
         "spikes_by_neuron": spikes,
         "synaptic_operations_per_sample": operations,
-        "energy": energy,
+        "energy": energy.to_dict(),
         "samples_per_second": list(rng.uniform(size=3)),
         "uncounted": [names[0]],
         "early_exit": {
@@ -74,7 +74,7 @@ def evaluated(names: tuple[str, ...] = PLAIN) -> Subject:
             "agreement": 0.95,
             "spikes_per_sample": 1500.0,
             "synaptic_operations_per_sample": 8e6,
-            "energy": charged([2.25], [8e6]),
+            "energy": charged([2.25], [8e6]).to_dict(),
             "samples_per_second": 1.0,
             "speedup": 2.0,
         },

@@ -9,7 +9,7 @@ from onnx2snn.report.long_table import MOST_ROWS, LongTable
 
 def lines(rows):
     table = LongTable(box=None)
-    table.add_column("node")
+    table.add_column("node", min_width=50)
     for number in range(rows):
         table.add_row(f"n{number}", style="bold")
     console = Console(width=60)
