@@ -1,7 +1,7 @@
 """Every command and every line of Python in README.md and docs/*.md runs, page by page and in order.
 
 A page starts in a folder of its own with a small net and data of digits under the names that the pages use.
-What installs or fetches something is not run, but has to be in `INSTALLS`. The Python of the pages in
+What installs, fetches or builds something is not run, but has to be in `INSTALLS`. The Python of the pages in
 `FRAMEWORKS` runs only where their framework is installed, which it is not in CI; their commands run there on
 what `stand_in` gives.
 """
@@ -37,7 +37,7 @@ from tests.docs.pages import PAGES, Block, blocks
 from tests.helpers import normal, parse
 from tests.tasks.fitted import coco_form, example
 
-#: Commands that install, fetch or activate; they are not run.
+#: Commands that install, fetch, activate or build; they are not run.
 INSTALLS = {
     "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/onnx2snn demo",
     "python3 -m venv .venv-test && .venv-test/bin/pip install -q -e '.[test]' && "
@@ -46,6 +46,7 @@ INSTALLS = {
     ". .venv/bin/activate",
     "pip install .",
     'eval "$(tools/fetch_onnxruntime_headers.sh build/onnxruntime)"',
+    "PYTHON=.venv-test/bin/python tools/sanitize_kernels.sh build/sanitized 20000",
 }
 #: What is said to commands that would take long, where the page does not say it itself.
 LESS: dict[str, dict[str, str]] = {

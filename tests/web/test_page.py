@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 import json
 from dataclasses import replace
@@ -185,35 +186,37 @@ def test_it_is_written_with_its_size(tmp_path):
     assert (tmp_path / "a/b/models/x.js").read_bytes() == b"four"
 
 
-def test_models_of_an_earlier_page_go_and_other_files_stay(tmp_path):
+def test_files_of_an_earlier_page_go_and_others_stay(tmp_path):
     save_page(tmp_path, {INDEX: b"1", "models/a.js": b"", "models/b.js": b"", "samples/0.js": b""})
     (tmp_path / "CNAME").write_text("example.org")
     save_page(tmp_path, {INDEX: b"2", "models/b.js": b"new"})
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert left == ["CNAME", INDEX, "models/b.js", "samples/0.js"]
+    assert left == ["CNAME", INDEX, "models/b.js"]
     assert (tmp_path / INDEX).read_bytes() == b"2"
     assert (tmp_path / "models/b.js").read_bytes() == b"new"
 
 
 def test_half_a_page_is_known_as_one_of_ours(tmp_path, monkeypatch):
     """The index comes last; until then it says that it is not complete."""
-    write, written = module.write_atomically, []
+    replace_by, moved = Path.replace, []
 
-    def stop_at_the_third(path: Path, content: bytes) -> None:
-        written.append(path.name)
-        if len(written) == 3:
-            raise OutputError("full")
-        write(path, content)
+    def stop_at_the_second(path: Path, target: Path) -> Path:
+        if target.suffix == ".js":
+            moved.append(target.name)
+            if len(moved) == 2:
+                raise OSError(errno.ENOSPC, "full")
+        return replace_by(path, target)
 
     files = {INDEX: b"all", "a.js": b"a", "b.js": b"b"}
-    monkeypatch.setattr(module, "write_atomically", stop_at_the_third)
+    monkeypatch.setattr(Path, "replace", stop_at_the_second)
     with pytest.raises(OutputError, match="full"):
         save_page(tmp_path, files)
-    assert written == [INDEX, "a.js", "b.js"]
+    assert moved == ["a.js", "b.js"]
     assert (tmp_path / INDEX).read_text() == f"<!doctype html>{MARK}<title>not complete</title>\n"
+    assert {path.name for path in tmp_path.iterdir()} == {INDEX, "a.js"}
     check_folder(tmp_path)
     save_page(tmp_path, files)
-    assert written[3:] == ["a.js", "b.js", INDEX]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_a_file_where_a_folder_should_be(tmp_path):
@@ -221,5 +224,5 @@ def test_a_file_where_a_folder_should_be(tmp_path):
     with pytest.raises(OutputError) as refused:
         save_page(tmp_path, {INDEX: b"", "models/a.js": b""})
     assert str(refused.value) == (
-        f"{tmp_path}: cannot be made a folder (File exists); choose another with -o"
+        f"{tmp_path}: cannot be made a page's folder (File exists); choose another with -o"
     )

@@ -72,7 +72,7 @@ def diagnose(
         ModelError: NaN or infinity in either network.
         DataError: no samples, or labels past the classes.
     """
-    if session.artifact.record.options.get("weights") == "int8":
+    if not all(map(session.artifact.parameters, session.artifact.neurons)):  # one of integers has no θ
         raise OptionError(
             "diagnose: expected a network of floats, found --weights int8, whose currents are rounded before "
             "they can be seen; compile it without and diagnose that"

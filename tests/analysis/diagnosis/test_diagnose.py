@@ -419,9 +419,14 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     labelled = replace(data, labels=np.full(4, 99))
     with pytest.raises(DataError, match="99"):
         diagnose(session, reference, labelled)
-    whole = onnx2snn.SpikingSession(compile_digits(schedule="layer", weights="int8", timesteps=4).model)
-    with pytest.raises(OptionError, match="--weights int8"):
-        diagnose(whole, PreparedReference(DEMO / "digits.onnx", whole), data)
+    integers = compile_digits(schedule="layer", weights="int8", timesteps=4).model
+    forgetful = onnx.ModelProto()
+    forgetful.CopyFrom(integers)
+    forgetful.ClearField("metadata_props")  # as some tools do
+    for model in (integers, forgetful):
+        whole = onnx2snn.SpikingSession(model)
+        with pytest.raises(OptionError, match="--weights int8"):
+            diagnose(whole, PreparedReference(DEMO / "digits.onnx", whole), data)
 
 
 # By hand
