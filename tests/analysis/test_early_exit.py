@@ -81,10 +81,10 @@ def test_the_energy_model_is_the_one_that_is_named():
 
 
 def test_who_leaves_at_once_is_faster():
-    session = compiled(timesteps=200)
+    session = compiled(timesteps=1000)
     dataset = dataset_from_arrays(np.repeat(SAMPLES, 16, axis=0), session.inputs)
-    exits = evaluate(session, dataset, [200], early_exit=ExitRule("confidence", (0.0,))).early_exit
-    assert exits.histogram == [64] + 199 * [0]
+    exits = evaluate(session, dataset, [1000], early_exit=ExitRule("confidence", (0.0,))).early_exit
+    assert exits.histogram == [64] + 999 * [0]
     assert exits.speedup > 2
     assert exits.samples_per_second > 0
 
