@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 #: Whole numbers up to it are exact wherever they go.
-_MOST = 1 << 53
+MOST_COUNT = 1 << 53
 #: Beyond float32, squares and products leave what a float holds.
 _LARGEST = 2.0**128
 #: Lists and dictionaries inside one another, where a field takes anything.
@@ -197,5 +197,5 @@ def _check_number(value: Any, path: str) -> None:
         raise RecordError(path, _WORDS[float], value)
     if isinstance(value, float) and abs(value) > _LARGEST:
         raise RecordError(path, "a number that float32 holds", value)
-    if isinstance(value, int) and abs(value) > _MOST:
+    if isinstance(value, int) and abs(value) > MOST_COUNT:
         raise RecordError(path, "a whole number of at most 2^53", _InWords("a larger one"))

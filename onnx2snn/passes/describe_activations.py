@@ -10,6 +10,7 @@ from onnx2snn.artifact.records import ActivationRecord, Spread
 from onnx2snn.graph.graph import Graph, constant, neuron_of
 from onnx2snn.ops import CELLS
 from onnx2snn.passes.base import Context, Pass
+from onnx2snn.records import MOST_COUNT
 from onnx2snn.thresholds.histogram import BINS, ChannelHistogram, Vector
 
 #: Most bins of a layer's histogram.
@@ -62,7 +63,7 @@ def _describe(merged: ChannelHistogram, clipped: float, ranges: Vector, theta: V
         _rounded(float(merged.zeros[0]) / total if total else 1.0),
         _rounded(maximum),
         _rounded(width * together),
-        [round(count) for count in counts.tolist()],
+        [min(round(count), MOST_COUNT) for count in counts.tolist()],  # slopes of any size count squared
         _rounded(clipped),
         _summary(ranges),
         _summary(theta),

@@ -104,3 +104,11 @@ def test_graded_neurons_clip_what_their_spikes_do_not_reach(rng, options, spikes
     assert lost > 0.005
     assert said["clipped"] == pytest.approx(lost, abs=0.002)
     assert said["range"]["greatest"] == pytest.approx(ranges.max(), rel=1e-5)
+
+
+def test_counts_by_weights_of_any_size_can_be_read_again(rng):
+    text = NET.replace("Relu(h)", "LeakyRelu<alpha = 1e12>(h)")
+    model = parse(text, **normal(rng, w1=(8, 5), w2=(5, 3)))
+    compiled = onnx2snn.compile(model, normal(rng, x=(9, 8))["x"], code="burst")
+    (said,) = take_apart(compiled.model).record.activations.values()
+    assert max(said.counts) == 1 << 53
