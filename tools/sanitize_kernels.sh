@@ -23,4 +23,4 @@ g++ -std=c++17 -O1 -g -fPIC -shared -fno-omit-frame-pointer \
 # Python and onnxruntime are no sanitized programs: theirs are not looked at, and what they leave behind is no leak.
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 ONNX2SNN_DATA=
 export LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so.6)"
-exec "$python" -m tests.attack.kernels --library "$folder/onnx2snn_kernels.so" --nodes "$nodes" --cases
+exec "$python" -m tests.attack.kernels --kernels "$folder/onnx2snn_kernels.so" --nodes "$nodes" --cases

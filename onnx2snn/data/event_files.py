@@ -170,18 +170,21 @@ def read_aedat4(file: Path) -> Recordings:
 def _panics_are_errors() -> Iterator[None]:
     """What is written in Rust panics of offsets out of range: no `Exception`, and told to stderr as well."""
     with ExitStack() as afterwards:
+        afterwards.push(_refuse_panic)
         with suppress(OSError):  # no stderr, nobody to be told
             said = os.dup(2)
             afterwards.callback(os.close, said)
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), 2)
             afterwards.callback(os.dup2, said, 2)
-        try:
-            yield
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":
-                raise
-            raise ValueError(one_line(error)) from error
+        yield
+
+
+def _refuse_panic(kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+    """A panic as a ValueError, told by its name as no module has it; all else goes on."""
+    if kind is not None and error is not None and kind.__name__ == "PanicException":
+        raise ValueError(one_line(error)) from error
+    return False
 
 
 def _at_most(packets: Iterable[NDArray[Any]], most: int) -> list[NDArray[Any]]:

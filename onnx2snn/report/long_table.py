@@ -13,9 +13,11 @@ MOST_ROWS = 1000
 class LongTable(Table):
     """A table that shows its first `MOST_ROWS` rows, and says below how many it leaves out."""
 
+    _asked = 0
+
     def add_row(self, *cells: Any, **options: Any) -> None:
         """See `rich.table.Table.add_row`."""
-        self._asked = getattr(self, "_asked", 0) + 1
+        self._asked += 1
         if self._asked <= MOST_ROWS:
             super().add_row(*cells, **options)
             return

@@ -209,12 +209,12 @@ def main():
     parser.add_argument("--nodes", type=int, default=5000, help="how many are drawn")
     parser.add_argument("--seed", type=int, default=0, help="of the first one")
     parser.add_argument(
-        "--library", type=Path, help="a folder's onnx2snn_kernels.so, in the place of the installed one"
+        "--kernels", type=Path, help="a folder's onnx2snn_kernels.so, in the place of the installed one"
     )
     parser.add_argument("--cases", action="store_true", help="run the tests of operators and kernels as well")
     arguments = parser.parse_args()
-    if arguments.library is not None:
-        native.__file__ = str(arguments.library.with_name("__init__.py"))  # it is looked for beside that
+    if arguments.kernels is not None:
+        native.__file__ = str(arguments.kernels.with_name("__init__.py"))  # it is looked for beside that
     library = native.find_kernels().path
     if library is None:
         sys.exit(f"no native kernels: {native.find_kernels().reason}")
